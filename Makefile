@@ -1,0 +1,58 @@
+# Everything runs in .venv. It is made with pip when it is missing, made anew when an installation was cut short, when
+# checkout was moved or copied, or when its Python is gone; brought up to date when what it is made from has changed.
+#
+#   make search                      the main job on the digits data set
+#   make search ARGS="--data DIR"    anything else that `archwright search` takes
+#   make test                        lint, types and tests, as in CI      (ARGS go to pytest)
+#   make bench                       the measurements in benchmarks/      (ARGS go to them)
+#   make PYTHON=python3.12 ...       with another Python, 3.10 to 3.13
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/ready
+READY_DEV := .venv/ready-dev
+
+# The stamp holds where the checkout was: an editable installation points there.
+REMAKE := $(shell test "$$(cat $(READY) 2>&1)" = "$(CURDIR)" && $(BIN)/python -c '' 2>/dev/null || echo remake)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: search test lint bench clean remake
+.DELETE_ON_ERROR:
+
+search: $(READY)
+	@$(BIN)/archwright search $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY_DEV)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+remake:
+
+$(READY): pyproject.toml constraints.txt $(REMAKE)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || { $(PYTHON) --version; \
+		echo "archwright needs Python 3.10 to 3.13; name one: make PYTHON=python3.12"; exit 2; } >&2
+	@echo "installing into .venv; the first time takes minutes, most of them for torch"
+	@test -z "$(REMAKE)" || $(PYTHON) -m venv --clear .venv
+	@rm -f $(READY) $(READY_DEV)
+	@$(INSTALL) setuptools
+	@$(INSTALL) --no-build-isolation -e .
+	@printf '%s' "$(CURDIR)" > $@
+
+# Without $(READY) an installation counts as cut short, so it is away while pip works.
+$(READY_DEV): $(READY)
+	@rm -f $(READY)
+	@$(INSTALL) --no-build-isolation -e '.[dev]'
+	@printf '%s' "$(CURDIR)" > $(READY)
+	@touch $@

@@ -1,0 +1,55 @@
+"""The command `archwright`: finds the subcommand and loads only what it needs, so that --help is instant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "search": "find an architecture for a data set, train, test and compare it with random search",
+    "resume": "go on with a run that was stopped or killed, to the same end",
+    "finish": "derive and train from what an interrupted search has so far",
+    "train": "train any stored architecture, at any width or repeats, on any data",
+    "show": "draw an architecture and count its parameters and multiply-adds",
+    "export": "write a model as plain PyTorch source, torch.export or ONNX",
+    "predict": "classify images with a run's model",
+    "list": "list the runs in a folder",
+    "spaces": "list the spaces, controllers and operations",
+    "check": "say what is understood of a data set",
+}
+
+HELP = """usage: archwright [--version] [--debug] COMMAND ...
+
+Finds neural network architectures: a controller trained by reinforcement learning writes them, your data scores them.
+
+commands:
+{commands}
+
+`archwright search` alone runs the main job on the digits data set; `archwright COMMAND --help` explains a command.
+Errors are one line and exit code 2; --debug shows where they come from.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code is 0, 2 for an error the user can mend, 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP.format(commands="\n".join(f"  {name:<8} {what}" for name, what in COMMANDS.items())), end="")
+        return 0
+    if words[0] == "--version":
+        from archwright import __version__
+
+        print(f"archwright {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"archwright: {words[0]!r} is not a command; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    from archwright.cli.commands import dispatch
+
+    return dispatch(words[0], words[1:], debug=debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""`archwright list`, `spaces` and `check`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from archwright.cli.commands import print_json
+from archwright.errors import ArchwrightError
+
+
+def list_(arguments: Sequence[str]) -> int:
+    """The runs in a folder."""
+    parser = argparse.ArgumentParser(prog="archwright list", description="List the runs in a folder.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("runs"), help="default: runs")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    given = parser.parse_args(arguments)
+
+    from archwright.report.table import show_table
+    from archwright.runs.front import runs_below
+
+    rows = [_row(folder) for folder in runs_below(given.folder)]
+    if given.json:
+        for row in rows:
+            print_json(row)
+    elif not rows:
+        print(f"no runs in {given.folder}; archwright search makes one")
+    else:
+        columns = ("run", "begun", "data", "state", "trials", "test accuracy")
+        show_table(columns, [[row[name] for name in columns] for row in rows])
+    return 0
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    from archwright.runs.plan import PHASES
+    from archwright.store import RunStore
+
+    row: dict[str, Any] = {"run": str(folder), "begun": "", "data": "", "state": "", "trials": "", "test accuracy": ""}
+    try:
+        with RunStore.reading(folder) as store:
+            result = store.get("result")
+            waiting = [name for name in PHASES if not store.get(f"done/{name}")]
+            row["begun"], row["data"] = store.get("begun") or "", (store.get("plan") or {}).get("data", "")
+            row["trials"] = sum(1 for _ in store.trials())
+            row["state"] = "finished" if result else f"in {waiting[0]}" if waiting else "to be reported"
+            row["test accuracy"] = f"{result['test_accuracy']:.2%}" if result else ""
+    except ArchwrightError as error:
+        row["state"] = f"unreadable: {error}"
+    return row
+
+
+def spaces(arguments: Sequence[str]) -> int:
+    """What there is to search, and with what."""
+    parser = argparse.ArgumentParser(
+        prog="archwright spaces", description="List the spaces, controllers and operations that come with archwright."
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    given = parser.parse_args(arguments)
+
+    from archwright.controllers import CONTROLLERS
+    from archwright.nets.ops import OPERATIONS
+    from archwright.space import count
+    from archwright.spaces import SPACES
+
+    found = {}
+    for name, cls in SPACES.items():
+        space = cls()
+        about = (cls.__doc__ or "").strip().splitlines()[0]
+        found[name] = {"about": about, "architectures": count(space), "shares_weights": space.shares_weights}
+    if given.json:
+        print_json({"spaces": found, "controllers": sorted(CONTROLLERS), "operations": sorted(OPERATIONS)})
+        return 0
+    for name, facts in found.items():
+        print(f"{name}: {facts['about']}")
+        shares = "shares weights" if facts["shares_weights"] else "each child is trained from scratch"
+        print(f"  {facts['architectures']:.3g} answer lists; {shares}")
+    print(f"controllers: {', '.join(sorted(CONTROLLERS))}")
+    print(f"operations: {', '.join(sorted(OPERATIONS))}")
+    print("your own: path/to/file.py:Name wherever a name is taken")
+    return 0
+
+
+def check(arguments: Sequence[str]) -> int:
+    """What is understood of a data set."""
+    parser = argparse.ArgumentParser(prog="archwright check", description="Say what is understood of a data set.")
+    parser.add_argument("data", help="digits, .npz, image folder, or parquet")
+    parser.add_argument("--image_size", type=int, help="resize images to this many pixels")
+    parser.add_argument("--seed", type=int, default=0, help="of the split")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    given = parser.parse_args(arguments)
+
+    from archwright.data.describe import as_lines, describe
+    from archwright.data.sources import load
+
+    description = describe(load(given.data, seed=given.seed, image_size=given.image_size))
+    if given.json:
+        print_json(description)
+    else:
+        for line in as_lines(description):
+            print(line)
+    return 0

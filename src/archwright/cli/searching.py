@@ -1,0 +1,128 @@
+"""`archwright search`, `resume` and `finish`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from archwright.cli.commands import print_json
+from archwright.cli.display import Display
+from archwright.cli.flags import search_flags
+from archwright.errors import ConfigError
+from archwright.runs import front
+from archwright.runs.job import Job
+from archwright.runs.outcome import summary
+from archwright.runs.plan import PHASES, Plan
+
+INTERRUPTED = 130
+
+
+def search(arguments: Sequence[str]) -> int:
+    """Plan, show the plan, and run it."""
+    flags = search_flags(arguments)
+    with Display(json_output=flags.json) as display:
+        prepared = front.prepare(
+            flags.data,
+            wishes=flags.wishes,
+            preset=flags.preset,
+            minutes=flags.minutes,
+            seed=flags.seed,
+            device=flags.device,
+            data_options=flags.data_options,
+        )
+        for line in plan_lines(prepared.plan, prepared.data.split):
+            display.say(line)
+        if flags.dry_run:
+            if flags.json:
+                print_json({"plan": prepared.plan.to_json()})
+            return 0
+        folder = front.new_folder(flags.run, prepared.data.name)
+        with prepared.begin(folder) as store:
+            display.say(f"run folder: {folder}")
+            return _complete(Job(prepared.plan, prepared.data, store), display, flags.json)
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Go on with a run."""
+    return _take_up("resume", "go on with a run that was stopped or killed, to the same end", arguments, finish=False)
+
+
+def finish(arguments: Sequence[str]) -> int:
+    """End the search of a run now, and do the rest."""
+    return _take_up("finish", "derive and train from what an interrupted search has so far", arguments, finish=True)
+
+
+def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: bool) -> int:
+    parser = argparse.ArgumentParser(prog=f"archwright {name}", description=description)
+    parser.add_argument("run", type=Path, help="the run folder")
+    parser.add_argument("--data", help="where the data is now, if it has moved")
+    parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
+    parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
+    given = parser.parse_args(arguments)
+    with Display(json_output=given.json) as display:
+        opened = front.opened(given.run, data=given.data, space=given.space)
+        with opened as (store, plan, data):
+            return _complete(Job(plan, data, store, skip_search=finish), display, given.json)
+
+
+def _complete(job: Job, display: Display, json_output: bool) -> int:
+    folder = job.store.folder
+    try:
+        run = front.complete(job, display)
+    except KeyboardInterrupt:
+        display.say(f"stopped; everything so far is in {folder}")
+        display.say(f"  archwright resume {folder}    goes on")
+        if not job.store.get("done/search"):
+            display.say(f"  archwright finish {folder}    ends the search now, and trains the best architecture so far")
+        return INTERRUPTED
+    if json_output:
+        print_json(run.result)
+    else:
+        for line in ["", *summary(dict(run.result))]:
+            display.say(line)
+    return 0
+
+
+def plan_lines(plan: Plan, split: str) -> list[str]:
+    """The plan in a few lines."""
+    recipe, final = plan.search_recipe, plan.final_recipe
+    lines = [f"data: {split}", f"space: {_sizes(plan.space)}; final training: {_sizes(plan.final_space)}"]
+    if plan.evaluator == "shared-weights":
+        steps = f"{plan.steps_per_epoch} steps" if plan.steps_per_epoch else "a pass over the training images"
+        lines.append(
+            f"search: {plan.epochs} rounds of {steps} of shared training (batch {recipe.batch}) "
+            f"and {plan.trials_per_epoch} trials; controller {plan.controller}"
+        )
+    else:
+        lines.append(
+            f"search: {plan.trials} children of {recipe.epochs:g} epochs, {plan.workers} at a time; {plan.controller}"
+        )
+    lines.append(
+        f"final training: {plan.finalists} of {plan.samples} samples, {final.epochs:g} epochs, batch {final.batch}; "
+        f"device {plan.device}, {plan.threads} threads, seed {plan.seed}"
+    )
+    times = ", ".join(f"{name} {plan.estimate[name]:.0f} s" for name in PHASES if plan.estimate.get(name))
+    total = sum(plan.estimate.values())
+    lines.append(f"time: about {total / 60:.1f} min ({times})")
+    if plan.minutes is None and total > 1800:
+        lines.append("      --minutes N plans networks and training to fit a time")
+    return lines
+
+
+def _sizes(space: Any) -> str:
+    sizes = {name: getattr(space, name) for name in ("nodes", "filters", "repeats") if hasattr(space, name)}
+    return f"{space.name} ({', '.join(f'{name} {value}' for name, value in sizes.items())})"
+
+
+def check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Raise for a key that is not known."""
+    for key in given:
+        if key not in known:
+            raise ConfigError(f"{where}: {key!r} is not a setting; there are {', '.join(known)}")
+
+
+if __name__ == "__main__":
+    sys.exit(search(sys.argv[1:]))

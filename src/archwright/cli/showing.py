@@ -1,0 +1,200 @@
+"""`archwright show`, `export` and `predict`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from archwright.cli.commands import print_json
+from archwright.errors import ConfigError, RunError
+from archwright.space import Architecture, Open, Task, check
+
+IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff"}
+
+
+def architecture_at(path: Path) -> Architecture:
+    """The architecture of a run folder, a model folder, or a JSON file."""
+    from archwright.runs.front import read_architecture
+
+    file = path / "architecture.json" if path.is_dir() else path
+    if path.is_dir() and not file.is_file() and (path / "run.sqlite").is_file():
+        return _best_so_far(path)
+    if not file.is_file():
+        raise RunError(f"{path}: there is no architecture; expected a run folder or an architecture's JSON file")
+    try:
+        return read_architecture(file.read_text(encoding="utf-8"), str(file))
+    except UnicodeDecodeError:
+        raise RunError(f"{file} is not a text file; expected an architecture's JSON") from None
+
+
+def _best_so_far(folder: Path) -> Architecture:
+    from archwright.store import RunStore
+
+    with RunStore.reading(folder) as store:
+        ranked = store.get("ranked")
+        if ranked:
+            return Architecture.from_json(ranked[0][0])
+        trials = [trial for trial in store.trials() if trial.result.error is None]
+    if not trials:
+        raise RunError(f"{folder}: the search has scored nothing yet")
+    return max(trials, key=lambda trial: trial.reward).architecture
+
+
+def show(arguments: Sequence[str]) -> int:
+    """Draw an architecture; count parameters and multiply-adds at the size asked for."""
+    parser = argparse.ArgumentParser(
+        prog="archwright show",
+        description="Draw an architecture (PNG and SVG), print it, count the final network's parameters and "
+        "multiply-adds.",
+    )
+    parser.add_argument("architecture", type=Path, help="a run folder or ARCH.json")
+    parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
+    parser.add_argument("--no-pictures", action="store_true", help="print only")
+    parser.add_argument("--filters", type=int, help="channels of the first cells")
+    parser.add_argument("--repeats", type=int, help="normal cells between reductions")
+    parser.add_argument("--image-size", type=int, help="pixels; default: the run's, or 32")
+    parser.add_argument("--channels", type=int, help="of the images; default: the run's, or 3")
+    parser.add_argument("--classes", type=int, help="default: the run's, or 10")
+    parser.add_argument("--space", help="FILE.py:NAME, for an architecture of your own space")
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    given = parser.parse_args(arguments)
+
+    from archwright.report.drawing import draw
+    from archwright.report.graph import graphs_of
+    from archwright.report.text import as_text
+    from archwright.runs.components import space_class, with_fields
+    from archwright.training.measure import multiply_adds, parameters
+
+    architecture = architecture_at(given.architecture)
+    space = with_fields(space_class(given.space or architecture.space), dict(architecture.fields))
+    check(space, architecture)
+    described = _described(given.architecture)
+    final = described.get("space") or space.final()
+    changes = {name: getattr(given, name) for name in ("filters", "repeats") if getattr(given, name) is not None}
+    final = final.final(**{**_fields(final), **changes})
+    task: Task = described.get("task", Task(3, 32, 32, 10))
+    for name in ("image_size", "channels", "classes"):
+        if getattr(given, name) is not None and getattr(given, name) < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} is {getattr(given, name)}; it must be at least 1")
+    size = given.image_size
+    task = Task(given.channels or task.channels, size or task.height, size or task.width, given.classes or task.classes)
+    network: Any = final.network(Open.only(final, architecture), task)
+    if getattr(network, "auxiliary", None) is not None:
+        network.auxiliary = None
+    shape = f"{task.channels}x{task.height}x{task.width}"
+    result = {
+        "architecture": architecture.id,
+        "space": architecture.space,
+        "fields": _fields(final),
+        "input": [task.channels, task.height, task.width],
+        "classes": task.classes,
+        "parameters": parameters(network),
+        "multiply_adds": multiply_adds(network.eval(), task),
+    }
+    graphs = graphs_of(architecture)
+    pictures = []
+    if not given.no_pictures:
+        pictures = [draw(graphs, given.to / f"{architecture.id}.{kind}") for kind in ("png", "svg")]
+    if given.json:
+        print_json({**result, "pictures": [str(p) for p in pictures], "graphs": [as_text(g) for g in graphs]})
+        return 0
+    print(f"{architecture.space} {architecture.id}")
+    for graph in graphs:
+        print(f"\n{graph.title}")
+        for line in as_text(graph):
+            print(f"  {line}")
+    sizes = ", ".join(f"{n} {getattr(final, n)}" for n in ("filters", "repeats") if hasattr(final, n))
+    print(f"\n{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds at {shape}, {sizes}")
+    for path in pictures:
+        print(f"drawn to {path}")
+    return 0
+
+
+def _fields(space: Any) -> dict[str, Any]:
+    import dataclasses
+
+    return {f.name: getattr(space, f.name) for f in dataclasses.fields(space) if f.init}
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """The final space and task of a finished run or model folder."""
+    from archwright.runs.model import TrainedModel
+
+    folder = _model_folder(path) if path.is_dir() else path
+    if not (folder / "model.json").is_file():
+        return {}
+    model = TrainedModel.load(folder)
+    p = model.preprocessing
+    return {"space": model.space, "task": Task(p.channels, p.height, p.width, len(model.classes))}
+
+
+def _model_folder(path: Path) -> Path:
+    return path / "model" if (path / "model" / "model.json").is_file() else path
+
+
+def export(arguments: Sequence[str]) -> int:
+    """Write a model as files that run without archwright."""
+    parser = argparse.ArgumentParser(
+        prog="archwright export", description="Write a run's model as files that run without archwright."
+    )
+    parser.add_argument("run", type=Path, help="a finished run, or a folder that `archwright train` wrote")
+    parser.add_argument("--to", type=Path, help="the folder; default: RUN/export")
+    parser.add_argument(
+        "--formats", default="source,pt2", help="of source, pt2, onnx, separated by commas (default source,pt2)"
+    )
+    parser.add_argument("--space", help="FILE.py:NAME, for a model of your own space")
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    given = parser.parse_args(arguments)
+
+    from archwright.export import export as write_export
+    from archwright.runs.model import TrainedModel
+
+    model = TrainedModel.load(_model_folder(given.run), space=given.space)
+    files = write_export(
+        model.network,
+        given.to or given.run / "export",
+        classes=model.classes,
+        preprocessing=model.preprocessing,
+        architecture=model.architecture,
+        formats=tuple(part.strip() for part in given.formats.split(",")),
+    )
+    if given.json:
+        print_json({name: str(path) for name, path in files.items()})
+    else:
+        for name, path in files.items():
+            print(f"{name:<8} {path}")
+    return 0
+
+
+def predict(arguments: Sequence[str]) -> int:
+    """Classify images."""
+    parser = argparse.ArgumentParser(prog="archwright predict", description="Classify images with a run's model.")
+    parser.add_argument("run", type=Path, help="a finished run, or a folder that `archwright train` wrote")
+    parser.add_argument("images", type=Path, nargs="+", help="image files, or folders of them")
+    parser.add_argument("--space", help="FILE.py:NAME, for a model of your own space")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    given = parser.parse_args(arguments)
+
+    from archwright.runs.model import TrainedModel
+
+    model = TrainedModel.load(_model_folder(given.run), space=given.space)
+    paths: list[Path] = []
+    for path in given.images:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGES)
+            if not inside:
+                raise RunError(f"{path}: there are no images in this folder")
+            paths += inside
+        else:
+            paths.append(path)
+    for begin in range(0, len(paths), 256):
+        part = paths[begin : begin + 256]
+        for path, found in zip(part, model.predict(part), strict=True):
+            if given.json:
+                probabilities = dict(zip(model.classes, found.probabilities, strict=True))
+                print_json({"image": str(path), "class": found.label, "probabilities": probabilities})
+            else:
+                print(f"{path}  {found.label}  {found.probability:.1%}")
+    return 0

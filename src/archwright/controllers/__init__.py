@@ -1,0 +1,12 @@
+"""The controllers that come with archwright, one file each, and the registry of their names.
+
+A controller is any object with the methods of `archwright.loop.Controller`. The registry holds import paths, so that
+listing the names loads nothing.
+"""
+
+from __future__ import annotations
+
+CONTROLLERS: dict[str, str] = {
+    "random": "archwright.controllers.random:Random",
+    "reinforce": "archwright.controllers.reinforce:Reinforce",
+}

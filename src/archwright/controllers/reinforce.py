@@ -1,0 +1,207 @@
+"""REINFORCE: the controller of NAS (Zoph & Le 2017, section 3.2) and ENAS (Pham et al. 2018)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from archwright.controllers.policy import Policy
+from archwright.controllers.threads import one_thread
+from archwright.errors import ConfigError
+from archwright.loop import Proposal, State, Trial
+from archwright.space import Space
+
+NOT_FINITE_REWARD = 0.0  # what a reward of NaN or infinity counts as: the failure reward of the evaluators
+
+
+def reinforce_loss(
+    log_prob: Float[Tensor, " batch"], reward: Float[Tensor, " batch"], baseline: float
+) -> Float[Tensor, ""]:
+    """-mean(log_prob * (reward - baseline)): its gradient is minus the REINFORCE estimate (Zoph & Le 2017, 3.2)."""
+    return -(log_prob * (reward - baseline).detach()).mean()
+
+
+def moving_average(average: float, values: Sequence[float], decay: float) -> float:
+    """An exponential moving average after taking in `values` in order."""
+    for value in values:
+        average = decay * average + (1 - decay) * value
+    return average
+
+
+class Reinforce:
+    """Samples architectures from an LSTM policy and moves it towards those with rewards above a moving average.
+
+    After every `batch` rewards, in the order told: recompute their log-probabilities, one Adam step on
+    `reinforce_loss`. The defaults are those of ENAS: the paper's, and where it is silent the official code's, except as
+    said below. The official micro search (cifar10_micro_search.sh) is units=64, learning_rate=0.0035, betas=(0, 0.999),
+    epsilon=1e-3, temperature=None, tanh_constant=1.1, choice_tanh_constant=0.44, baseline_start=0; `nas` has the
+    settings of NAS. The papers' learning rates are for tens of thousands of rewards: in a search of hundreds they leave
+    the policy almost uniform, where ten times as much, the official micro search's rate, learns.
+
+    The baseline is an average over *previous* rewards: a minibatch is compared with the average before it. ENAS starts
+    it at 0, so that at first every decision sampled is pushed up, however bad; in a search of a few hundred trials that
+    would last for most of it. Here the first minibatch is compared with its own mean, unless `baseline_start` is given.
+
+    The entropy bonus is the official code's: `entropy_weight` times the entropy of the decisions, as a part of the
+    reward (and so of the baseline); no gradient flows through it.
+
+    Args:
+        space: what is searched. Each proposal is drawn from `space.at(stream)`.
+        units, layers, bias, init, temperature, tanh_constant, choice_tanh_constant: see `Policy`.
+        learning_rate, betas, epsilon: of Adam.
+        clip: largest norm of the gradient; None does not clip.
+        batch: rewards per update.
+        entropy_weight: of the entropy bonus.
+        baseline_decay: of the baseline, per reward.
+        baseline_start: the baseline before the first reward; None takes the mean of the first minibatch.
+        seed: of the initial parameters and, with the stream's number, of every proposal.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        units: int = 100,  # ENAS
+        layers: int = 1,
+        bias: bool = False,  # official code, common_ops.py
+        init: float = 0.1,  # ENAS: U[-0.1, 0.1]
+        temperature: float | None = 5.0,  # ENAS
+        tanh_constant: float | None = 2.5,  # ENAS
+        choice_tanh_constant: float | None = None,
+        learning_rate: float = 3.5e-4,  # ENAS
+        betas: tuple[float, float] = (0.9, 0.999),  # Adam's own: the code's 0 and epsilon 1e-3 go with its tenfold rate
+        epsilon: float = 1e-8,
+        clip: float | None = None,
+        batch: int = 10,  # cifar10_micro_search.sh: controller_num_aggregate
+        entropy_weight: float = 1e-4,  # ENAS for Penn Treebank, and the official code for CIFAR-10
+        baseline_decay: float = 0.99,  # official code, main.py; the paper does not say
+        baseline_start: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        if batch < 1 or not learning_rate > 0 or not 0 <= baseline_decay <= 1:
+            raise ConfigError(
+                f"Reinforce(batch={batch!r}, learning_rate={learning_rate!r}, baseline_decay={baseline_decay!r}): "
+                "the batch must be at least 1, the learning rate positive and the decay from 0 to 1"
+            )
+        self.space = space
+        self.batch = batch
+        self.seed = seed
+        self.policy = Policy(
+            space,
+            units=units,
+            layers=layers,
+            bias=bias,
+            init=init,
+            temperature=temperature,
+            tanh_constant=tanh_constant,
+            choice_tanh_constant=choice_tanh_constant,
+            seed=seed,
+        )
+        self.baseline = baseline_start
+        self.updates = 0
+        self._adam = torch.optim.Adam(
+            self.policy.parameters(), lr=learning_rate, betas=(betas[0], betas[1]), eps=epsilon, fused=True
+        )
+        self._clip, self._entropy_weight, self._decay = clip, entropy_weight, baseline_decay
+        self._pending: list[Trial] = []
+        self._figures: dict[str, float] = {}  # of the last update
+
+    @classmethod
+    def nas(cls, space: Space, **changes: Any) -> Reinforce:
+        """The settings of NAS (Zoph & Le 2017, section 4.1): 2 x 35 units, no entropy bonus, unbounded logits.
+
+        `changes` are arguments of `Reinforce`. The decay of NAS's baseline is not published.
+        """
+        published: dict[str, Any] = {
+            "units": 35,
+            "layers": 2,
+            "init": 0.08,
+            "learning_rate": 6e-4,
+            "batch": 8,  # children per controller replica
+            "temperature": None,
+            "tanh_constant": None,
+            "entropy_weight": 0.0,
+        }
+        return cls(space, **{**published, **changes})
+
+    def ask(self, streams: Sequence[int]) -> list[Proposal]:
+        """An architecture from the policy for each stream; the same one whatever else is asked for."""
+        with one_thread():
+            rollout = self.policy.sample([self.space.at(s) for s in streams], [(self.seed, s) for s in streams])
+        drawn = zip(streams, rollout.architectures, rollout.log_prob.tolist(), strict=True)
+        return [Proposal(stream, architecture, log_prob) for stream, architecture, log_prob in drawn]
+
+    def tell(self, trials: Sequence[Trial]) -> bool:
+        """Take rewards in, failed trials' too; True if they completed a minibatch and the policy moved."""
+        self._pending += trials
+        complete = len(self._pending) >= self.batch
+        while len(self._pending) >= self.batch:
+            self._update(self._pending[: self.batch])
+            del self._pending[: self.batch]
+        return complete
+
+    def _update(self, trials: Sequence[Trial]) -> None:
+        told = [trial.reward for trial in trials]
+        rewards = [reward if math.isfinite(reward) else NOT_FINITE_REWARD for reward in told]
+        spaces = [self.space.at(trial.proposal.stream) for trial in trials]
+        with one_thread():
+            rollout = self.policy.score(spaces, [trial.architecture for trial in trials])
+            entropy = rollout.entropy.detach()
+            rewarded = torch.tensor(rewards, dtype=entropy.dtype) + self._entropy_weight * entropy
+            baseline = float(rewarded.mean()) if self.baseline is None else self.baseline
+            loss = reinforce_loss(rollout.log_prob, rewarded, baseline)
+            if loss.requires_grad:  # not if nothing was asked
+                self._adam.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                if self._clip is not None:
+                    torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip)
+                self._adam.step()
+        self.baseline = baseline if self.baseline is None else moving_average(baseline, rewarded.tolist(), self._decay)
+        self.updates += 1
+        decisions = int(rollout.decisions.sum())
+        self._figures = {
+            "entropy": float(entropy.sum()) / max(decisions, 1),
+            "reward": sum(rewards) / len(rewards),
+            "not_finite": self._figures.get("not_finite", 0.0) + sum(not math.isfinite(reward) for reward in told),
+        }
+
+    def metrics(self) -> Mapping[str, float]:
+        """Of the last update: mean `entropy` of a decision (nats), mean `reward`, the `baseline` after it. In all:
+        `updates`, and how many rewards were `not_finite` and counted as 0."""
+        baseline = {} if self.baseline is None else {"baseline": self.baseline}
+        return {**self._figures, **baseline, "updates": float(self.updates)}
+
+    def state_dict(self) -> State:
+        """Parameters, Adam's moments, baseline and figures, as copies. Rewards short of a minibatch are not in it."""
+        named = dict(self.policy.named_parameters())
+        moments = {name: self._adam.state[parameter] for name, parameter in named.items()}
+        return {
+            "policy": {name: parameter.detach().clone() for name, parameter in named.items()},
+            "adam": {name: {key: value.clone() for key, value in moment.items()} for name, moment in moments.items()},
+            "baseline": self.baseline,
+            "updates": self.updates,
+            "figures": dict(self._figures),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take back what `state_dict` gave; rewards short of a minibatch are forgotten, to be told again."""
+        named = dict(self.policy.named_parameters())
+        ours = {name: tuple(parameter.shape) for name, parameter in named.items()}
+        theirs = {name: tuple(parameter.shape) for name, parameter in state["policy"].items()}
+        if ours != theirs:
+            raise ConfigError(
+                f"the controller's state has parameters of shapes {theirs}, this controller {ours}: "
+                "it is of another space, or has other units or layers"
+            )
+        with torch.no_grad():
+            for name, parameter in named.items():
+                parameter.copy_(state["policy"][name])
+                self._adam.state[parameter] = {key: value.clone() for key, value in state["adam"][name].items()}
+        self.baseline, self.updates = state["baseline"], state["updates"]
+        self._figures = dict(state["figures"])
+        self._pending = []

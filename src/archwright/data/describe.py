@@ -1,0 +1,118 @@
+"""What was understood of a data set, as plain data and as lines of text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archwright.data.images import ImageData, Images
+
+IMBALANCE = 10.0  # the largest class over the smallest from where it is worth a warning
+FEW_TEST_IMAGES = 100  # fewer give an accuracy with a 95 % interval wider than about 10 points either way
+LISTED_CLASSES = 20
+
+
+def describe(data: ImageData) -> dict[str, Any]:
+    """Plain data: name, split, task, type and range of the images, mean and std, counts by class, notes, warnings."""
+    task = data.task
+    counts = {name: _counts(part, data.classes) for name, part in data.parts.items()}
+    every = [part.x for part in data.parts.values() if len(part)]
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "split": data.split,
+        "task": {"channels": task.channels, "height": task.height, "width": task.width, "classes": task.classes},
+        "dtype": str(data.train.x.dtype).removeprefix("torch."),
+        "range": [min(float(x.min()) for x in every), max(float(x.max()) for x in every)],
+        "mean": list(data.preprocessing.mean),
+        "std": list(data.preprocessing.std),
+        "classes": list(data.classes),
+        "parts": {
+            name: {"images": len(data.parts[name]), "per_class": per_class} for name, per_class in counts.items()
+        },
+        "notes": list(data.notes),
+        "warnings": _warnings(data, counts),
+    }
+
+
+def as_lines(description: Mapping[str, Any]) -> list[str]:
+    """A description as lines of text; of many classes only the rarest and the most frequent are listed."""
+    task, parts = description["task"], description["parts"]
+    low, high = description["range"]
+    size = f"{task['height']}x{task['width']} pixels"
+    colours = {1: "grey", 3: "colour"}.get(task["channels"], f"{task['channels']} channels")
+    lines = [
+        f"data      {description['name']} (fingerprint {description['fingerprint']})",
+        f"images    {size}, {colours}, {description['dtype']} from {low:g} to {high:g}",
+        f"mean      {'  '.join(f'{value:.4g}' for value in description['mean'])} per channel, of the training part",
+        f"std       {'  '.join(f'{value:.4g}' for value in description['std'])}",
+        f"split     {description['split']}",
+    ]
+    lines += [f"note      {note}" for note in description["notes"]]
+    lines += [f"warning   {warning}" for warning in description["warnings"]]
+    classes = sorted(description["classes"], key=lambda c: -parts["train"]["per_class"][c])  # stable: ties keep order
+    listed = classes
+    if len(classes) > LISTED_CLASSES:
+        listed = classes[: LISTED_CLASSES // 2] + classes[-(LISTED_CLASSES // 2) :]
+    else:
+        listed = description["classes"]
+    width = max(len("class"), len("all"), *(len(name) for name in listed))
+    lines += ["", f"{'class':{width}}" + "".join(f"  {name:>10}" for name in parts)]
+    for position, name in enumerate(listed):
+        if len(listed) < len(classes) and position == len(listed) // 2:
+            lines.append(f"... {len(classes) - len(listed)} classes between")
+        lines.append(f"{name:{width}}" + "".join(f"  {part['per_class'][name]:>10,}" for part in parts.values()))
+    lines.append(f"{'all':{width}}" + "".join(f"  {part['images']:>10,}" for part in parts.values()))
+    return lines
+
+
+def _counts(part: Images, classes: tuple[str, ...]) -> dict[str, int]:
+    return dict(zip(classes, torch.bincount(part.y, minlength=len(classes)).tolist(), strict=True))
+
+
+def _warnings(data: ImageData, counts: dict[str, dict[str, int]]) -> list[str]:
+    warnings = _duplicates(data)
+    train = counts["train"]
+    most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
+    if train[most] >= IMBALANCE * train[least]:
+        warnings.append(
+            f"classes are uneven: {train[most]:,} training images of {most!r}, {train[least]:,} of {least!r}; "
+            "accuracy favours the frequent ones"
+        )
+    for name in ("validation", "test"):
+        missing = [label for label, count in counts[name].items() if count == 0]
+        if missing:
+            listed = ", ".join(map(repr, missing[:3])) + (" and others" if len(missing) > 3 else "")
+            warnings.append(f"the {name} part has no image of {len(missing)} classes: {listed}")
+    if len(data.test) < FEW_TEST_IMAGES:
+        warnings.append(f"{len(data.test)} test images measure accuracy coarsely; {FEW_TEST_IMAGES} or more are better")
+    constant = [channel for channel, std in enumerate(data.preprocessing.std) if std == 0]
+    if constant:
+        warnings.append(f"channel {', '.join(map(str, constant))} is constant in the training part")
+    return warnings
+
+
+def _duplicates(data: ImageData) -> list[str]:
+    """Identical images in two parts, or with two labels within the training part."""
+    labels: dict[bytes, set[int]] = {}
+    for key, label in zip(_keys(data.train.x), data.train.y.tolist(), strict=True):
+        labels.setdefault(key, set()).add(label)
+    validation, test = set(_keys(data.validation.x)), list(_keys(data.test.x))
+    warnings = []
+    if (shared := sum(key in labels for key in test)) > 0:
+        warnings.append(f"{shared:,} test images are in the training part too; test accuracy will be too high")
+    if (shared := sum(key in validation for key in test)) > 0:
+        warnings.append(f"{shared:,} test images are in the validation part too")
+    if (shared := len(validation & labels.keys())) > 0:
+        warnings.append(f"{shared:,} validation images are in the training part too; rewards will be too high")
+    if (mixed := sum(len(given) > 1 for given in labels.values())) > 0:
+        warnings.append(f"{mixed:,} training images are there with two different labels")
+    return warnings
+
+
+def _keys(x: Tensor) -> list[bytes]:
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in x.contiguous().numpy()]

@@ -1,0 +1,112 @@
+"""NumPy archives: x and y, or x_train, y_train, x_test and so on, under the names that are in use."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archwright.data.arrays import Layout, convert
+from archwright.data.found import PART_NAMES, Found, Part
+from archwright.data.labels import canonical
+from archwright.errors import DataError
+
+KINDS = dict.fromkeys(("x", "image", "images", "img", "imgs", "data"), "x") | dict.fromkeys(
+    ("y", "label", "labels", "target", "targets"), "y"
+)
+CLASS_NAMES = ("classes", "class_names", "label_names")
+WANTED = "x and y, or x_train and y_train (and x_val, y_val, x_test, y_test)"
+
+
+def read_npz(path: Path, layout: Layout | None, image_size: tuple[int, int] | None) -> Found:
+    """Read an archive; objects, which only a pickle could hold, are refused because unpickling runs code."""
+    try:
+        with path.open("rb") as file:  # np.load leaves a damaged file open
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{path}: this is a single array, not an .npz archive of {WANTED}")
+            keys = sort_keys(archive.files, str(path))
+            used = {key for pair in keys.values() for key in pair.values()}
+            arrays = {key: _array(archive, key, path) for key in archive.files if key in used or key in CLASS_NAMES}
+            unused = [key for key in archive.files if key not in arrays]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise DataError(f"{path}: not a readable .npz archive: {_reason(error)}") from error
+    notes = [f"not used from {path.name}: {', '.join(unused)}"] if unused else []
+    pairs = {part: (pair["x"], arrays[pair["x"]], pair["y"], arrays[pair["y"]]) for part, pair in keys.items()}
+    classes = next((_names(arrays[key]) for key in CLASS_NAMES if key in arrays), None)
+    try:
+        return from_arrays(pairs, layout, image_size, classes=classes, notes=notes)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def sort_keys(keys: list[str], where: str) -> dict[str, dict[str, str]]:
+    """{"train": {"x": key, "y": key}, ...}: x_train, train_images, X and the like; without parts, all is "train"."""
+    found: dict[str, dict[str, str]] = {}
+    for key in keys:
+        words = re.split(r"[_\W]+", key.lower())
+        kinds = [KINDS[word] for word in words if word in KINDS]
+        parts = [PART_NAMES[word] for word in words if word in PART_NAMES]
+        if len(kinds) != 1 or len(kinds) + len(parts) != len(words) or len(parts) > 1:
+            continue
+        pair = found.setdefault(parts[0] if parts else "", {})
+        if kinds[0] in pair:
+            raise DataError(f"{where}: both {pair[kinds[0]]!r} and {key!r} could be {kinds[0]}; rename or remove one")
+        pair[kinds[0]] = key
+    if "" in found and "train" in found:
+        raise DataError(
+            f"{where}: found {', '.join(keys)}: x and y as well as x_train and y_train; keep one of the two"
+        )
+    if "" in found:
+        found["train"] = found.pop("")
+    halves = [f"{pair.get('x') or pair.get('y')} alone" for pair in found.values() if len(pair) == 1]
+    if "train" not in found or halves:
+        raise DataError(f"{where}: found {', '.join(halves or keys) or 'no arrays'}; needed are {WANTED}")
+    return {part: found[part] for part in ("train", "validation", "test") if part in found}
+
+
+def from_arrays(
+    parts: dict[str, tuple[str, Any, str, Any]],
+    layout: Layout | None,
+    image_size: tuple[int, int] | None,
+    *,
+    classes: tuple[str, ...] | None = None,
+    notes: list[str] | None = None,
+) -> Found:
+    """Parts given as (name of x, x, name of y, y); the names are for errors. Lengths must agree."""
+    labels = {}
+    for part, (x_name, x, y_name, y) in parts.items():
+        labels[part] = canonical(y, y_name)
+        if x.ndim and len(x) != len(labels[part]):
+            raise DataError(
+                f"{x_name} has {len(x)} images and {y_name} {len(labels[part])} labels; they must be as many"
+            )
+    tensors, more = convert({x_name: x for x_name, x, _, _ in parts.values()}, layout, image_size)
+    found = {part: Part(tensors[x_name], labels[part], part) for part, (x_name, *_) in parts.items()}
+    return Found(found, classes, (notes or []) + more)
+
+
+def _array(archive: Any, key: str, path: Path) -> Any:
+    try:
+        return archive[key]
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        raise DataError(
+            f"{path}: {key!r} holds Python objects, which need pickle, and unpickling may run code; "
+            "save it as an array of numbers (all images of one shape) or of strings"
+        ) from error
+
+
+def _names(array: Any) -> tuple[str, ...] | None:
+    return tuple(array.tolist()) if array.ndim == 1 and array.dtype.kind == "U" else None
+
+
+def _reason(error: Exception) -> str:
+    if "pickle" in str(error):  # what NumPy says of anything that it does not know
+        return "it is no archive of arrays, and pickles are not read because they may run code"
+    return str(error)

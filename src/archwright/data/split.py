@@ -1,0 +1,153 @@
+"""Three parts from whatever parts there are: stratified, deterministic, and said in one sentence."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from archwright.data.found import Found
+from archwright.data.images import ImageData, Images, Preprocessing
+from archwright.data.labels import number
+from archwright.errors import ConfigError, DataError
+from archwright.space import generator
+
+TEST_FRACTION = 0.15
+VALIDATION_FRACTION = 0.15
+VALIDATION_OF_TRAIN = 0.1  # where a test part is given: CIFAR-10's 45,000 + 5,000 of Zoph & Le 2017, section 4.1
+
+Integers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+
+
+def assemble(
+    found: Found, *, name: str, seed: int, validation: float | None, test: float | None, limit: int | None
+) -> ImageData:
+    """The data in three parts, with class numbers and statistics; `archwright.data.sources.load` states the rules.
+
+    Training and validation images come in random order, so that any stretch of them is a fair sample; a test part that
+    the source has keeps its order.
+    """
+    for piece in found.parts.values():
+        if not len(piece.y):
+            raise DataError(f"the {piece.called} part is empty")
+    labels, classes = number({part: found.parts[part].y for part in found.parts}, found.classes)
+    own = _own_parts(found, test)
+    fractions = _fractions(found, own, validation, test)
+    _enough(labels["train"], classes, fractions)
+    where = {part: ("train", index) for part, index in stratified(labels["train"], fractions, seed).items()}
+    for part, origin in own.items():
+        everything = np.arange(len(labels[origin]))
+        where[part] = (origin, everything if part == "test" else generator((seed, 1)).permutation(everything))
+    images = {}
+    for part, (origin, index) in where.items():
+        x, y = found.parts[origin].x, torch.from_numpy(labels[origin])
+        images[part] = Images(x, y)[torch.from_numpy(index)]
+    train, limitation = limited(images["train"], limit, seed)
+    sentence = _sentence(found, own, images, seed) + limitation
+    preprocessing = Preprocessing.of(train.x)
+    return ImageData(
+        train, images["validation"], images["test"], classes, name, sentence, preprocessing, tuple(found.notes)
+    )
+
+
+def stratified(y: Integers, fractions: dict[str, float], seed: int) -> dict[str, Integers]:
+    """Positions for "train" and for each part in `fractions` (shares of all of `y`), each in random order.
+
+    `y` [n] numbers classes from 0. Every class is in every part, so it must have more images than `fractions` entries;
+    beyond that, each class's share is as near to the fraction as whole images allow, and so is the part's size.
+    """
+    counts = np.bincount(y)
+    rng = generator((seed, 0))
+    by_class = [
+        rng.permutation(positions) for positions in np.split(np.argsort(y, kind="stable"), counts.cumsum()[:-1])
+    ]
+    begin = np.zeros_like(counts)
+    parts = {}
+    for later, (part, fraction) in zip(range(len(fractions), 0, -1), fractions.items(), strict=True):
+        end = begin + allotted(counts, round(fraction * len(y)), counts - begin - later)
+        parts[part] = np.concatenate([p[b:e] for p, b, e in zip(by_class, begin, end, strict=True)])
+        begin = end
+    parts["train"] = np.concatenate([p[b:] for p, b in zip(by_class, begin, strict=True)])
+    return {part: rng.permutation(positions) for part, positions in parts.items()}
+
+
+def allotted(counts: Integers, total: int, most: Integers) -> Integers:
+    """Whole numbers that sum to `total`, proportional to `counts` as nearly as 1 <= each <= `most` allows."""
+    quota = counts * (total / counts.sum())
+    share: Integers = np.clip(np.floor(quota).astype(np.int64), 1, most)
+    total = int(np.clip(total, len(counts), most.sum()))
+    while (missing := total - int(share.sum())) != 0:
+        step = 1 if missing > 0 else -1
+        can = share < most if missing > 0 else share > 1
+        share[np.argmax(np.where(can, (quota - share) * step, -np.inf))] += step
+    return share
+
+
+def limited(images: Images, limit: int | None, seed: int) -> tuple[Images, str]:
+    """At most `limit` images with the class shares of all, every class among them, in order; and how to say so."""
+    if limit is None or limit >= len(images):
+        return images, ""
+    y = images.y.numpy()
+    counts = np.bincount(y)
+    if limit < len(counts):
+        raise ConfigError(f"limit={limit}: at least {len(counts)} training images are needed, one per class")
+    rng = generator((seed, 2))
+    share = allotted(counts, limit, counts)
+    kept = [rng.permutation(np.flatnonzero(y == c))[: share[c]] for c in range(len(counts))]
+    chosen = images[torch.from_numpy(np.sort(np.concatenate(kept)))]
+    return chosen, f"; of these train images {limit:,} are used, a limit that was asked for"
+
+
+def _own_parts(found: Found, test: float | None) -> dict[str, str]:
+    """{"test": the found part that serves as test, ...} for the parts that need not be split off train."""
+    own: dict[str, str] = {part: part for part in ("validation", "test") if part in found.parts}
+    if own == {"validation": "validation"} and test is None:
+        return {"test": "validation"}  # as in ImageNet, where the labels of the test part are withheld
+    return own
+
+
+def _fractions(found: Found, own: dict[str, str], validation: float | None, test: float | None) -> dict[str, float]:
+    fractions = {}
+    defaults = {"test": TEST_FRACTION, "validation": VALIDATION_OF_TRAIN if "test" in own else VALIDATION_FRACTION}
+    for part, given in (("test", test), ("validation", validation)):
+        if given is not None and part in own:
+            called = found.parts[own[part]].called
+            raise ConfigError(f"{part}={given}: the {part} part is the data's own {called} part; leave {part} out")
+        if given is not None and not 0 < given < 1:
+            raise ConfigError(f"{part}={given}: a fraction of the images, between 0 and 1, is needed")
+        if part not in own:
+            fractions[part] = defaults[part] if given is None else given
+    if sum(fractions.values()) >= 1:
+        raise ConfigError(
+            f"test={fractions['test']} and validation={fractions['validation']} leave nothing to train on"
+        )
+    return fractions
+
+
+def _enough(y: Integers, classes: tuple[str, ...], fractions: dict[str, float]) -> None:
+    counts = np.bincount(y, minlength=len(classes))
+    rarest = int(counts.argmin())
+    if counts[rarest] <= len(fractions):
+        parts = " and ".join(("train", *fractions))
+        raise DataError(
+            f"class {classes[rarest]!r} has {counts[rarest]} images; at least {len(fractions) + 1} are needed, "
+            f"to have it in {parts} (labels that are measurements, not classes, do not work)"
+        )
+
+
+def _sentence(found: Found, own: dict[str, str], images: dict[str, Images], seed: int) -> str:
+    drawn = [part for part in ("train", "validation", "test") if part not in own]
+    sizes = {part: f"{len(images[part]):,} {part}" for part in images}
+    if drawn == ["train"]:
+        text = f"{sizes['train']} images"
+    else:
+        whole = sum(len(images[part]) for part in drawn)
+        pool = f"the {found.parts['train'].called} part" if own else "the data"
+        split = ", ".join(sizes[part] for part in drawn)
+        text = f"{split}: split by class from the {whole:,} images of {pool}, seed {seed}"
+    for part, origin in own.items():
+        called = found.parts[origin].called
+        why = ", as there is no test part" if part != origin else ""
+        text += f"; {sizes[part]}: the data's own {called} part{why}"
+    return text

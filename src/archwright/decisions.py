@@ -1,0 +1,89 @@
+"""What a space's program may ask for, and what counts as an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from archwright.errors import UnknownOption
+
+Option: TypeAlias = "str | int | float | bool"
+Answer: TypeAlias = "Option | tuple[str, ...]"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Picks one of `options` (softmax). Questions of one `vocabulary` share a controller's embedding and head."""
+
+    name: str
+    options: tuple[Option, ...]
+    vocabulary: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Picks one earlier anchor, by name (attention over the anchors in `among`)."""
+
+    name: str
+    among: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Links:
+    """Picks any subset of the earlier anchors in `among`: the set-selection attention of NAS (Zoph & Le 2017, 3.3).
+
+    The answer is a tuple of names in the order of `among`. With `anchor`, this step is itself an anchor of that name.
+    """
+
+    name: str
+    among: tuple[str, ...]
+    anchor: str | None = None
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A controller step that asks nothing: later links may point to it. `given`: an input, whose value is zeros."""
+
+    name: str
+    given: bool = False
+
+
+Decision: TypeAlias = "Choice | Link | Links"
+Question: TypeAlias = "Decision | Anchor"
+Program: TypeAlias = Generator[Question, Any, None]
+
+
+def checked(question: Decision, answer: Any) -> Answer:
+    """The answer in its canonical form, or `UnknownOption` that names the decision and its options."""
+    if isinstance(question, Choice):
+        for option in question.options:
+            if option == answer and type(option) is type(answer):  # True == 1 == 1.0 must not pass for each other
+                return option
+        raise UnknownOption(f"{question.name}: {answer!r} is not an option; pick one of {question.options}")
+    if isinstance(question, Link):
+        if answer in question.among:
+            return str(answer)
+        raise UnknownOption(f"{question.name}: {answer!r} is not an earlier anchor; pick one of {question.among}")
+    chosen = tuple(answer) if isinstance(answer, (tuple, list)) else (answer,)
+    if any(name not in question.among for name in chosen) or len(set(chosen)) != len(chosen):
+        raise UnknownOption(f"{question.name}: {answer!r} is not a subset of {question.among}")
+    return tuple(name for name in question.among if name in chosen)
+
+
+def options(question: Decision) -> Iterator[Answer]:
+    """Every answer to a question, in a fixed order (subsets count up in binary, first anchor lowest)."""
+    if isinstance(question, Choice):
+        yield from question.options
+    elif isinstance(question, Link):
+        yield from question.among
+    else:
+        for bits in range(2 ** len(question.among)):
+            yield tuple(name for position, name in enumerate(question.among) if bits >> position & 1)
+
+
+def alternatives(question: Decision) -> int:
+    """How many answers `options` gives, without listing them."""
+    if isinstance(question, Choice):
+        return len(question.options)
+    return len(question.among) if isinstance(question, Link) else 2 ** len(question.among)

@@ -1,0 +1,92 @@
+"""What runs in a worker process: wait for an evaluator and for proposals, evaluate, answer.
+
+This module imports nothing heavy, so that the settings are in place before torch is.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from archwright.loop import Evaluator
+
+Kind: TypeAlias = Literal["evaluator", "proposal"]  # of a message: its kind, then its pickle, are two byte strings
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception, as text: not every exception can be pickled, or found by the parent."""
+
+    module: str
+    name: str
+    message: str
+    traceback: str
+
+
+def serve(connection: Connection, threads: int, memory_limit: int | None) -> None:
+    """Answer messages until the parent closes the pipe. A reply is a pickled Result, None (ready) or `Failure`."""
+    os.setpgid(0, 0)  # out of the terminal's Ctrl-C, and what the evaluator starts can be ended with this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))  # for libraries that are imported later
+    if memory_limit is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = memory_limit if hard == resource.RLIM_INFINITY else min(memory_limit, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    evaluator: Evaluator | None = None
+
+    def load(payload: bytes) -> None:
+        nonlocal evaluator
+        evaluator = None  # so that two never need room
+        evaluator = pickle.loads(payload)
+
+    def evaluate(payload: bytes) -> Any:
+        assert evaluator is not None
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
+        return evaluator.evaluate(pickle.loads(payload))
+
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            answer = load if connection.recv_bytes() == b"evaluator" else evaluate
+            connection.send_bytes(_reply(answer, connection.recv_bytes()))
+
+
+def _reply(answer: Callable[[bytes], Any], payload: bytes) -> bytes:
+    try:
+        return pickle.dumps(answer(payload))
+    except Exception as error:
+        kind = type(error)
+        try:
+            message = str(error)
+        except Exception:
+            message = "(its message cannot be shown)"
+        return pickle.dumps(Failure(kind.__module__, kind.__name__, message, _trace(error)))
+
+
+def _trace(error: Exception) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        return ""
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.killpg(0, signal.SIGKILL)

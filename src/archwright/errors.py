@@ -1,0 +1,47 @@
+"""What can go wrong in a way that the user can mend. The command line prints these as one line and exits with 2."""
+
+from __future__ import annotations
+
+
+class ArchwrightError(Exception):
+    """Anything whose message tells the user what was wrong, where, and what would be right."""
+
+
+class SpaceError(ArchwrightError):
+    """A space's program, or an architecture that claims to come from it, breaks a rule of `archwright.space`."""
+
+
+class UnknownOption(SpaceError):
+    """An answer that is not among the options of its decision."""
+
+
+class DataError(ArchwrightError):
+    """Data that cannot be read or used."""
+
+
+class ConfigError(ArchwrightError):
+    """Arguments or settings that do not go together."""
+
+
+class RunError(ArchwrightError):
+    """A run folder that is missing, damaged, locked by another process, or in the wrong state for the command."""
+
+
+class MissingExtra(ArchwrightError):
+    """An optional dependency is not installed; the message names the pip command."""
+
+
+class ChildFailure(ArchwrightError):
+    """A child could not be scored. A search records it as a failed trial and goes on."""
+
+
+class Diverged(ChildFailure):
+    """Training reached NaN or infinity."""
+
+
+class TimedOut(ChildFailure):
+    """A child used up its time limit."""
+
+
+class WorkerDied(ChildFailure):
+    """The process that evaluated a child ended without an answer (crash, kill, out of memory)."""

@@ -1,0 +1,120 @@
+"""Scores an architecture by training its network from scratch: NAS and NASNet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from archwright.errors import ChildFailure, ConfigError
+from archwright.evaluators.objective import Accuracy, Objective, needs, require
+from archwright.loop import Ask, Progress, Proposal, Result, State
+from archwright.space import Open
+from archwright.training.device import resolve_device
+from archwright.training.fit import Fit
+from archwright.training.measure import latency, parameters
+from archwright.training.randomness import Stream, seeded
+from archwright.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from archwright.data.images import ImageData
+    from archwright.nets.network import Network
+    from archwright.space import Architecture, Space
+
+METRICS = ("validation_accuracy", "best_validation_accuracy", "parameters", "seconds", "latency")
+
+
+class FromScratch:
+    """Trains every proposed network with `recipe` and rewards its validation accuracy. The test part is not touched.
+
+    All children have the same seed: initial weights where shapes agree, order of images, augmentation. So the
+    difference between two children is a paired one, and the same architecture scores the same twice on one CPU.
+
+    Metrics: `validation_accuracy` after the last epoch, `best_validation_accuracy` of the last `last_epochs` (NAS takes
+    the best of the last 5), `parameters` (trainable), `seconds` of training, and `latency` (seconds for one image,
+    measured) if the objective needs it. Can be pickled, so it works in other processes.
+
+    Args:
+        space: what the architectures belong to, with the width and regularisation that children are trained at.
+        data: trained on its training part, scored on its validation part.
+        recipe: how each child is trained.
+        objective: from metrics to the reward.
+        seed: of weights, order, augmentation and dropout.
+        device: see `resolve_device`.
+        time_limit: seconds of training for one child; more is a failed trial.
+        last_epochs: how many of the last epochs are validated; all others are not, which saves time.
+    """
+
+    stateful = False
+    failure_reward = 0.0
+
+    def __init__(
+        self,
+        space: Space,
+        data: ImageData,
+        recipe: Recipe | None = None,
+        *,
+        objective: Objective | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        time_limit: float | None = None,
+        last_epochs: int = 1,
+    ) -> None:
+        self.space, self.data = space, data
+        self.recipe = recipe if recipe is not None else Recipe()
+        self.objective: Objective = objective if objective is not None else Accuracy()
+        self.seed, self.device, self.time_limit, self.last_epochs = seed, device, time_limit, last_epochs
+        self.trials_per_epoch = 1 / self.recipe.epochs
+        require(self.objective, METRICS, "FromScratch")
+        resolve_device(device)
+        if last_epochs < 1:
+            raise ConfigError(f"FromScratch: last_epochs is {last_epochs}; it must be at least 1")
+        if not len(data.validation):
+            raise ConfigError("FromScratch: the data has no validation images to score children on")
+
+    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
+        """Nothing to prepare."""
+        return iter(())
+
+    def network(self, architecture: Architecture, stream: int = 0) -> Network:
+        """The untrained child of an architecture, as `evaluate` begins with it."""
+        space = self.space.at(stream)
+        with seeded(torch.device("cpu"), Stream.WEIGHTS, self.seed):
+            network: Network = space.network(Open.only(space, architecture), self.data.task)  # type: ignore[assignment]
+        return network
+
+    def evaluate(self, proposal: Proposal) -> Result:
+        """Train the child and score it. Raises `ChildFailure` where it cannot be scored."""
+        network = self.network(proposal.architecture, proposal.stream)
+        fit = Fit(
+            network,
+            self.data,
+            self.recipe,
+            seed=self.seed,
+            device=self.device,
+            time_limit=self.time_limit,
+            validate_last=self.last_epochs,
+        )
+        for _ in fit:
+            pass
+        metrics = {
+            "validation_accuracy": fit.validation_accuracy,
+            "best_validation_accuracy": max(accuracy for _, accuracy in fit.validation),
+            "parameters": float(parameters(network)),
+            "seconds": fit.seconds,
+        }
+        if "latency" in needs(self.objective):
+            metrics["latency"] = latency(network, self.data.task)
+        reward = float(self.objective(metrics))
+        if not math.isfinite(reward):
+            raise ChildFailure(f"the objective gave {reward} for {metrics}")
+        return Result(reward, metrics)
+
+    def state_dict(self) -> State:
+        """Empty: children leave nothing behind."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Nothing to take back."""

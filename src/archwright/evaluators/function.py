@@ -1,0 +1,47 @@
+"""Scores an architecture with any Python callable: a benchmark's table, a simulator, somebody else's training code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import SupportsFloat
+
+from archwright.architecture import Architecture
+from archwright.errors import ConfigError
+from archwright.loop import Ask, Progress, Proposal, Result, State
+
+
+class Function:
+    """Calls `f(architecture)`, which returns the reward, or a `Result` with metrics.
+
+    What `f` raises makes a failed trial whose reward is `failure_reward`. `f` should depend on the architecture alone;
+    a resumed run evaluates again what was under way. For engines with other processes it must be defined at the top
+    level of a module. Budgets that count epochs count a trial as one.
+    """
+
+    stateful = False
+    trials_per_epoch = 1.0
+
+    def __init__(self, f: Callable[[Architecture], SupportsFloat | Result], failure_reward: float = 0.0) -> None:
+        self.f = f
+        self.failure_reward = failure_reward
+
+    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
+        """Nothing to do."""
+        return iter(())
+
+    def evaluate(self, proposal: Proposal) -> Result:
+        """What `f` says of the architecture. A ConfigError if that is neither a number nor a Result."""
+        value: object = self.f(proposal.architecture)
+        if isinstance(value, Result):
+            return value
+        if not isinstance(value, SupportsFloat):
+            name = getattr(self.f, "__qualname__", repr(self.f))
+            raise ConfigError(f"{name} returned {value!r}; it must return a number (the reward) or a Result")
+        return Result(float(value))
+
+    def state_dict(self) -> State:
+        """Empty."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Nothing to take back."""

@@ -1,0 +1,111 @@
+"""From metrics to a reward: small values that are called with what an evaluator measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from archwright.errors import ConfigError
+
+Objective: TypeAlias = "Callable[[Mapping[str, float]], float]"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The accuracy itself: NASNet and ENAS (NASNet 2018, section 3; ENAS 2018, section 2.2)."""
+
+    metric: str = "validation_accuracy"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The metrics it reads."""
+        return (self.metric,)
+
+    def __call__(self, metrics: Mapping[str, float]) -> float:
+        """The reward, 0 to 1."""
+        return metrics[self.metric]
+
+
+@dataclass(frozen=True)
+class AccuracyCubed:
+    """The cube of the best accuracy of the last epochs: NAS (Zoph & Le 2017, section 4.1: of the last 5)."""
+
+    metric: str = "best_validation_accuracy"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The metrics it reads."""
+        return (self.metric,)
+
+    def __call__(self, metrics: Mapping[str, float]) -> float:
+        """The reward, 0 to 1."""
+        return metrics[self.metric] ** 3
+
+
+@dataclass(frozen=True)
+class InversePerplexity:
+    """`c / perplexity ** power`: power 1 is ENAS's (section 2.2), 2 is NAS's (Zoph & Le 2017, section 4.2); c is 80."""
+
+    power: float = 1.0
+    c: float = 80.0
+    metric: str = "validation_perplexity"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The metrics it reads."""
+        return (self.metric,)
+
+    def __call__(self, metrics: Mapping[str, float]) -> float:
+        """The reward, greater than 0."""
+        return float(self.c / metrics[self.metric] ** self.power)
+
+
+@dataclass(frozen=True)
+class LatencyWeighted:
+    """`accuracy * (latency / target) ** weight`: MnasNet's soft constraint (Tan et al. 2019, 3.1: weight -0.07).
+
+    `target` and the metric `latency` are seconds for one image.
+    """
+
+    target: float
+    weight: float = -0.07
+    metric: str = "validation_accuracy"
+
+    def __post_init__(self) -> None:
+        if not self.target > 0:
+            raise ConfigError(f"LatencyWeighted: target is {self.target!r}; it must be seconds greater than zero")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The metrics it reads."""
+        return (self.metric, "latency")
+
+    def __call__(self, metrics: Mapping[str, float]) -> float:
+        """The reward."""
+        return float(metrics[self.metric] * (metrics["latency"] / self.target) ** self.weight)
+
+
+# By name; each value makes the objective from its arguments.
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "accuracy": Accuracy,
+    "accuracy-cubed": AccuracyCubed,
+    "inverse-perplexity": InversePerplexity,
+    "inverse-perplexity-squared": lambda c=80.0: InversePerplexity(power=2.0, c=c),
+    "latency-weighted": LatencyWeighted,
+}
+
+
+def needs(objective: Objective) -> tuple[str, ...]:
+    """The metrics that an objective says it reads; a plain function says nothing."""
+    return tuple(getattr(objective, "needs", ()))
+
+
+def require(objective: Objective, offered: Collection[str], by: str) -> None:
+    """`ConfigError` if the objective reads a metric that the evaluator `by` does not measure."""
+    missing = [name for name in needs(objective) if name not in offered]
+    if missing:
+        raise ConfigError(
+            f"{objective!r} needs {', '.join(missing)}, which {by} does not measure; it measures "
+            f"{', '.join(sorted(offered))}"
+        )

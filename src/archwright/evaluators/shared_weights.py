@@ -1,0 +1,254 @@
+"""Scores architectures with weights that all of them share: ENAS's two phases (Pham et al. 2018, section 2.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
+from archwright.evaluators.objective import Accuracy, Objective, require
+from archwright.loop import Ask, Progress, Proposal, Result, State
+from archwright.space import Architecture, Open
+from archwright.training.accuracy import score_logits
+from archwright.training.batches import Batches, arrange
+from archwright.training.descent import Descent, saved_network
+from archwright.training.device import resolve_device
+from archwright.training.failures import out_of_memory
+from archwright.training.placement import place
+from archwright.training.randomness import Stream, seeded, stream
+from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
+from archwright.training.regularisation import training_loss
+from archwright.training.schedules import cosine_with_restarts
+
+if TYPE_CHECKING:
+    from archwright.data.images import ImageData
+    from archwright.nets.network import Network
+    from archwright.space import Space
+
+ASK_AT_ONCE = 32  # proposals: a batched controller answers 32 in little more time than one
+METRICS = ("validation_accuracy", "validation_loss")
+
+
+class SharedWeights:
+    """Trains one supernet on sampled architectures (phase 1), scores proposals with its weights (phase 2).
+
+    `prepare` trains epoch k when k * `trials_per_epoch` trials have been told: a whole pass over the training images,
+    each step on `architectures_per_step` freshly asked architectures and one batch, their gradients averaged. The
+    learning rate moves once an epoch, by cosine with restarts; after `recipe.epochs` it stays at its minimum.
+    `evaluate` runs the proposal on one minibatch of validation images, chosen by the seed and the proposal's stream
+    number, without augmentation or dropout. The space's supernet decides which BatchNorm statistics that uses (for
+    shared weights: those of the minibatch). The accuracy ranks architectures; it is not what they reach when trained.
+
+    Unlike the official code: weights that a step did not sample get no momentum or decay, gradients really are
+    clipped, the auxiliary head is trained, and dropout is off while scoring. As in it: weight decay is on all
+    parameters, and drop path is off (it is for final training). A step whose loss or gradient is not finite is not
+    taken and counted in `skipped`; an epoch of only such steps raises `Diverged`.
+
+    Args:
+        space: its `network(Open.all(space), task)` is the supernet.
+        data: trained on its training part, scored on its validation part.
+        recipe: how the shared weights are trained; the default is the official micro search.
+        trials_per_epoch: proposals scored after each epoch; official micro search: 30 controller steps of 10.
+        steps_per_epoch: shared training steps between two rounds of trials; None is a whole pass, as in the paper. With
+            fewer, the next epoch goes on in the same pass.
+        architectures_per_step: M of section 2.2; 1 "works just fine".
+        evaluation_batch: images of the minibatch; None is the training batch. Never more than there are.
+        objective: from metrics (`validation_accuracy`, `validation_loss`) to the reward.
+        seed: of weights, order, augmentation, dropout and minibatches.
+        device: see `resolve_device`.
+        channels_last: keep channels innermost where that works: depthwise convolutions are several times faster.
+    """
+
+    stateful = True
+    failure_reward = 0.0
+
+    def __init__(
+        self,
+        space: Space,
+        data: ImageData,
+        recipe: Recipe = ENAS_MICRO_SEARCH,
+        *,
+        trials_per_epoch: int = 300,
+        steps_per_epoch: int | None = None,
+        architectures_per_step: int = 1,
+        evaluation_batch: int | None = None,
+        objective: Objective | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        channels_last: bool = True,
+    ) -> None:
+        if not space.shares_weights:
+            raise ConfigError(f"SharedWeights: the space {space.name} as configured shares no weights; use FromScratch")
+        if min(trials_per_epoch, architectures_per_step, steps_per_epoch or 1) < 1 or (evaluation_batch or 2) < 2:
+            raise ConfigError(
+                f"SharedWeights: trials_per_epoch is {trials_per_epoch}, architectures_per_step "
+                f"{architectures_per_step}, evaluation_batch {evaluation_batch}; they must be at least 1, 1 and 2"
+            )
+        if len(data.validation) < 2:
+            raise ConfigError(
+                f"SharedWeights: {len(data.validation)} validation images are too few; scoring needs at least 2"
+            )
+        self.space, self.data, self.recipe = space, data, recipe
+        self.trials_per_epoch: float = trials_per_epoch
+        self.objective: Objective = objective if objective is not None else Accuracy()
+        require(self.objective, METRICS, "SharedWeights")
+        self.epoch = 0  # epochs of shared training that are complete
+        self.step = 0  # steps of the epoch that is under way
+        self.skipped = 0  # steps not taken so far, in all epochs
+        self._skipped_in_epoch = 0
+        self._queue: list[Architecture] = []  # asked for, and not yet trained on
+        self._each, self._seed = architectures_per_step, seed
+        self._device = resolve_device(device)
+        with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
+            network: Network = space.network(Open.all(space), data.task)  # type: ignore[assignment]
+        with out_of_memory(f"the shared weights and the images on {self._device}"):
+            self.network, self._channels_last = network, place(network, self._device, channels_last=channels_last)
+            self._batches = Batches(
+                data.train,
+                data.preprocessing,
+                recipe,
+                seed=seed,
+                device=self._device,
+                channels_last=self._channels_last,
+            )
+            self._validation = data.validation.x.to(self._device), data.validation.y.to(self._device)
+        self._minibatch = min(evaluation_batch or recipe.batch, len(data.validation))
+        self._steps = steps_per_epoch or self._batches.per_epoch
+        self._descent = Descent(network, recipe)
+
+    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
+        """Train the epochs that are due after `told` trials; every step yields."""
+        while self.epoch <= told // self.trials_per_epoch:
+            yield from self._train_epoch(ask)
+
+    def _train_epoch(self, ask: Ask) -> Iterator[Progress]:
+        steps, epoch, recipe = self._steps, self.epoch, self.recipe
+        rate = cosine_with_restarts(
+            epoch,
+            recipe.epochs,
+            high=recipe.learning_rate,
+            low=recipe.learning_rate_min,
+            period=recipe.restart_period,
+            factor=recipe.restart_factor,
+        )
+        while self.epoch == epoch:
+            if not self._queue:
+                wanted = min(-(-ASK_AT_ONCE // self._each), steps - self.step) * self._each
+                self._queue = [proposal.architecture for proposal in ask(wanted)]
+            sampled, self._queue = self._queue[: self._each], self._queue[self._each :]
+            metrics = self._train_step(sampled, rate)
+            self.step += 1
+            step = self.step
+            if step == steps:
+                if self._skipped_in_epoch == steps:
+                    raise Diverged(
+                        f"shared weights: no step of epoch {epoch + 1} had a finite loss and gradient at learning rate "
+                        f"{rate:g}; lower it"
+                    )
+                self.epoch, self.step, self._skipped_in_epoch = epoch + 1, 0, 0
+            yield Progress("shared weights", step, steps, metrics)
+
+    def _train_step(self, sampled: Sequence[Architecture], rate: float) -> dict[str, float]:
+        if not self.network.training:
+            self.network.train()
+        position = self.epoch * self._steps + self.step
+        with (
+            out_of_memory(f"a step of the shared weights with {self.recipe.batch} images"),
+            seeded(self._device, Stream.NOISE, self._seed, position),
+        ):
+            x, labels = self._batches[position]
+            total = torch.zeros(2, device=self._device)
+            for architecture in sampled:
+                loss, accuracy = training_loss(self.network, x, labels, self.recipe, architecture)
+                loss = loss / len(sampled)
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += torch.stack([loss.detach(), accuracy / len(sampled)])
+            norm = self._descent.gradient_norm()
+            # The one moment of a step at which the host waits for the device.
+            loss_value, accuracy_value, norm_value = torch.cat([total, norm[None]]).tolist()
+            if math.isfinite(loss_value) and math.isfinite(norm_value):
+                self._descent.step(rate, norm_value)
+            else:
+                self.skipped += 1
+                self._skipped_in_epoch += 1
+            self._descent.clear()
+        return {
+            "loss": loss_value,
+            "accuracy": accuracy_value,
+            "learning_rate": rate,
+            "epoch": self.epoch + 1,
+            "skipped": self.skipped,
+        }
+
+    def evaluate(self, proposal: Proposal) -> Result:
+        """Score one proposal on its minibatch. Raises `ChildFailure` where it cannot be scored."""
+        order = stream(Stream.VALIDATION, self._seed, proposal.stream).permutation(len(self.data.validation))
+        chosen = torch.from_numpy(order[: self._minibatch]).to(self._device)
+        with out_of_memory(f"scoring with {self._minibatch} images"):
+            accuracy, loss = self._score(proposal.architecture, *self._images(chosen))
+        if not math.isfinite(loss):
+            raise ChildFailure(f"with the shared weights the architecture's loss is {loss}")
+        metrics = {"validation_accuracy": accuracy, "validation_loss": loss}
+        reward = float(self.objective(metrics))
+        if not math.isfinite(reward):
+            raise ChildFailure(f"the objective gave {reward} for {metrics}")
+        return Result(reward, metrics)
+
+    def rank(self, architectures: Sequence[Architecture], *, minibatches: int | None = 1) -> list[float]:
+        """The accuracies of several architectures on the same validation images, in their order, for choosing the best.
+
+        ENAS derives its architecture from samples ranked on a single minibatch (section 2.3). None takes all
+        minibatches that are whole. An architecture whose logits are not finite has accuracy 0.
+        """
+        order = torch.from_numpy(stream(Stream.VALIDATION, self._seed, 0).permutation(len(self.data.validation)))
+        whole = len(order) // self._minibatch
+        parts = order[: whole * self._minibatch].view(whole, -1)[:minibatches].to(self._device)
+        totals = [0.0] * len(architectures)
+        for part in parts:  # outermost, so that one minibatch at a time is in memory
+            images = self._images(part)
+            for index, architecture in enumerate(architectures):
+                accuracy, loss = self._score(architecture, *images)
+                totals[index] += accuracy if math.isfinite(loss) else -math.inf
+        return [max(0.0, total / len(parts)) for total in totals]
+
+    def _images(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        x, labels = self._validation
+        return arrange(self.data.preprocessing(x[chosen]), self._channels_last), labels[chosen]
+
+    def _score(self, architecture: Architecture, x: Tensor, labels: Tensor) -> tuple[float, float]:
+        if self.network.training:  # walks thousands of modules, so only when the phase changes
+            self.network.eval()
+        with torch.no_grad():
+            correct, losses = score_logits(self.network(x, architecture), labels)
+            accuracy, loss = torch.stack([correct.float().mean(), losses.mean()]).tolist()
+        return accuracy, loss
+
+    def state_dict(self) -> State:
+        """Weights, momentum, position, and what was asked and not yet trained on, as copies on the CPU."""
+        return {
+            "network": saved_network(self.network),
+            "momentum": self._descent.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "steps": self._steps,
+            "skipped": self.skipped,
+            "skipped_in_epoch": self._skipped_in_epoch,
+            "queue": [architecture.to_json() for architecture in self._queue],
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take back what `state_dict` gave; `RunError` if it is of other data or another batch."""
+        if state["steps"] != self._steps:
+            raise RunError(
+                f"the stored shared training has {state['steps']} steps an epoch, this one has "
+                f"{self._steps}: data and batch must be those it was begun with"
+            )
+        self.network.load_state_dict(state["network"])
+        self._descent.load_state_dict(state["momentum"])
+        self.epoch, self.step, self.skipped = int(state["epoch"]), int(state["step"]), int(state["skipped"])
+        self._skipped_in_epoch = int(state["skipped_in_epoch"])
+        self._queue = [Architecture.from_json(data) for data in state["queue"]]

@@ -1,0 +1,203 @@
+"""Sampling, mutation, neighbours, enumeration and counting, written once over `decide()` for all spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from archwright.architecture import Architecture
+from archwright.decisions import Anchor, Answer, Choice, Decision, Link, Links, Question, alternatives, checked, options
+from archwright.errors import ConfigError, SpaceError, UnknownOption
+from archwright.walk import Walk, decisions_of, trace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from archwright.space import Space
+
+
+def generator(seed: int | Iterable[int]) -> np.random.Generator:
+    """The random stream of a seed or of a tuple of them; equal on every machine. Seeds are not negative."""
+    import numpy as np
+
+    words = _words(seed)
+    if any(word < 0 for word in words):
+        raise ConfigError(f"seed {seed!r}: seeds are whole numbers from 0 up")
+    # The length goes first because numpy pads with zeros: 7, (7, 0) and (7, 0, 0) would be one stream.
+    return np.random.default_rng((len(words), *words))
+
+
+def _words(seed: int | Iterable[int]) -> tuple[int, ...]:
+    return tuple(seed) if isinstance(seed, Iterable) else (seed,)
+
+
+def draw_answer(question: Decision, rng: np.random.Generator) -> Answer:
+    """A uniform answer; for `Links` each anchor is in with probability one half."""
+    if isinstance(question, Choice):
+        return question.options[int(rng.integers(len(question.options)))]
+    if isinstance(question, Link):
+        return question.among[int(rng.integers(len(question.among)))]
+    return tuple(name for name, bit in zip(question.among, rng.integers(0, 2, len(question.among)), strict=True) if bit)
+
+
+def sample(space: Space, seed: int | Iterable[int]) -> Architecture:
+    """An architecture whose every decision is uniform. `seed`: a number, or several (say seed and trial number)."""
+    rng = generator(seed)
+    return trace(space, lambda question: draw_answer(question, rng))
+
+
+def mutate(space: Space, architecture: Architecture, seed: int | Iterable[int]) -> Architecture:
+    """Change one decision, uniformly among those with an alternative; keep every other answer that still applies.
+
+    Where the change makes the program ask other questions, or makes an old answer impossible, new answers are uniform.
+    Of a set of links one, uniformly, is added or dropped.
+    """
+    rng = generator(seed)
+    movable = [decision for decision in decisions_of(space, architecture) if alternatives(decision) > 1]
+    if not movable:
+        raise SpaceError(f"{space.name}: the architecture has no decision with an alternative")
+    target = movable[int(rng.integers(len(movable)))]
+    others = _nearest(target, architecture[target.name])
+    return _changed(space, architecture, target.name, others[int(rng.integers(len(others)))], rng)
+
+
+def neighbours(space: Space, architecture: Architecture, seed: int | Iterable[int] = 0) -> Iterator[Architecture]:
+    """Every architecture that `mutate` may give, in the order of the decisions and of their options.
+
+    In a conditional space a change stands for all that `mutate` could make of it: its new answers are drawn once, from
+    a stream of `seed` and the position of the change, so the same seed gives the same neighbours.
+    """
+    position = 0
+    for decision in decisions_of(space, architecture):
+        for answer in _nearest(decision, architecture[decision.name]):
+            yield _changed(space, architecture, decision.name, answer, generator((*_words(seed), position)))
+            position += 1
+
+
+def _nearest(question: Decision, old: Answer) -> list[Answer]:
+    if isinstance(question, Links):  # one link more or less: the smallest change of a set
+        chosen = set(old if isinstance(old, tuple) else ())
+        return [tuple(n for n in question.among if n in chosen ^ {flipped}) for flipped in question.among]
+    return [option for option in options(question) if option != old]
+
+
+def _changed(
+    space: Space, architecture: Architecture, name: str, answer: Answer, rng: np.random.Generator
+) -> Architecture:
+    def pick(question: Decision) -> Answer:
+        if question.name == name:
+            return answer
+        if question.name in architecture:
+            try:
+                return checked(question, architecture[question.name])
+            except UnknownOption:
+                pass
+        return draw_answer(question, rng)
+
+    return trace(space, pick)
+
+
+def enumerate_space(space: Space) -> Iterator[Architecture]:
+    """Every architecture of the space, depth first, in the order of `options`."""
+    path: list[Answer] = []  # the answers of the last architecture, and for each what is still to be tried in its place
+    untried: list[Iterator[Answer]] = []
+    while True:
+        walk, position = Walk(space), 0
+        while (question := walk.question) is not None:
+            if isinstance(question, Anchor):
+                walk.send(None)
+                continue
+            if position == len(path):
+                untried.append(options(question))
+                path.append(next(untried[-1]))
+            walk.trust(path[position])
+            position += 1
+        yield walk.architecture()
+        while untried:
+            path.pop()
+            if (following := next(untried[-1], None)) is not None:
+                path.append(following)
+                break
+            untried.pop()
+        else:
+            return
+
+
+class _Inspected(BaseException):
+    """Raised inside a program that looks at an answer, whose name it carries. No program catches a BaseException."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class _Opaque:
+    """An answer that may be passed on but not looked at: every way of inspecting it raises `_Inspected`."""
+
+    __slots__ = ("_question",)
+
+    def __init__(self, question: str) -> None:
+        self._question = question
+
+    def _inspect(self, *_: Any) -> Any:
+        raise _Inspected(self._question)
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __len__ = __iter__ = __contains__ = _inspect
+    __getitem__ = __hash__ = __repr__ = __str__ = __format__ = __int__ = __float__ = __index__ = __call__ = _inspect
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _inspect
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __pow__ = __rpow__ = _inspect
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rshift__ = _inspect
+    __rrshift__ = __neg__ = __pos__ = __abs__ = __invert__ = __round__ = __trunc__ = __reversed__ = __next__ = _inspect
+    __class__ = property(_inspect)  # isinstance asks for it when the type itself does not fit
+
+    def __getattr__(self, name: str) -> Any:
+        raise _Inspected(self._question)
+
+
+def questions(space: Space) -> tuple[Question, ...]:
+    """The questions of a static space; an error says at which answer the program looks if it is not static."""
+    asked: list[Question] = []
+    try:
+        walk = Walk(space)
+        while (question := walk.question) is not None:
+            asked.append(question)
+            walk.trust(None if isinstance(question, Anchor) else _Opaque(question.name))
+    except _Inspected as inspected:
+        raise SpaceError(
+            f"{space.name}: what is asked depends on the answer to {inspected.name}, so its questions are not fixed"
+        ) from None
+    except TypeError as error:  # some of Python's own functions refuse a stand-in before they look at it, as str.join
+        raise SpaceError(
+            f"{space.name}: decide() looks at an answer, so its questions are not fixed ({error})"
+        ) from None
+    return tuple(asked)
+
+
+def count(space: Space) -> int:
+    """The exact number of answer lists. A program is branched only on the answers it looks at, so a static space is
+    counted in one pass. (`is` and `type` cannot be noticed: compare answers with `==`.)"""
+
+    def below(fixed: dict[str, Answer]) -> int:
+        total = 1
+        seen: dict[str, Decision] = {}
+        try:
+            walk = Walk(space)
+            while (question := walk.question) is not None:
+                if isinstance(question, Anchor):
+                    walk.send(None)
+                elif question.name in fixed:
+                    walk.trust(fixed[question.name])
+                else:
+                    seen[question.name] = question
+                    total *= alternatives(question)
+                    walk.trust(_Opaque(question.name))
+        except _Inspected as inspected:
+            branched = seen[inspected.name]
+        except Exception:  # perhaps a built-in that refuses a stand-in before it looks at it: then any branch is right
+            if not seen:
+                raise
+            branched = next(iter(seen.values()))
+        else:
+            return total
+        return sum(below({**fixed, branched.name: option}) for option in options(branched))
+
+    return below({})

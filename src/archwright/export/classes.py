@@ -1,0 +1,173 @@
+"""The classes of the written code: one for each larger part of the network, or for several that differ in sizes."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from archwright.export.expressions import Variable
+from archwright.export.forward import Forward, forward
+from archwright.export.layers import Argument, Layer, held
+from archwright.export.partition import Partition
+from archwright.export.tracing import Call, Traced
+
+WIDTHS = {"in_channels", "out_channels", "num_features", "num_channels", "groups", "in_features", "out_features"}
+RESERVED = frozenset(dir(nn.Module)) | {"mean", "std", "F", "nn", "torch", "l", "O", "I"}
+
+
+@dataclass
+class Part:
+    """One class for one part of the network, before parts that are alike share a class."""
+
+    call: Call
+    attributes: dict[str, Layer]
+    forward: Forward
+
+    def skeleton(self) -> str:
+        """Equal for parts that differ in the values of constructor arguments alone."""
+        layers = [(name, layer.skeleton()) for name, layer in self.attributes.items()]
+        return repr((self.call.kind, layers, self.forward.skeleton()))
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """What the part holds, by name in its state dict."""
+        for name, layer in self.attributes.items():
+            yield from layer.tensors(name)
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class of the written code. `settings` are its constructor's arguments, with the types of their values."""
+
+    name: str
+    parts: tuple[Call, ...]
+    attributes: dict[str, Layer]
+    forward: Forward
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def classes(traced: Traced, name: str, taken: Sequence[str]) -> tuple[list[Class], dict[str, Tensor]]:
+    """The classes, the innermost first and the network (called `name`) last, and the network's state dict."""
+    partition = Partition(traced)
+    finished: list[Class] = []
+    instances: dict[Call, Layer] = {}
+    names = {name, *taken}
+    for level in partition.levels:
+        alike: dict[str, list[Part]] = defaultdict(list)
+        for call in level:
+            part = _part(partition, call, instances)
+            alike[part.skeleton()].append(part)
+        for parts in alike.values():
+            if parts[0].call is traced.network:
+                finished.append(Class(name, (traced.network,), parts[0].attributes, parts[0].forward))
+                return finished, dict(parts[0].tensors())
+            finished.append(_shared(parts, unique(identifier(parts[0].call.kind), names), instances))
+    raise AssertionError("a partition ends with the network")
+
+
+def _part(partition: Partition, call: Call, instances: dict[Call, Layer]) -> Part:
+    units = partition.units(call)
+    layers: dict[str, Layer] = {}
+    for unit in units:
+        if unit.part is not None:
+            layers[unit.path] = instances[unit.part]
+        elif unit.layer is not None:
+            layers[unit.path] = unit.layer
+    inside = {node for unit in units if unit.layer is not None for node in unit.nodes if node.op != "call_module"}
+    tensors = partition.traced.tensors
+    for node in partition.traced.graph.nodes:
+        if node.op == "get_attr" and any(partition.owner(user) is call and user not in inside for user in node.users):
+            layers[node.target] = held(tensors[node.target])
+    attributes = attribute_names(list(layers), call.path)
+    written = forward(partition, call, units, attributes)
+    return Part(call, {attributes[path]: layer for path, layer in layers.items()}, written)
+
+
+def _shared(parts: list[Part], name: str, instances: dict[Call, Layer]) -> Class:
+    """One class for parts that are alike: what differs between them becomes arguments of its constructor."""
+    first = parts[0]
+    rows = [[a.value for layer in part.attributes.values() for a in layer.values()] for part in parts]
+    labels = [(attribute, a.name) for attribute, layer in first.attributes.items() for a in layer.values()]
+    columns = [tuple(repr(value) for value in column) for column in zip(*rows, strict=True)]
+    varying = dict.fromkeys(column for column in columns if len(set(column)) > 1)
+    uses = {v: [label for label, column in zip(labels, columns, strict=True) if column == v] for v in varying}
+    settings = _settings(uses)
+    body = iter([Variable(settings[c]) if c in settings else v for c, v in zip(columns, rows[0], strict=True)])
+    attributes = {attribute: layer.with_values(body) for attribute, layer in first.attributes.items()}
+    types = {}
+    for column, setting in settings.items():
+        position = columns.index(column)
+        types[setting] = " | ".join(dict.fromkeys(_type(row[position]) for row in rows))
+        for part, row in zip(parts, rows, strict=True):
+            instance = instances.setdefault(part.call, Layer(name))
+            argument = Argument(setting, row[position], named=True)
+            instances[part.call] = replace(instance, arguments=(*instance.arguments, argument))
+    for part in parts:
+        instance = instances.setdefault(part.call, Layer(name))
+        instances[part.call] = replace(instance, state=tuple(part.tensors()))
+    return Class(name, tuple(part.call for part in parts), attributes, first.forward, types)
+
+
+def _settings(uses: dict[tuple[str, ...], list[tuple[str, str]]]) -> dict[tuple[str, ...], str]:
+    """A name for each value by what it is used as, told apart by where it is used first."""
+    short = {}
+    for value, where in uses.items():
+        names = list(dict.fromkeys(name for _, name in where))
+        short[value] = "channels" if len(names) > 1 and WIDTHS.issuperset(names) else names[0]
+    taken = {"self"}
+    settings = {}
+    for value, where in uses.items():
+        plain = list(short.values()).count(short[value]) == 1
+        settings[value] = unique(short[value] if plain else "_".join(where[0]), taken)
+    return settings
+
+
+def _type(value: Any) -> str:
+    return "tuple[int, ...]" if isinstance(value, tuple) else "None" if value is None else type(value).__name__
+
+
+def attribute_names(paths: list[str], base: str) -> dict[str, str]:
+    """A short name for each path, unlike the others: the parts of the path that tell it from its neighbours."""
+    relative = {path: _relative(path, base).split(".") for path in paths}
+    branches: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for parts in relative.values():
+        for index, part in enumerate(parts):
+            branches[tuple(parts[:index])].add(part)
+        branches[tuple(parts)].add("")  # a path that ends here and another that goes on must differ
+    taken: set[str] = set()
+    names = {}
+    for path, parts in relative.items():
+        kept = [i for i in range(len(parts)) if len(branches[tuple(parts[:i])]) > 1] or [len(parts) - 1]
+        start = kept[0]
+        while start and parts[start].isdecimal():  # a number alone says nothing
+            start -= 1
+        words = [parts[start]] if start != kept[0] else []
+        names[path] = unique(identifier("_".join(words + [parts[i] for i in kept])), taken)
+    return names
+
+
+def _relative(path: str, base: str) -> str:
+    if path.startswith(f"{base}."):
+        return path[len(base) + 1 :]
+    return path.split(".", 1)[-1]
+
+
+def identifier(text: str) -> str:
+    """A Python name made of `text`, which may be anything."""
+    name = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_") or "layer"
+    name = f"layer_{name}" if name[0].isdecimal() else name
+    return f"{name}_" if keyword.iskeyword(name) or name in RESERVED else name
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """`name`, numbered if it is taken; it is taken afterwards."""
+    number, candidate = 2, name
+    while candidate in taken:
+        candidate, number = f"{name}_{number}" if name[-1].isdecimal() else f"{name}{number}", number + 1
+    taken.add(candidate)
+    return candidate

@@ -1,0 +1,91 @@
+"""A network as a program for other runtimes: torch.export's `.pt2`, and ONNX."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from archwright.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from archwright.architecture import Architecture
+    from archwright.data.images import Preprocessing
+
+NOTES = "archwright.json"  # the file inside a .pt2 that says what the program is
+
+
+def notes(classes: Sequence[str], preprocessing: Preprocessing, architecture: Architecture | None) -> dict[str, Any]:
+    """What goes along with a program, as plain data."""
+    return {
+        "classes": list(classes),
+        "preprocessing": preprocessing.to_json(),
+        "architecture": None if architecture is None else architecture.to_json(),
+    }
+
+
+def write_pt2(network: nn.Module, example: Tensor, path: Path, about: dict[str, Any]) -> None:
+    """Write `network` as a torch.export program of any batch size: `torch.export.load(path).module()(images)`.
+
+    Input uint8 or float32. `about` is inside as a JSON text, the extra file `archwright.json`.
+    """
+    program = torch.export.export(network, (example,), dynamic_shapes=({0: _batch()},), strict=False)
+    with contextlib.suppress(ValueError):  # torch 2.6 insists on them
+        program.example_inputs = None  # they would be stored as a pickle
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:  # these name files of this machine
+                node.meta.pop("stack_trace", None)
+    torch.export.save(program, path, extra_files={NOTES: json.dumps(about)})
+
+
+def write_onnx(network: nn.Module, example: Tensor, path: Path, about: dict[str, Any]) -> None:
+    """Write `network` as ONNX of any batch size: float32 input `images`, output `logits`; `about` is its metadata.
+
+    Raises:
+        MissingExtra: if onnx or onnxscript is not installed.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtra(f"ONNX export needs {' and '.join(missing)}: pip install 'archwright[onnx]'")
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: _batch()},),
+            input_names=["images"],
+            output_names=["logits"],
+            verbose=False,
+        )
+    assert program is not None
+    for node in program.model.graph.all_nodes():  # these name files of this machine
+        node.metadata_props.clear()
+    program.model.metadata_props.update({name: json.dumps(value) for name, value in about.items()})
+    program.save(path)
+
+
+def _batch() -> Any:
+    return torch.export.Dim("batch", min=1, max=2**31 - 1)  # torch 2.6 refuses a size without an upper bound
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch's exporter says about torch itself: its own deprecated calls, packages it could use."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

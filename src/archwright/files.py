@@ -1,0 +1,62 @@
+"""A folder that one process uses at a time, and files that are whole or not there, after a kill and a loss of power."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+from archwright.errors import RunError
+
+
+def lock(folder: Path) -> int:
+    """Take the folder's lock. It is released when the returned descriptor closes, so also when the process dies."""
+    # NOFOLLOW: in a stranger's folder a link could name any of our files, to be overwritten.
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+    except BlockingIOError:
+        holder_text = _holder(os.pread(descriptor, 1000, 0))
+        os.close(descriptor)
+        raise RunError(f"{folder} is in use by {holder_text}") from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def unlock(descriptor: int) -> None:
+    """Release what `lock` took. The file stays: to remove it would let two processes lock two files of one name."""
+    os.ftruncate(descriptor, 0)
+    os.close(descriptor)
+
+
+def _holder(content: bytes) -> str:
+    """Who holds the lock, in words."""
+    try:
+        holder = json.loads(content)
+        elsewhere = "" if holder["host"] == socket.gethostname() else f" on {holder['host']}"
+        return f"process {holder['pid']}{elsewhere} since {holder['since']}"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "another process"  # which has only just taken it
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, after a loss of power too; make its folder if need be."""
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.tmp")
+    with unfinished.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    for folder in (path.parent, path.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)

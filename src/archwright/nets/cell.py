@@ -1,0 +1,155 @@
+"""A cell: nodes that add operands, each an operation on an earlier state; and how its loose ends become the output.
+
+States are numbered as in ENAS: 0 is the older input, 1 the newer one, 2 and up the nodes (NASNet's code counts the
+other way round). The same class is the shared cell (several operations and sources open) and the child's (one each); a
+parameter is named by node, side, operation and source, so that a child's names are among the supernet's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archwright.nets.concatenate import concatenate
+from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation
+from archwright.nets.state import State, apply
+
+SIDES = ("left", "right")
+Wiring: TypeAlias = "tuple[tuple[tuple[int, str], ...], ...]"  # for each node, its operands: (source state, operation)
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What one side of a node may be: these operations, on these states."""
+
+    sources: tuple[int, ...]
+    operations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Channels, and how often height and width have been halved."""
+
+    channels: int
+    halvings: int
+
+
+def loose_ends(wiring: Wiring) -> tuple[int, ...]:
+    """The states that no node reads, inputs included (ENAS C4)."""
+    used = {source for node in wiring for source, _ in node}
+    return tuple(state for state in range(len(wiring) + 2) if state not in used)
+
+
+class Side(nn.Module):
+    """One operand of a node: runs the operation that is asked for, on the state that is asked for."""
+
+    def __init__(self, operands: Operands, channels: int, strides: Mapping[int, int], keep: float) -> None:
+        super().__init__()
+        self.operations = nn.ModuleDict(
+            {
+                name: nn.ModuleDict({str(s): operation(name, channels, strides[s]) for s in operands.sources})
+                for name in operands.operations
+            }
+        )
+        self.drop_path = DropPath(keep) if keep < 1 else None
+
+    def forward(self, states: Sequence[State], source: int, name: str) -> Tensor:
+        """The operand."""
+        chosen: nn.ModuleDict = self.operations[name]  # type: ignore[assignment]
+        x = apply(chosen[str(source)], states[source])
+        # Drop path spares the identity, the only way round (NASNet B5, ENAS C4).
+        return x if self.drop_path is None or name == "identity" else self.drop_path(x)
+
+
+class Joined(nn.Module):
+    """Loose ends joined by ReLU, 1x1 convolution, BatchNorm to a fixed width (ENAS's shared cells).
+
+    The convolution keeps its weights per state and joins them in the forward pass, so it narrows by name.
+    """
+
+    def __init__(self, states: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.weights = nn.ParameterDict({str(s): nn.Parameter(torch.empty(channels, channels, 1, 1)) for s in states})
+        for weight in self.weights.values():
+            nn.init.kaiming_normal_(weight, nonlinearity="relu")
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, ends: Sequence[Tensor], states: Sequence[int]) -> Tensor:
+        """Join."""
+        x = torch.relu_(concatenate(ends, training=self.training))
+        weight = torch.cat([self.weights[str(state)] for state in states], dim=1)
+        joined: Tensor = self.norm(functional.conv2d(x, weight))
+        return joined
+
+
+class Cell(nn.Module):
+    """Matches its two inputs to `channels`, computes the nodes, joins the loose ends.
+
+    `stride` 2 makes a reduction cell: operations on the inputs halve, and loose inputs are halved before being joined.
+    `ends`: "project" gives `channels`, "concatenate" gives `channels` for each loose end (so it needs a fixed wiring).
+    `base`: one more ReLU-1x1-BatchNorm on the newer input, the official final network's `layer_base`.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[tuple[Operands, ...]],
+        *,
+        inputs: tuple[Shape, Shape],
+        channels: int,
+        stride: int,
+        ends: Literal["project", "concatenate"],
+        base: bool,
+        keep: float,
+        wiring: Wiring | None,
+    ) -> None:
+        super().__init__()
+        self.wiring = wiring
+        self.older = _match(inputs[0], channels, halve=inputs[0].halvings < inputs[1].halvings)
+        self.newer = _match(inputs[1], channels, halve=False)
+        self.base = Pointwise(channels, channels) if base else nn.Identity()
+        self.nodes = nn.ModuleList()
+        for index, sides in enumerate(nodes):
+            strides = {state: stride if state < 2 else 1 for state in range(index + 2)}
+            self.nodes.append(
+                nn.ModuleDict({s: Side(o, channels, strides, keep) for s, o in zip(SIDES, sides, strict=True)})
+            )
+        loose = loose_ends(wiring) if wiring is not None else tuple(range(len(nodes) + 2))
+        self.halve = nn.ModuleDict(
+            {str(s): FactorizedReduction(channels, channels) for s in loose if s < 2 and stride == 2}
+        )
+        self.join = Joined(loose, channels) if ends == "project" else None
+        width = channels if ends == "project" else channels * len(loose)
+        self.shape = Shape(width, inputs[1].halvings + (stride == 2))
+
+    def forward(
+        self,
+        older: State,
+        newer: State,
+        wiring: Wiring | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The cell's output. A child uses its own wiring."""
+        wiring = self.wiring if self.wiring is not None else wiring
+        assert wiring is not None
+        states = [State(apply(self.older, older)), State(apply(self.base, State(apply(self.newer, newer))))]
+        for node, ((left, left_op), (right, right_op)) in zip(self.nodes, wiring, strict=True):
+            sides: nn.ModuleDict = node  # type: ignore[assignment]
+            states.append(State(sides["left"](states, left, left_op) + sides["right"](states, right, right_op)))
+        loose = loose_ends(wiring)
+        ends = [self.halve[str(s)](states[s].tensor) if str(s) in self.halve else states[s].tensor for s in loose]
+        if self.join is not None:
+            joined: Tensor = self.join(ends, loose)
+            return joined
+        return concatenate(ends, training=self.training)
+
+
+def _match(shape: Shape, channels: int, *, halve: bool) -> nn.Module:
+    """An input brought to `channels`, at the newer input's size (ENAS's `_maybe_calibrate_size`)."""
+    if halve:
+        return FactorizedReduction(shape.channels, channels, after_relu=True)
+    return nn.Identity() if shape.channels == channels else Pointwise(shape.channels, channels)

@@ -1,0 +1,65 @@
+"""What a network is built for: the answers that are still open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archwright.architecture import Architecture
+from archwright.decisions import Anchor, Answer, Links, options
+from archwright.errors import SpaceError
+from archwright.explore import questions
+from archwright.walk import decisions_of
+
+if TYPE_CHECKING:
+    from archwright.space import Space
+
+
+@dataclass(frozen=True)
+class Open:
+    """For each decision, the answers still open: what `Space.network` builds for.
+
+    For a Choice or Link: a tuple of answers. For Links: for each anchor, the states that are open (in, out or either).
+    """
+
+    answers: Mapping[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]]
+    architecture: Architecture | None = None  # the only one that is open, if there is only one
+
+    @staticmethod
+    def all(space: Space) -> Open:
+        """Everything open: the supernet. The space must be static."""
+        answers: dict[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]] = {}
+        for question in questions(space):
+            if isinstance(question, Links):
+                answers[question.name] = dict.fromkeys(question.among, (False, True))
+            elif not isinstance(question, Anchor):
+                answers[question.name] = tuple(options(question))
+        return Open(answers)
+
+    @staticmethod
+    def only(space: Space, architecture: Architecture) -> Open:
+        """One architecture open: its child network."""
+        answers: dict[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]] = {}
+        for question in decisions_of(space, architecture):
+            answer = architecture[question.name]
+            if isinstance(question, Links):
+                chosen = answer if isinstance(answer, tuple) else ()
+                answers[question.name] = {name: (name in chosen,) for name in question.among}
+            else:
+                answers[question.name] = (answer,)
+        return Open(answers, architecture)
+
+    def __getitem__(self, name: str) -> tuple[Any, ...]:
+        """The open answers of a Choice or Link."""
+        found = self.answers[name]
+        if isinstance(found, Mapping):
+            raise SpaceError(f"{name} picks a set; ask links({name!r})")
+        return found
+
+    def links(self, name: str) -> Mapping[str, tuple[bool, ...]]:
+        """The open states of each anchor of a Links decision."""
+        found = self.answers[name]
+        if not isinstance(found, Mapping):
+            raise SpaceError(f"{name} picks one answer; ask [{name!r}]")
+        return found

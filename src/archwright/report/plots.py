@@ -1,0 +1,215 @@
+"""Plots of a search and of its result, as PNG and SVG files, with matplotlib's objects only."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from archwright.errors import ConfigError
+from archwright.report.picture import FAINT, INK, checked_path, save, settings, text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+DOTS, MEAN, FOUND = "#74a9cf", "#b5520c", "#0f5f96"  # of the Okabe-Ito hues; as grey: light, middle, dark
+MANY = 3000  # dots; more are drawn as one image inside an SVG, which would be megabytes of markup otherwise
+
+
+def search_curve(
+    rewards: Sequence[float],
+    path: str | Path,
+    *,
+    baseline: Sequence[float] | None = None,
+    failed: Sequence[int] = (),
+    phases: Sequence[tuple[int, str]] = (),
+    title: str = "Rewards of the search",
+    reward: str = "reward",
+) -> Path:
+    """Plot the reward of each trial (dots), the best so far (steps) and the course of the whole (line).
+
+    The line is the controller's `baseline` after each trial, if given, else the mean of the last trials (a twentieth of
+    all, at least 5). `failed` are indices of trials without a real reward, and trials with NaN or infinity count as
+    such: they are marked at the bottom. `phases` are (index of its first trial, name). Raises ConfigError if there are
+    no trials, or if `baseline` has another length.
+    """
+    path = checked_path(path)
+    values = np.asarray(rewards, dtype=float)
+    if values.ndim != 1 or not len(values):
+        raise ConfigError(f"{path}: there are no rewards to plot")
+    if baseline is not None and len(baseline) != len(values):
+        raise ConfigError(f"{path}: {len(values)} rewards but {len(baseline)} values of the baseline")
+    values = np.where(np.isfinite(values), values, np.nan)
+    values[list(failed)] = np.nan
+    if baseline is None:
+        window = max(5, len(values) // 20)
+        line, name = moving_mean(values, window), f"mean of the last {window}"
+    else:
+        line, name = np.asarray(baseline, dtype=float), "baseline"
+    with settings():
+        figure, axes = _figure(4.0)
+        trials = np.arange(1, len(values) + 1)
+        axes.plot(trials, line, color=MEAN, lw=2.0, label=name, zorder=3)
+        shown = _draw_rewards(axes, values)
+        _frame(axes)
+        axes.grid(axis="y", color="#e4e4e4", lw=0.8)
+        axes.set_xlabel("trial")
+        axes.set_ylabel(reward, parse_math=False)
+        _set_scales(axes, values)
+        _mark_phases(axes, phases, len(values))
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        handles = [*shown, *axes.get_legend_handles_labels()[0]]
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+        return save(figure, path, title=title)
+
+
+def _draw_rewards(axes: Axes, values: np.ndarray) -> list[Line2D]:
+    """Dots, the best so far, and crosses at the bottom for NaN; returns what the legend should show for the dots."""
+    from matplotlib.lines import Line2D
+
+    trials, good = np.arange(1, len(values) + 1), np.isfinite(values)
+    size, many = float(np.clip(3000 / len(values), 5, 26)), len(values) > MANY
+    axes.scatter(trials[good], values[good], s=size, c=DOTS, linewidths=0, rasterized=many, zorder=2)
+    best = np.fmax.accumulate(values)
+    axes.plot(trials, best, color=INK, lw=1.4, drawstyle="steps-post", label="best so far", zorder=4)
+    if failures := int(np.count_nonzero(~good)):
+        bottom, label = axes.get_xaxis_transform(), f"failed ({failures})"
+        heights = np.full(failures, 0.02)
+        axes.scatter(
+            trials[~good], heights, s=22, c=INK, marker="x", linewidths=1, transform=bottom, label=label, zorder=5
+        )
+    return [Line2D([], [], color=DOTS, marker="o", ms=5, ls="none", label="trial")]
+
+
+def _set_scales(axes: Axes, values: np.ndarray) -> None:
+    """Rewards set the height: a baseline that starts at zero would press them flat."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.set_xlim(0.5 - 0.02 * len(values), len(values) + 0.5 + 0.02 * len(values))
+    known = values[np.isfinite(values)]
+    if known.size:
+        low, high = known.min(), known.max()
+        margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
+        axes.set_ylim(low - margin, high + margin)
+    else:
+        axes.set_yticks([])
+
+
+def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """For each position, the mean of the last `window` values that are not NaN; NaN where there is none."""
+    known = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    end = np.arange(1, len(values) + 1)
+    start = np.maximum(end - window, 0)
+    count = counts[end] - counts[start]
+    return np.where(count > 0, (sums[end] - sums[start]) / np.maximum(count, 1), np.nan)
+
+
+def _mark_phases(axes: Axes, phases: Sequence[tuple[int, str]], count: int) -> None:
+    """A thin line where each phase begins, with its name above the plot where there is room for it."""
+    trials_per_inch = 1.04 * count / 6.2
+    free_from, end = -np.inf, count + 0.5
+    for first, name in phases:
+        x, width = first + 0.5, (text_width(name, 8.5) + 0.08) * trials_per_inch
+        at = min(x, end - width)
+        has_room = at >= free_from and first < count
+        if has_room or (len(phases) <= 20 and first < count):
+            axes.axvline(x, color="#b0b0b0", lw=0.8, zorder=1)
+        if has_room:
+            above = axes.get_xaxis_transform()
+            axes.text(at, 1.01, name, transform=above, fontsize=8.5, color=FAINT, va="bottom", parse_math=False)
+            free_from = at + width
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
+    """A figure of that many inches with one pair of axes."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=(7.2, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    return figure, figure.add_subplot()
+
+
+def _frame(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#9a9a9a")
+    axes.tick_params(color="#9a9a9a", labelsize=9)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured share (0 to 1) with its interval. `found` marks the model that the search delivered."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    found: bool = False
+
+
+def comparison(
+    estimates: Sequence[Estimate],
+    path: str | Path,
+    *,
+    title: str = "Test accuracy",
+    measure: str = "test accuracy, %",
+    notes: Sequence[str] = (),
+) -> Path:
+    """Plot estimates as dots with intervals, one line each from top to bottom, the figures in per cent on the right.
+
+    `notes` are lines below the plot: say there what the intervals are, and the paired differences, because intervals
+    that overlap do not mean that there is no difference. Raises ConfigError if there is nothing to plot.
+    """
+    path = checked_path(path)
+    if not estimates:
+        raise ConfigError(f"{path}: there are no estimates to compare")
+    with settings():
+        labels = [textwrap.fill(estimate.label, 34) for estimate in estimates]
+        lines = max(label.count("\n") + 1 for label in labels)
+        figure, axes = _figure(1.3 + (0.18 + 0.2 * lines) * len(estimates) + 0.2 * len(notes))
+        for line, estimate in enumerate(estimates):
+            _draw_estimate(axes, line, estimate)
+        _frame(axes)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color="#e4e4e4", lw=0.8)
+        axes.set_axisbelow(True)
+        axes.set_ylim(len(estimates) - 0.5, -0.5)
+        axes.set_yticks(range(len(estimates)), labels, parse_math=False, fontsize=10)
+        for label, estimate in zip(axes.get_yticklabels(), estimates, strict=True):
+            label.set_fontweight("bold" if estimate.found else "normal")
+        axes.margins(x=0.06)
+        axes.set_xlim(right=min(axes.get_xlim()[1], 100.0))
+        axes.set_xlabel(measure, parse_math=False, fontsize=9)
+        if notes:
+            figure.supxlabel(
+                "\n".join(notes), x=0.02, ha="left", fontsize=8.5, color=FAINT, linespacing=1.4, parse_math=False
+            )
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        return save(figure, path, title=title)
+
+
+def _draw_estimate(axes: Axes, line: int, estimate: Estimate) -> None:
+    colour = FOUND if estimate.found else FAINT
+    value, low, high = 100 * estimate.value, 100 * estimate.low, 100 * estimate.high
+    axes.plot([low, high], [line, line], color=colour, lw=2.2, solid_capstyle="butt")
+    fill = colour if estimate.found else "white"
+    axes.plot(value, line, marker="o", ms=8, mew=1.8, mec=colour, mfc=fill, clip_on=False, zorder=3)
+    axes.text(
+        1.04,
+        line,
+        f"{value:.2f}  [{low:.2f}, {high:.2f}]",
+        transform=axes.get_yaxis_transform(),
+        va="center",
+        fontsize=9,
+        color=INK,
+        fontweight="bold" if estimate.found else "normal",
+    )

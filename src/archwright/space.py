@@ -1,0 +1,132 @@
+"""Spaces: a space is a program that asks for decisions, an architecture is the list of answers.
+
+Nothing here knows controllers, networks or torch. What a space's author and its users need is all found in this module:
+the questions (from `decisions`), their answers (`architecture`), running the program (`walk`), what is written once
+over it for all spaces (`explore`: sampling, mutation, counting), and what a network is built for (`open`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archwright.architecture import FORMAT, Architecture
+from archwright.decisions import (
+    Anchor,
+    Answer,
+    Choice,
+    Decision,
+    Link,
+    Links,
+    Option,
+    Program,
+    Question,
+    alternatives,
+    checked,
+    options,
+)
+from archwright.errors import SpaceError
+from archwright.explore import (
+    count,
+    draw_answer,
+    enumerate_space,
+    generator,
+    mutate,
+    neighbours,
+    questions,
+    sample,
+)
+from archwright.open import Open
+from archwright.walk import Walk, check, decisions_of, replay, trace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "FORMAT",
+    "Anchor",
+    "Answer",
+    "Architecture",
+    "Choice",
+    "Decision",
+    "Link",
+    "Links",
+    "Open",
+    "Option",
+    "Program",
+    "Question",
+    "Space",
+    "Task",
+    "Walk",
+    "alternatives",
+    "check",
+    "checked",
+    "count",
+    "decisions_of",
+    "draw_answer",
+    "enumerate_space",
+    "generator",
+    "mutate",
+    "neighbours",
+    "options",
+    "questions",
+    "replay",
+    "sample",
+    "trace",
+]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is for: images of `channels` x `height` x `width`, sorted into `classes`."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class Space(ABC):
+    """A set of architectures, written as the program `decide()`. Subclasses are frozen dataclasses and final.
+
+    `reads` names the fields that `decide()` depends on: they are stored with every architecture, the others (width,
+    repeats, regularisation) may change between search and final training.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def decide(self) -> Program:
+        """Yield questions; each `yield` of a Choice, Link or Links returns its answer."""
+
+    @property
+    @abstractmethod
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        """Every vocabulary that `decide()` may use, so that a policy's parameters do not depend on what is sampled."""
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether `network(Open.all(self), task)` is a supernet whose weights every child can use."""
+        return False
+
+    def at(self, asked: int) -> Space:
+        """The space as it stands after `asked` proposals; NAS's depth grows this way (Zoph & Le 2017, 3.3)."""
+        return self
+
+    def network(self, open: Open, task: Task) -> nn.Module:
+        """The module for the answers still open: one each gives a child, all of them the supernet."""
+        raise SpaceError(f"the space {self.name} describes no network")
+
+    def final(self, **changes: Any) -> Space:
+        """The space with the settings of a delivered model; `changes` are fields, as in `dataclasses.replace`."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields in `reads` with their values."""
+        return {name: getattr(self, name) for name in self.reads}

@@ -1,0 +1,65 @@
+"""How well a network does on images it is not trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archwright.training.batches import arrange, split
+
+if TYPE_CHECKING:
+    from archwright.data.images import Images, Preprocessing
+    from archwright.space import Architecture
+
+
+class Score(NamedTuple):
+    """What `evaluate_accuracy` found."""
+
+    accuracy: float  # share of images whose class has the largest logit
+    correct: Bool[Tensor, " n"]  # image by image, on the CPU: paired comparisons need it
+    loss: float  # mean cross entropy, without smoothing or auxiliary head; not finite if the logits are not
+
+
+def evaluate_accuracy(
+    model: nn.Module,
+    images: Images,
+    preprocessing: Preprocessing,
+    batch: int = 256,
+    device: str | torch.device = "cpu",
+    *,
+    channels_last: bool = True,
+    architecture: Architecture | None = None,
+) -> Score:
+    """Run `model` (already on `device`) over all images in evaluation mode, without gradients or augmentation.
+
+    `architecture` is for a supernet. The model's mode is the same afterwards as before.
+    """
+    was_training = model.training
+    if was_training:
+        model.eval()
+    correct: list[Tensor] = []
+    losses: list[Tensor] = []
+    try:
+        with torch.no_grad():
+            for piece in split(len(images), batch):
+                x = arrange(preprocessing(images.x[piece].to(device)), channels_last)
+                logits = model(x) if architecture is None else model(x, architecture)
+                right, loss = score_logits(logits, images.y[piece].to(device))
+                correct.append(right)
+                losses.append(loss)
+    finally:
+        if was_training:
+            model.train()
+    hits = torch.cat(correct).cpu()
+    return Score(hits.double().mean().item(), hits, torch.cat(losses).mean().item())
+
+
+def score_logits(
+    logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+) -> tuple[Bool[Tensor, " batch"], Float[Tensor, " batch"]]:
+    """Image by image: whether the largest logit is the label's, and the cross entropy."""
+    return logits.argmax(1) == labels, functional.cross_entropy(logits.float(), labels, reduction="none")

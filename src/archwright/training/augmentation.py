@@ -1,0 +1,79 @@
+"""Random crops, mirror images and cutout, for a whole batch at once on its device, of any element type.
+
+Normalise first: padding and cutout write zeros, which is then the mean colour, as in the official ENAS code. The
+random numbers are numpy's and drawn on the host, so they are the same on every device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+from torch.nn import functional
+
+from archwright.training.recipe import Recipe
+
+
+def crop(
+    x: Shaped[Tensor, "batch channels height width"], offsets: Int[Tensor, "batch 2"], pad: int
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Pad each image with `pad` zeros all round and cut its own size out again, `offsets` (down, right) into it.
+
+    Offsets run from 0 to 2 * `pad`; `pad` itself gives the image back.
+    """
+    height, width = x.shape[-2:]
+    windows = functional.pad(x, (pad, pad, pad, pad)).unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(len(x), device=x.device), :, offsets[:, 0], offsets[:, 1]]
+
+
+def flip(
+    x: Shaped[Tensor, "batch channels height width"], which: Bool[Tensor, " batch"]
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Mirror the images in `which` left to right."""
+    return torch.where(which[:, None, None, None], x.flip(3), x)
+
+
+def cutout(
+    x: Shaped[Tensor, "batch channels height width"], corners: Int[Tensor, "batch 2"], size: int
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Blank the square of `size` pixels whose top-left is at `corners` (down, right); it may reach outside."""
+    below = torch.arange(x.shape[2], device=x.device) - corners[:, :1]
+    right = torch.arange(x.shape[3], device=x.device) - corners[:, 1:]
+    rows, columns = (below >= 0) & (below < size), (right >= 0) & (right < size)
+    return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The random changes that a recipe asks for. The fields are those of `Recipe`."""
+
+    pad: int = 0
+    flip: bool = False
+    cutout: int = 0
+    cutout_at: Literal["centre", "corner"] = "centre"
+
+    @staticmethod
+    def of(recipe: Recipe) -> Augmentation:
+        """What this recipe asks for."""
+        return Augmentation(recipe.pad, recipe.flip, recipe.cutout, recipe.cutout_at)
+
+    def __call__(
+        self, x: Shaped[Tensor, "batch channels height width"], rng: np.random.Generator
+    ) -> Shaped[Tensor, "batch channels height width"]:
+        """Crop, mirror, cut out; each image has its own random numbers."""
+        count, _, height, width = x.shape
+        # One array, so that the device gets one copy; drawn whether used or not, so switches do not shift the rest.
+        highs = (2 * self.pad + 1, 2 * self.pad + 1, 2, height, width)
+        drawn = torch.from_numpy(rng.integers(0, highs, (count, 5))).to(x.device)
+        if self.pad:
+            x = crop(x, drawn[:, :2], self.pad)
+        if self.flip:
+            x = flip(x, drawn[:, 2] == 1)
+        if self.cutout:
+            corners = drawn[:, 3:]
+            x = cutout(x, corners - self.cutout // 2 if self.cutout_at == "centre" else corners, self.cutout)
+        return x

@@ -1,0 +1,34 @@
+"""Where training runs."""
+
+from __future__ import annotations
+
+import torch
+
+from archwright.errors import ConfigError
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """The device of that name, with its number if it is a GPU; `ConfigError` where it is not there.
+
+    "auto" is the first there is of cuda, mps and cpu.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"{device!r} is not a device; use auto, cpu, cuda, cuda:N or mps") from None
+    if found.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise ConfigError(f"device {str(found)!r}: PyTorch sees no CUDA GPU here; use auto or cpu")
+        if (found.index or 0) >= count:
+            raise ConfigError(f"device {str(found)!r}: there are {count} GPUs, cuda:0 to cuda:{count - 1}")
+        if ":" not in str(found):
+            found = torch.device("cuda", torch.cuda.current_device())
+    elif found.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise ConfigError("device 'mps': Apple's GPU is not available here; use auto or cpu")
+    elif found.type != "cpu":
+        raise ConfigError(f"device {str(found)!r} is not supported; use auto, cpu, cuda, cuda:N or mps")
+    return found

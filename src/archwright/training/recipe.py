@@ -1,0 +1,84 @@
+"""How a network is trained: one frozen value, whose defaults are the ENAS micro final run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from archwright.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Nesterov SGD with cosine restarts; the defaults are the official ENAS micro final run (cifar10_micro_final.sh).
+
+    Dropout and drop path are fields of the space, since the network contains them.
+
+    Args:
+        epochs: passes over the training images; a fraction stops inside a pass.
+        batch: images per step. The last step of an epoch has what is left (one left image joins the step before).
+        learning_rate: at the start of every cosine period.
+        learning_rate_min: at its end.
+        restart_period: epochs of the first cosine period; see `schedules.cosine_with_restarts` for other totals.
+        restart_factor: each period is this many times as long as the one before.
+        momentum: of SGD.
+        nesterov: Nesterov's momentum.
+        weight_decay: on every parameter, BatchNorm's and biases too.
+        clip_norm: the largest norm of the whole gradient; None does not clip.
+        label_smoothing: share of the target spread over all classes.
+        auxiliary_weight: of the auxiliary head's loss, where the network has that head.
+        pad: pixels of padding for random crops of the image's own size; 0 does not crop.
+        flip: mirror half of the images left to right. Turn it off where a mirror image is another class (digits).
+        cutout: side in pixels of the square that is blanked; 0 does not. 16 is usual for 32 x 32 (DeVries 2017).
+        cutout_at: what is placed at random: the "centre" of the square (usual) or its top-left "corner" (ENAS code).
+        precision: of the forward pass. "bfloat16" is automatic mixed precision: weights and their updates stay float32.
+    """
+
+    epochs: float = 630  # cifar10_micro_final.sh: 10 + 20 + 40 + 80 + 160 + 320
+    batch: int = 144  # cifar10_micro_final.sh
+    learning_rate: float = 0.05  # cifar10_micro_final.sh
+    learning_rate_min: float = 1e-4  # cifar10_micro_final.sh; the paper has 0.001
+    restart_period: int = 10  # T_0, ENAS 2018, section 3.2
+    restart_factor: int = 2  # T_mul, ENAS 2018, section 3.2
+    momentum: float = 0.9  # official code, utils.py
+    nesterov: bool = True  # ENAS 2018, section 3.2
+    weight_decay: float = 4e-4  # l2_reg 2e-4 times sum(w^2), without the 1/2 that weight decay implies; all variables
+    # 5 is what the official scripts ask for, but their code appends the unclipped gradient. We clip, as NASNet and
+    # DARTS do at the same 5.
+    clip_norm: float | None = 5.0
+    label_smoothing: float = 0.0  # NASNet smooths on ImageNet only (0.1)
+    auxiliary_weight: float = 0.4  # micro_child.py
+    pad: int = 4  # ENAS 2018, section 3.2
+    flip: bool = True  # ENAS 2018, section 3.2
+    cutout: int = 0  # no official script sets it
+    cutout_at: Literal["centre", "corner"] = "centre"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        self._require("epochs", 0 < self.epochs < math.inf, "greater than zero")
+        for name in ("batch", "restart_period", "restart_factor"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("pad", "cutout", "weight_decay", "auxiliary_weight", "learning_rate_min"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "zero or more")
+        self._require(
+            "learning_rate",
+            self.learning_rate_min <= self.learning_rate < math.inf,
+            f"finite and at least learning_rate_min, {self.learning_rate_min}",
+        )
+        self._require("momentum", 0 <= self.momentum < 1, "from 0 to below 1")
+        self._require("nesterov", not self.nesterov or self.momentum > 0, "False when momentum is 0")
+        self._require("clip_norm", self.clip_norm is None or self.clip_norm > 0, "None or greater than zero")
+        self._require("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
+        self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
+        self._require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
+
+    def _require(self, name: str, holds: bool, right: str) -> None:
+        if not holds:
+            raise ConfigError(f"Recipe: {name} is {getattr(self, name)!r}; it must be {right}")
+
+
+ENAS_MICRO_FINAL = Recipe()
+
+# cifar10_micro_search.sh: the shared weights. 150 = 10 + 20 + 40 + 80; l2_reg 1e-4, so weight decay 2e-4.
+ENAS_MICRO_SEARCH = Recipe(epochs=150, batch=160, learning_rate_min=5e-4, weight_decay=2e-4)

@@ -1,0 +1,65 @@
+"""The loss that is minimised, and the bound on its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from archwright.nets.network import Network
+    from archwright.space import Architecture
+    from archwright.training.recipe import Recipe
+
+
+def classification_loss(
+    logits: Float[Tensor, "batch classes"],
+    auxiliary: Float[Tensor, "batch classes"] | None,
+    labels: Int[Tensor, " batch"],
+    *,
+    label_smoothing: float = 0.0,
+    auxiliary_weight: float = 0.4,
+) -> Float[Tensor, ""]:
+    """Mean cross entropy, plus `auxiliary_weight` times that of the auxiliary head (ENAS and NASNet: 0.4).
+
+    Label smoothing mixes the target with the uniform distribution over all classes (Szegedy et al. 2016, section 7).
+    """
+    loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    if auxiliary is not None:
+        loss = loss + auxiliary_weight * functional.cross_entropy(auxiliary, labels, label_smoothing=label_smoothing)
+    return loss
+
+
+def total_norm(gradients: Sequence[Tensor]) -> Float[Tensor, ""]:
+    """The Euclidean norm of all gradients taken as one vector."""
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def clip_to(gradients: Sequence[Tensor], norm: float, limit: float | None) -> None:
+    """Scale gradients of total norm `norm` down to `limit`, in place; shorter ones stay as they are."""
+    if limit is not None and norm > limit:
+        torch._foreach_mul_(list(gradients), limit / norm)
+
+
+def training_loss(
+    network: Network,
+    x: Float[Tensor, "batch channels height width"],
+    labels: Int[Tensor, " batch"],
+    recipe: Recipe,
+    architecture: Architecture | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The recipe's loss on a batch, at the recipe's precision, and the share of images classified correctly."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        logits, auxiliary = network.with_auxiliary(x, architecture)
+        loss = classification_loss(
+            logits,
+            auxiliary,
+            labels,
+            label_smoothing=recipe.label_smoothing,
+            auxiliary_weight=recipe.auxiliary_weight,
+        )
+    return loss, (logits.detach().argmax(1) == labels).float().mean()

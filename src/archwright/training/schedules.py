@@ -1,0 +1,40 @@
+"""Learning rates over training: pure functions of the position."""
+
+from __future__ import annotations
+
+import math
+
+
+def restart_periods(total: float, *, period: float = 10, factor: int = 2) -> tuple[float, ...]:
+    """The lengths of the cosine periods that fill `total`: `period`, `period * factor`, ... all stretched alike.
+
+    Where `total` is such a sum (10, 30, 70, 150, 310, 630 for the defaults) nothing is stretched. Otherwise as many
+    whole periods as fit are stretched to fill it, so that training always ends at the minimum; a shorter `total`
+    than `period` is one cosine.
+    """
+    lengths, end = [float(period)], float(period)
+    while end + lengths[-1] * factor <= total:
+        lengths.append(lengths[-1] * factor)
+        end += lengths[-1]
+    if end == total:
+        return tuple(lengths)
+    return tuple(length * total / end for length in lengths)
+
+
+def cosine_with_restarts(
+    position: float, total: float, *, high: float, low: float, period: float = 10, factor: int = 2
+) -> float:
+    """`low + (high - low) (1 + cos(pi t / T)) / 2`, t into a period of length T (Loshchilov & Hutter 2017; ENAS C2).
+
+    `position` and `total` are in epochs. The papers move it once per epoch (whole positions); training here moves it
+    with every step. From `total` on it is `low`. The official code mixes old and new period in the step of a restart;
+    here a restart is at `high`.
+    """
+    if position >= total:
+        return low
+    start = 0.0
+    for length in restart_periods(total, period=period, factor=factor):
+        if position < start + length:
+            return low + (high - low) * (1 + math.cos(math.pi * (position - start) / length)) / 2
+        start += length
+    return low  # a position that rounding put behind the last period

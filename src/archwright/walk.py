@@ -1,0 +1,154 @@
+"""Running a space's program: one question, one answer, every rule checked on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from archwright.architecture import Architecture, frozen
+from archwright.decisions import Anchor, Answer, Choice, Decision, Link, Links, Question, checked
+from archwright.errors import SpaceError
+
+if TYPE_CHECKING:
+    from archwright.space import Space
+
+
+class Walk:
+    """One run of a space's program: holds the pending question, checks answers, remembers anchors and answers.
+
+    `question` is None when the program has ended. `Anchor` steps are questions too; send None for them.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.answers: list[tuple[str, Answer]] = []
+        self.question: Question | None = None
+        self._vocabularies = space.vocabularies
+        for name, options in self._vocabularies.items():
+            if len(set(options)) != len(options) or not options:  # of True, 1 and 1.0, which are equal, one at most
+                raise SpaceError(f"{space.name}: vocabulary {name!r} needs options that differ, it has {options}")
+        self._names: set[str] = set()  # of questions
+        self._anchors: set[str] = set()
+        self._program = space.decide()
+        self._advance(None)
+
+    def send(self, answer: Any) -> None:
+        """Answer the pending question (checked) and run the program to the next one."""
+        question = self.question
+        self.trust(answer if question is None or isinstance(question, Anchor) else checked(question, answer))
+
+    def trust(self, answer: Any) -> None:
+        """`send` without the check, for an answer that was picked from the pending question's own options."""
+        question = self.question
+        if question is None:
+            raise SpaceError(f"{self.space.name}: the program has ended; there is no question to answer")
+        if isinstance(question, Anchor):
+            self._advance(None)
+        else:
+            self.answers.append((question.name, answer))
+            self._advance(answer)
+
+    def architecture(self) -> Architecture:
+        """The finished architecture."""
+        if self.question is not None:
+            raise SpaceError(f"{self.space.name}: {self.question.name} has not been answered")
+        return Architecture(self.space.name, tuple(self.space.fields.items()), tuple(self.answers))
+
+    def _advance(self, answer: Any) -> None:
+        try:
+            question = self._program.send(answer)
+        except StopIteration:
+            self.question = None
+            return
+        if isinstance(question, Choice):
+            self._admit_choice(question)
+        elif isinstance(question, Anchor):
+            self._admit_anchor(question.name)
+        elif isinstance(question, (Link, Links)):
+            self._admit_links(question)
+        else:
+            raise SpaceError(f"{self.space.name}: decide() yields {question!r}; yield Choice, Link, Links or Anchor")
+        if question.name in self._names:
+            raise SpaceError(f"{self.space.name}: two questions are called {question.name!r}; names must be unique")
+        self._names.add(question.name)
+        self.question = question
+
+    def _admit_choice(self, question: Choice) -> None:
+        declared = self._vocabularies.get(question.vocabulary)
+        if declared is question.options:
+            return
+        if declared != question.options or [*map(type, declared)] != [*map(type, question.options)]:
+            raise SpaceError(
+                f"{self.space.name}: {question.name} offers {question.options}, but vocabulary "
+                f"{question.vocabulary!r} is declared as {declared}"
+            )
+
+    def _admit_links(self, question: Link | Links) -> None:
+        among = question.among
+        if not self._anchors.issuperset(among) or (not among and isinstance(question, Link)):
+            unknown = [name for name in among if name not in self._anchors]
+            raise SpaceError(
+                f"{self.space.name}: {question.name} points to {unknown or 'nothing'}, "
+                f"but the anchors so far are {sorted(self._anchors)}"
+            )
+        if len(set(among)) != len(among):
+            raise SpaceError(f"{self.space.name}: {question.name} offers an anchor twice: {among}")
+        if isinstance(question, Links) and question.anchor is not None:
+            self._admit_anchor(question.anchor)
+
+    def _admit_anchor(self, name: str) -> None:
+        if name in self._anchors:
+            raise SpaceError(f"{self.space.name}: two anchors are called {name!r}; names must be unique")
+        self._anchors.add(name)
+
+
+def trace(space: Space, answer: Callable[[Decision], Any]) -> Architecture:
+    """Run the program, asking `answer` for every decision."""
+    walk = Walk(space)
+    while (question := walk.question) is not None:
+        walk.send(None if isinstance(question, Anchor) else answer(question))
+    return walk.architecture()
+
+
+def replay(space: Space, answers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Architecture:
+    """Check answers by running them through `decide()`; missing, wrong and surplus answers are errors by name."""
+    return _replay(space, answers, lambda question: None)
+
+
+def check(space: Space, architecture: Architecture) -> Architecture:
+    """The architecture, if it is one of this space; otherwise an error that says which part is not."""
+    _belongs(space, architecture)
+    return replay(space, architecture.answers)
+
+
+def decisions_of(space: Space, architecture: Architecture) -> list[Decision]:
+    """The decisions of an architecture of this space (checked), in the order asked."""
+    asked: list[Decision] = []
+    _belongs(space, architecture)
+    _replay(space, architecture.answers, asked.append)
+    return asked
+
+
+def _replay(
+    space: Space, answers: Mapping[str, Any] | Iterable[tuple[str, Any]], note: Callable[[Decision], None]
+) -> Architecture:
+    given = dict(answers)
+
+    def take(question: Decision) -> Any:
+        if question.name not in given:
+            raise SpaceError(f"{question.name}: no answer is given")
+        note(question)
+        return given.pop(question.name)
+
+    architecture = trace(space, take)
+    if given:
+        raise SpaceError(f"answers to questions that {space.name} does not ask: {', '.join(sorted(given))}")
+    return architecture
+
+
+def _belongs(space: Space, architecture: Architecture) -> None:
+    if architecture.space != space.name:
+        raise SpaceError(f"the architecture belongs to the space {architecture.space!r}, not to {space.name!r}")
+    theirs, ours = dict(architecture.fields), {name: frozen(value) for name, value in space.fields.items()}
+    if theirs != ours:
+        raise SpaceError(f"the architecture was made with {theirs}, this space has {ours}")

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from archwright.data.npz import read_npz
+from archwright.data.sources import load
+from archwright.errors import DataError
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 256, (40, 6, 6), dtype=np.uint8)
+Y = np.arange(40) % 2
+
+
+def saved(path: Path, **arrays: Any) -> Path:
+    np.savez(path / "data.npz", **arrays)
+    return path / "data.npz"
+
+
+@pytest.mark.parametrize(
+    ("keys", "parts"),
+    [
+        (["x", "y"], ["train"]),
+        (["X", "labels"], ["train"]),
+        (["x_train", "y_train", "x_test", "y_test"], ["train", "test"]),
+        (["X_train", "y_train", "X_validation", "y_validation"], ["train", "validation"]),
+        (["x_train", "y_train", "x_valid", "y_valid", "x_test", "y_test"], ["train", "validation", "test"]),
+        (
+            ["train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"],  # MedMNIST
+            ["train", "validation", "test"],
+        ),
+    ],
+)
+def test_the_usual_names_are_understood(tmp_path: Path, keys: list[str], parts: list[str]) -> None:
+    arrays = {key: Y if "y" in key.lower() or "label" in key else X for key in keys}
+    found = read_npz(saved(tmp_path, **arrays), None, None)
+    assert list(found.parts) == parts
+    for part in found.parts.values():
+        assert torch.equal(part.x[:, 0], torch.from_numpy(X))
+        assert part.y.tolist() == Y.tolist()
+
+
+def test_class_names_and_unused_arrays_are_noticed(tmp_path: Path) -> None:
+    path = saved(tmp_path, x=X, y=Y, classes=np.array(["cat", "dog"]), extra=np.zeros(3))
+    data = load(path)
+    assert data.classes == ("cat", "dog")
+    assert "not used from data.npz: extra" in data.notes
+
+
+def test_labels_may_be_strings(tmp_path: Path) -> None:
+    assert load(saved(tmp_path, x=X, y=np.array(["b", "a"])[Y])).classes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": X, "kinds": Y}, "found pictures, kinds; needed are x and y, or x_train"),
+        ({}, "found no arrays"),
+        ({"x": X}, "found x alone"),
+        ({"x_train": X, "y_train": Y, "x_test": X}, "found x_test alone"),
+        ({"x_test": X, "y_test": Y}, "needed are"),
+        ({"x": X, "y": Y, "x_train": X, "y_train": Y}, "keep one of the two"),
+        ({"x": X, "images": X, "y": Y}, "both 'x' and 'images' could be x"),
+        ({"x": X, "y": Y[:-1]}, "x has 40 images and y 39 labels"),
+        ({"x": X, "y": np.zeros(40)}, "one class only, '0'"),
+        ({"x": X, "y": np.array([0.0, np.nan] * 20)}, "y: the label of image 1 is nan"),
+        ({"x": X.reshape(40, 36), "y": Y}, r"reshape it to \(40, 6, 6\)"),
+    ],
+)
+def test_archives_that_cannot_be_used_say_why(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=rf"data.npz: .*{message}"):
+        load(saved(tmp_path, **arrays))
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (pytest.fail, ("a pickle was loaded",))
+
+
+def test_objects_are_refused_and_never_unpickled(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'x' holds Python objects, which need pickle, and unpickling may run code"):
+        load(saved(tmp_path, x=np.array([Evil()], dtype=object), y=Y))
+    plain = tmp_path / "plain.npz"
+    plain.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(DataError, match="pickles are not read because they may run code"):
+        load(plain)
+
+
+def test_damaged_files_are_one_clear_line(tmp_path: Path) -> None:
+    whole = saved(tmp_path, x=RNG.random((40, 50, 50)), y=Y).read_bytes()
+    path = tmp_path / "damaged.npz"
+    for damaged in (b"", b"PK\3\4 and more", whole[: len(whole) // 2], whole[:5000] + b"\0" * 90 + whole[5090:]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"damaged.npz: ") as caught:
+            load(path)
+        assert "\n" not in str(caught.value)
+    np.save(tmp_path / "single.npy", X)
+    (tmp_path / "single.npy").rename(path)
+    with pytest.raises(DataError, match="a single array"):
+        load(path)

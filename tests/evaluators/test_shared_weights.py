@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from small_images import image_data
+
+from archwright import states
+from archwright.controllers.random import Random
+from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
+from archwright.evaluators.objective import AccuracyCubed
+from archwright.evaluators.shared_weights import SharedWeights
+from archwright.loop import Proposal, Trial, Trials, run
+from archwright.space import Architecture, Open, replay, sample
+from archwright.spaces.enas_micro import EnasMicro
+from archwright.training.recipe import Recipe
+
+SPACE = EnasMicro(nodes=1, repeats=1, filters=8)
+RECIPE = Recipe(epochs=3, batch=8, cutout=3, restart_period=1)  # 3 steps an epoch: 8, 8 and 9 images
+DATA = image_data()
+
+
+def evaluator(**changes) -> SharedWeights:
+    return SharedWeights(
+        **{"space": SPACE, "data": DATA, "recipe": RECIPE, "device": "cpu", "trials_per_epoch": 4, **changes}
+    )
+
+
+@dataclass
+class Asked:
+    """Uniform proposals, numbered as the loop numbers them."""
+
+    streams: int = 0
+    proposals: list[Proposal] = field(default_factory=list)
+
+    def __call__(self, n: int) -> list[Proposal]:
+        fresh = [Proposal(s, sample(SPACE, (5, s))) for s in range(self.streams, self.streams + n)]
+        self.streams += n
+        self.proposals += fresh
+        return fresh
+
+
+def always(architecture: Architecture):
+    return lambda n: [Proposal(0, architecture)] * n
+
+
+def all_operations(name: str) -> Architecture:
+    """The architecture that has one operation everywhere, on the newer input."""
+    walk = sample(SPACE, 0)
+    return replay(SPACE, {q: name if q.endswith("op") else f"{q.split('/')[0]}/1" for q, _ in walk.answers})
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def whole(request) -> tuple[SharedWeights, list, Asked]:
+    shared, ask = evaluator(architectures_per_step=request.param), Asked()
+    return shared, list(shared.prepare(ask, 8)), ask
+
+
+@pytest.mark.parametrize("cuts", [(1,), (3,), (2, 5), (6, 7, 8)])
+def test_interrupted_training_ends_at_the_same_bits(whole, cuts):
+    told, state, streams, steps = [], None, 0, 0
+    for cut in (*cuts, None):
+        torch.manual_seed(cut or 99)  # what the global generator does must not matter
+        shared, ask = evaluator(architectures_per_step=whole[0]._each), Asked(streams)
+        if state is not None:
+            shared.load_state_dict(states.unpack(state))
+        for progress in shared.prepare(ask, 8):
+            told.append(progress)
+            steps += 1
+            if steps == cut:
+                state, streams = states.pack(shared.state_dict()), ask.streams
+                break
+    assert told == whole[1]
+    assert ask.streams == whole[2].streams
+    assert states.pack(shared.state_dict()) == states.pack(whole[0].state_dict())
+    proposal = Proposal(40, sample(SPACE, 40))
+    assert shared.evaluate(proposal) == whole[0].evaluate(proposal)
+
+
+def test_an_epoch_is_due_after_so_many_trials_and_asks_for_one_set_of_architectures_a_step(whole):
+    shared, told, ask = whole
+    assert shared.epoch == 3
+    assert [(p.step, p.steps) for p in told] == [(s, 3) for _ in range(3) for s in (1, 2, 3)]
+    assert ask.streams == 9 * shared._each
+    assert not list(shared.prepare(ask, 11))
+    other = evaluator()
+    assert len(list(other.prepare(Asked(), 0))) == 3
+    assert not list(other.prepare(Asked(), 3))
+    assert len(list(other.prepare(Asked(), 4))) == 3
+
+
+def test_the_rate_moves_by_epochs_and_stays_at_its_minimum_after_the_last():
+    shared = evaluator()
+    rates = [p.metrics["learning_rate"] for p in shared.prepare(Asked(), 16)]
+    assert rates[0::3] == rates[1::3] == rates[2::3]
+    assert rates[0] == rates[3] == RECIPE.learning_rate  # periods of 1 and 2 epochs
+    assert rates[6] == pytest.approx((RECIPE.learning_rate + RECIPE.learning_rate_min) / 2)
+    assert rates[9] == rates[12] == RECIPE.learning_rate_min
+
+
+def test_a_step_moves_what_was_sampled_and_leaves_all_other_weights_and_momentum():
+    shared = evaluator(recipe=replace(RECIPE, weight_decay=0.1))
+    before = shared.state_dict()["network"]
+    architecture = all_operations("sep_3x3")
+    next(iter(shared.prepare(always(architecture), 0)))
+    after = shared.state_dict()
+    moved = {name for name, tensor in after["network"].items() if not torch.equal(tensor, before[name])}
+    assert moved == set(after["momentum"])
+    assert any("sep_3x3" in name for name in moved)
+    assert not any("sep_5x5" in name for name in moved)
+    assert len(moved) < len(before)
+
+
+def test_gradients_of_several_architectures_are_averaged():
+    space = replace(SPACE, dropout=0.0)
+    architecture = sample(space, 2)
+    one, three = (evaluator(space=space, architectures_per_step=each) for each in (1, 3))
+    first, second = (next(iter(s.prepare(always(architecture), 0))) for s in (one, three))
+    assert first.metrics == pytest.approx(dict(second.metrics))
+    ours, theirs = one.network.state_dict(), three.network.state_dict()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in ours)
+
+
+def test_a_score_depends_on_the_weights_and_the_proposal_alone():
+    shared = evaluator(evaluation_batch=6)
+    list(shared.prepare(Asked(), 0))
+    state = states.pack(shared.state_dict())
+    proposals = Asked()(6)
+    forwards = [shared.evaluate(p) for p in proposals]
+    backwards = [shared.evaluate(p) for p in reversed(proposals)][::-1]
+    assert forwards == backwards
+    assert states.pack(shared.state_dict()) == state
+    same_network = [shared.evaluate(replace(proposals[0], stream=s)).metrics["validation_loss"] for s in range(5)]
+    assert len(set(same_network)) == 5  # each proposal has its own minibatch
+
+
+def test_a_score_is_that_of_the_child_with_the_shared_weights():
+    shared = evaluator(evaluation_batch=12)
+    list(shared.prepare(Asked(), 4))
+    for seed in range(4):
+        architecture = sample(SPACE, seed)
+        child = SPACE.network(Open.only(SPACE, architecture), DATA.task)
+        child.load_state_dict({n: t for n, t in shared.network.state_dict().items() if n in child.state_dict()})
+        child.eval()
+        with torch.no_grad():
+            logits = child(DATA.preprocessing(DATA.validation.x))
+        accuracy = (logits.argmax(1) == DATA.validation.y).float().mean().item()
+        assert shared.evaluate(Proposal(seed, architecture)).reward == pytest.approx(accuracy)
+        assert shared.rank([architecture]) == [pytest.approx(accuracy)]
+
+
+def test_ranking_scores_each_architecture_on_the_same_images_whatever_else_is_ranked():
+    shared = evaluator(evaluation_batch=5)
+    list(shared.prepare(Asked(), 0))
+    some = [sample(SPACE, seed) for seed in range(5)]
+    assert shared.rank(some) == [shared.rank([a])[0] for a in some]
+    two = shared.rank(some, minibatches=None)  # 12 images: two whole minibatches of 5
+    assert two == shared.rank(some, minibatches=2)
+    assert all(accuracy * 10 == pytest.approx(round(accuracy * 10)) for accuracy in two)
+
+
+def test_it_learns_and_the_loop_runs_it():
+    shared = evaluator(recipe=Recipe(epochs=15, batch=8, pad=0, flip=False), trials_per_epoch=2)
+    trials = [t for t in run(Random(SPACE), shared, budget=Trials(30)) if isinstance(t, Trial)]
+    assert len(trials) == 30
+    assert shared.epoch == 15
+    late = [t.reward for t in trials[-10:]]
+    assert sum(late) / 10 > 0.6  # chance is 1/3
+
+
+def poison(shared: SharedWeights, operation: str) -> None:
+    with torch.no_grad():
+        for name, parameter in shared.network.named_parameters():
+            if operation in name:
+                parameter.fill_(torch.inf)
+
+
+def test_a_step_that_is_not_finite_is_not_taken_and_is_counted():
+    shared = evaluator()
+    poison(shared, "sep_5x5")
+    good, bad = all_operations("sep_3x3"), all_operations("sep_5x5")
+    told = list(shared.prepare(lambda n: [Proposal(i, (good, bad, good)[i]) for i in range(n)], 0))
+    assert [p.metrics["skipped"] for p in told] == [0, 1, 1]
+    healthy = [t for n, t in shared.network.named_parameters() if "sep_5x5" not in n]
+    assert all(t.isfinite().all() for t in healthy)
+    with pytest.raises(ChildFailure, match="loss is nan"):
+        shared.evaluate(Proposal(0, bad))
+    assert shared.rank([bad, good])[0] == 0.0
+    assert shared.evaluate(Proposal(0, good)).reward > 0
+
+
+def test_an_epoch_without_one_finite_step_ends_the_run_and_says_why():
+    shared = evaluator()
+    poison(shared, "stem")
+    with pytest.raises(Diverged, match=r"no step of epoch 1 had a finite loss .* at learning rate 0.05"):
+        list(shared.prepare(Asked(), 0))
+
+
+def test_the_global_generator_is_left_alone():
+    before = torch.get_rng_state()
+    shared = evaluator()
+    list(shared.prepare(Asked(), 0))
+    shared.evaluate(Proposal(0, sample(SPACE, 0)))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_state_of_another_batch_is_refused():
+    with pytest.raises(RunError, match="3 steps an epoch, this one has 2"):
+        evaluator(recipe=replace(RECIPE, batch=13)).load_state_dict(evaluator().state_dict())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"space": SPACE.final()}, "shares no weights; use FromScratch"),
+        ({"trials_per_epoch": 0}, "trials_per_epoch is 0"),
+        ({"evaluation_batch": 1}, "evaluation_batch 1"),
+        ({"objective": AccuracyCubed()}, "needs best_validation_accuracy, which SharedWeights does not measure"),
+        ({"data": image_data(validation=1)}, "1 validation images are too few"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(change, says):
+    with pytest.raises(ConfigError, match=says):
+        evaluator(**change)

@@ -1,0 +1,27 @@
+"""Image data small enough to train on in a test, with classes that can be told apart."""
+
+from __future__ import annotations
+
+import torch
+
+from archwright.data.images import ImageData, Images, Preprocessing
+
+
+def image_data(
+    train: int = 25, validation: int = 12, *, size: int = 8, channels: int = 1, classes: int = 3
+) -> ImageData:
+    """Noise with one bright row per class, uint8. The test part has no values at all: touching it is an error."""
+    generator = torch.Generator().manual_seed(1)
+
+    def images(count: int) -> Images:
+        y = torch.arange(count) % classes
+        x = torch.randint(0, 64, (count, channels, size, size), generator=generator, dtype=torch.uint8)
+        x[torch.arange(count), :, 2 * y] += 180
+        return Images(x, y)
+
+    parts = images(train), images(validation)
+    test = Images(
+        torch.empty(9, channels, size, size, dtype=torch.uint8, device="meta"), torch.arange(9, device="meta")
+    )
+    names = tuple(f"class {index}" for index in range(classes))
+    return ImageData(*parts, test, names, "rows", "made up", Preprocessing.of(parts[0].x))

@@ -1,0 +1,163 @@
+"""Spaces small enough to enumerate, for the laws that hold for every space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from archwright.space import Anchor, Choice, Link, Links, Option, Program, Space
+
+SIZES = (8, 16, 32)
+MIXED = ("relu", 2, 0.5, False)
+SWITCH = (False, True)
+
+
+@dataclass(frozen=True)
+class Static(Space):
+    """Three choices, two of one vocabulary, of options of every type."""
+
+    name: ClassVar[str] = "static"
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        return {"size": SIZES, "mixed": MIXED}
+
+    def decide(self) -> Program:
+        yield Choice("first", SIZES, "size")
+        yield Choice("second", SIZES, "size")
+        yield Choice("extra", MIXED, "mixed")
+
+
+@dataclass(frozen=True)
+class Chain(Space):
+    """Nodes with one link and one operation each, as in a cell; static."""
+
+    name: ClassVar[str] = "chain"
+    reads: ClassVar[tuple[str, ...]] = ("nodes", "kinds")
+    nodes: int = 3
+    kinds: tuple[str, ...] = ("conv", "pool")
+    width: int = 16  # says nothing about architectures
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        return {"op": self.kinds}
+
+    def decide(self) -> Program:
+        yield Anchor("input", given=True)
+        anchors: tuple[str, ...] = ("input",)
+        for node in range(1, self.nodes + 1):
+            yield Link(f"{node}/from", anchors)
+            yield Choice(f"{node}/op", self.kinds, "op")
+            yield Anchor(f"{node}")
+            anchors = (*anchors, f"{node}")
+
+
+@dataclass(frozen=True)
+class Skips(Space):
+    """Layers that pick any earlier layers, and are anchors themselves, as in NAS; static."""
+
+    name: ClassVar[str] = "skips"
+    reads: ClassVar[tuple[str, ...]] = ("layers",)
+    layers: int = 3
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        return {"size": SIZES}
+
+    def decide(self) -> Program:
+        for layer in range(self.layers):
+            yield Choice(f"{layer}/size", SIZES, "size")
+            yield Links(f"{layer}/skips", tuple(f"{earlier}" for earlier in range(layer)), anchor=f"{layer}")
+
+
+@dataclass(frozen=True)
+class Ragged(Space):
+    """The depth is a decision; a stride is asked only of layers that are not the largest."""
+
+    name: ClassVar[str] = "ragged"
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        return {"depth": (1, 2, 3), "size": SIZES, "switch": SWITCH}
+
+    def decide(self) -> Program:
+        yield Anchor("input", given=True)
+        depth = yield Choice("depth", (1, 2, 3), "depth")
+        anchors = ["input"]
+        for layer in range(depth):
+            size = yield Choice(f"{layer}/size", SIZES, "size")
+            if size != 32:
+                yield Choice(f"{layer}/strided", SWITCH, "switch")
+            yield Anchor(f"{layer}")
+            anchors.append(f"{layer}")
+        yield Link("output", tuple(anchors))
+
+
+@dataclass(frozen=True)
+class Growing(Space):
+    """One layer more for every ten proposals, up to three."""
+
+    name: ClassVar[str] = "growing"
+    reads: ClassVar[tuple[str, ...]] = ("layers",)
+    layers: int = 1
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        return {"size": SIZES}
+
+    def at(self, asked: int) -> Growing:
+        return replace(self, layers=min(self.layers + asked // 10, 3))
+
+    def decide(self) -> Program:
+        for layer in range(self.layers):
+            yield Choice(f"{layer}/size", SIZES, "size")
+
+
+@dataclass(frozen=True)
+class Written(Space):
+    """A program written as data, so that hypothesis can write programs.
+
+    A step is (kind, size, condition). A condition (i, k) asks the step only if decision i was asked and its answer is
+    option k of a choice, the anchor at k of a link, or a set of k links.
+    """
+
+    name: ClassVar[str] = "written"
+    reads: ClassVar[tuple[str, ...]] = ("steps",)
+    steps: tuple[tuple[str, int, tuple[int, int] | None], ...] = ()
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        return {f"{size}": tuple(range(size)) for size in (1, 2, 3)}
+
+    def decide(self) -> Program:
+        yield Anchor("input", given=True)
+        anchors: tuple[str, ...] = ("input",)
+        asked: dict[int, tuple[str, tuple[str, ...], object]] = {}
+        for position, (kind, size, condition) in enumerate(self.steps):
+            if condition is not None and not self._holds(asked.get(condition[0]), condition[1]):
+                continue
+            if kind == "choice":
+                answer = yield Choice(f"{position}", tuple(range(size)), f"{size}")
+            elif kind == "link":
+                answer = yield Link(f"{position}", anchors[-size:])
+            elif kind == "links":
+                answer = yield Links(f"{position}", anchors[-size:])
+            else:
+                yield Anchor(f"{position}")
+                anchors = (*anchors, f"{position}")
+                continue
+            asked[position] = (kind, anchors[-size:], answer)
+
+    @staticmethod
+    def _holds(asked: tuple[str, tuple[str, ...], object] | None, option: int) -> bool:
+        if asked is None:
+            return False
+        kind, among, answer = asked
+        if kind == "choice":
+            return answer == option
+        return answer == among[option % len(among)] if kind == "link" else len(answer) == option
+
+
+SMALL = (Static(), Chain(), Skips(), Ragged(), Growing(), Growing().at(25))
+STATIC = (Static(), Chain(), Skips(), Growing(layers=2))

@@ -1,0 +1,163 @@
+"""The directions in which rooms may know each other, read from the sources, and what is loaded only when needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import archwright
+from archwright.spaces import SPACES
+
+SOURCES = Path(archwright.__file__).parent
+FILES = sorted(path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.py"))
+
+# Space, architecture and what is written over them: the innermost rooms, each may know those before it.
+CORE = ("errors", "decisions", "architecture", "walk", "explore", "open", "space")
+
+# What each room may know, besides the core and itself.
+KNOWS: dict[str, set[str]] = {
+    "loop": set(),
+    "files": set(),
+    "states": {"loop"},
+    "spaces": {"loop"},
+    "controllers": {"loop"},
+    "engines": {"loop"},
+    "store": {"loop", "files", "states"},
+    "nets": set(),
+    "data": {"files"},
+    "training": {"loop", "data", "nets"},
+    "evaluators": {"loop", "data", "nets", "training"},
+    "report": set(),
+    "export": {"nets", "data", "files"},
+}
+FRONT = {"__init__", "__main__", "runs", "cli"}  # may know everything
+
+# Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
+TORCH = {"nets", "training", "data", "controllers", "evaluators", "export", "runs"}
+
+# Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.
+TYPES_ONLY = {
+    ("walk", "space"): "a Space is handed in; the module that defines it gathers everything of the core",
+    ("explore", "space"): "as walk",
+    ("open", "space"): "as walk",
+    ("spaces", "nets"): "the return types of Space.network",
+    ("spaces", "report"): "the return types of what a space draws",
+}
+LAZY = {
+    ("architecture", "report"): "Architecture.draw: pictures need matplotlib, architectures do not",
+    ("spaces", "nets"): "Space.network builds with torch, describing a space does not need it",
+    ("spaces", "report"): "what a space draws is asked for by pictures only",
+    ("report", "spaces"): "an architecture by itself is drawn by the space it names, which the registry finds",
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import of `module` in `file`. `kind` says when it happens: "import", "types" (never), "lazy" (in a call)."""
+
+    file: str
+    line: int
+    module: str
+    kind: str
+
+    @property
+    def importer(self) -> str:
+        return self.file.split("/")[0].removesuffix(".py")
+
+    @property
+    def imported(self) -> str:
+        """The room of archwright that is imported, or the name of another package."""
+        package, *rest = self.module.split(".")
+        return package if package != "archwright" else rest[0] if rest else "__init__"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} imports {self.module} ({self.kind})"
+
+
+def imports(file: str) -> Iterator[Import]:
+    def visit(node: ast.AST, kind: str) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            yield from (Import(file, node.lineno, alias.name, kind) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: relative imports hide where things come from"
+            # `from archwright import nets` names its room only here
+            names = (
+                [f"archwright.{alias.name}" for alias in node.names] if node.module == "archwright" else [node.module]
+            )
+            yield from (Import(file, node.lineno, str(name), kind) for name in names)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            yield from (found for child in node.body for found in visit(child, "types"))
+            yield from (found for child in node.orelse for found in visit(child, kind))
+        else:
+            inside = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            for child in ast.iter_child_nodes(node):
+                yield from visit(child, "lazy" if inside else kind)
+
+    yield from visit(ast.parse((SOURCES / file).read_text(encoding="utf-8")), "import")
+
+
+IMPORTS = [found for file in FILES for found in imports(file)]
+INSIDE = [found for found in IMPORTS if found.module.split(".")[0] == "archwright" and found.imported != found.importer]
+
+
+def allowed(found: Import) -> bool:
+    if found.importer in FRONT or found.module == "archwright.__version__":
+        return True
+    if found.importer in CORE:
+        return found.imported in CORE[: CORE.index(found.importer)]
+    return found.imported in CORE or found.imported in KNOWS[found.importer]
+
+
+def test_every_room_is_in_the_picture() -> None:
+    assert {found.importer for found in IMPORTS} <= {*CORE, *KNOWS, *FRONT}
+
+
+def test_rooms_know_each_other_in_one_direction_only() -> None:
+    against = [found for found in INSIDE if not allowed(found)]
+    excused = {"types": TYPES_ONLY, "lazy": LAZY, "import": {}}
+    assert [str(found) for found in against if (found.importer, found.imported) not in excused[found.kind]] == []
+    used = {(found.importer, found.imported, found.kind) for found in against}
+    stale = [pair for kind, pairs in excused.items() for pair in pairs if (*pair, kind) not in used]
+    assert stale == []
+
+
+def test_the_directions_have_no_cycle() -> None:
+    order: list[str] = []
+    while waiting := [room for room in KNOWS if room not in order]:
+        free = [room for room in waiting if KNOWS[room] <= set(order)]
+        assert free, f"these rooms know each other in a circle: {waiting}"
+        order += free
+
+
+def test_torch_is_loaded_where_it_is_used() -> None:
+    early = [found for found in IMPORTS if found.imported == "torch" and found.kind == "import"]
+    assert [str(found) for found in early if found.importer not in TORCH] == []
+
+
+def test_pictures_and_sklearn_are_loaded_at_the_moment_of_use() -> None:
+    slow = {"matplotlib", "sklearn", "pyarrow", "PIL", "scipy", "rich", "onnx", "optuna", "ray"}
+    assert [str(found) for found in IMPORTS if found.imported in slow and found.kind == "import"] == []
+
+
+LIGHT = ["archwright", "archwright.loop", "archwright.spaces", *(f"archwright.{name}" for name in CORE)]
+LIGHT += [f"archwright.{file.removesuffix('.py').replace('/', '.')}" for file in FILES if file.startswith("spaces/")]
+LIGHT += [f"archwright.{name}" for name in ("__main__", "cli") if f"{name}.py" in FILES]  # so that --help is instant
+HEAVY = {"torch", "numpy", "matplotlib", "sklearn", "scipy", "pyarrow", "PIL"}
+LIGHT = sorted({name.removesuffix(".__init__") for name in LIGHT})
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_describes_and_searches_does_not_load_torch(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted(sys.modules.keys() & {HEAVY}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == []
+
+
+def test_every_registered_space_is_in_a_file_that_is_light() -> None:
+    assert {space.__module__ for space in SPACES.values()} <= set(LIGHT)

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archwright import loop
+from archwright.engines import LocalProcesses
+from archwright.errors import ConfigError, RunError
+from archwright.evaluators.function import Function
+from archwright.loop import Epochs, Minutes, Progress, Proposal, Result, Tally, Trial, Trials, run
+from archwright.space import Anchor, Architecture, Space, Walk, alternatives, generator, options
+from archwright.states import pack, unpack
+from archwright.store import RunStore
+from small_spaces import Ragged
+
+
+class Taught:
+    """Learns logits for answers by their position, from four rewards at a time. Deterministic, and order matters."""
+
+    batch = 4
+
+    def __init__(self, space: Space, seed: int = 0) -> None:
+        self.space, self.seed = space, seed
+        self.logits = np.zeros((2, 4))
+        self.heard: list[Trial] = []
+
+    def ask(self, streams: Sequence[int]) -> list[Proposal]:
+        return [self._propose(stream) for stream in streams]
+
+    def _propose(self, stream: int) -> Proposal:
+        rng, walk, log_prob = generator((self.seed, stream)), Walk(self.space), 0.0
+        while (question := walk.question) is not None:
+            if isinstance(question, Anchor):
+                walk.send(None)
+                continue
+            p = np.exp(self.logits[len(walk.answers) % 2, : alternatives(question)])
+            picked = int(rng.choice(len(p), p=p / p.sum()))
+            log_prob += math.log(p[picked] / p.sum())
+            walk.send(list(options(question))[picked])
+        return Proposal(stream, walk.architecture(), log_prob)
+
+    def tell(self, trials: Sequence[Trial]) -> bool:
+        self.heard += trials
+        if len(self.heard) < self.batch:
+            return False
+        for weight, trial in enumerate(self.heard, start=1):
+            for place, (_, answer) in enumerate(trial.architecture.answers):
+                self.logits[place % 2, hash_of(answer) % 4] += 0.1 * weight * trial.reward
+        self.logits *= 0.8
+        self.heard = []
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"logits": self.logits.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.logits = state["logits"].copy()
+
+
+def hash_of(answer: object) -> int:
+    return sum(str(answer).encode())
+
+
+class Phased:
+    """Keeps a state that it changes in three steps before every batch, each with an architecture that it asks for."""
+
+    stateful = True
+    failure_reward = -1.0
+    trials_per_epoch = 4.0
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.pause = pause
+        self.shared = np.zeros(3)
+        self.told, self.step = -1, 3  # prepared for `told` trials up to `step`
+
+    def prepare(self, ask, told: int) -> Iterator[Progress]:
+        if self.told != told:
+            self.told, self.step = told, 0
+        while self.step < 3:
+            (proposal,) = ask(1)
+            time.sleep(self.pause)
+            self.shared[self.step] += hash_of(proposal.architecture.id) / 1000
+            self.step += 1
+            yield Progress("shared", self.step, 3)
+
+    def evaluate(self, proposal: Proposal) -> Result:
+        time.sleep(self.pause)
+        number = hash_of(proposal.architecture.id)
+        if number % 5 == 0:
+            raise ValueError(f"{number} cannot be scored")
+        if number % 7 == 0:
+            return Result(math.nan)
+        return Result(number % 11 / 11 + float(self.shared.sum()) % 1, {"number": number})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"shared": self.shared.copy(), "told": self.told, "step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.shared, self.told, self.step = state["shared"].copy(), state["told"], state["step"]
+
+
+TRIALS = 26  # not a multiple of the batch: a run may end with answers that are pending and rewards not learned from
+
+
+def search(store: RunStore | None, trials: int = TRIALS, pause: float = 0.0):
+    controller, evaluator = Taught(Ragged(), seed=3), Phased(pause)
+    yield from run(controller, evaluator, budget=Trials(trials), store=store)
+    yield controller, evaluator
+
+
+def summary(trials: Iterable[Trial]) -> list[tuple[int, str, float, str | None]]:
+    return [(trial.number, trial.architecture.id, trial.reward, trial.result.error) for trial in trials]
+
+
+def finished(store: RunStore | None, trials: int = TRIALS):
+    """The trials yielded, and the final states as bytes, of a run to its end."""
+    *news, (controller, evaluator) = search(store, trials)
+    told = [item for item in news if isinstance(item, Trial)]
+    return summary(told), pack(controller.state_dict()), pack(evaluator.state_dict())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return finished(None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    RunStore(tmp_path / "run", create=True).close()
+    return tmp_path / "run"
+
+
+def killed(folder: Path, lines: int) -> bool:
+    """Run the search in a process that is killed after `lines` lines of output; whether that was before its end."""
+    command = [sys.executable, __file__, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(lines):
+            process.stdout.readline()
+        time.sleep(random.uniform(0, 0.01))  # anywhere in the work that follows
+        process.kill()
+        process.stdout.read()
+    return process.returncode != 0
+
+
+def test_a_run_killed_at_any_moment_ends_as_the_run_that_was_not(folder, uninterrupted):
+    points = [random.randint(1, 15) for _ in range(3)]
+    assert killed(folder, points[0])
+    any(not killed(folder, lines) for lines in points[1:])  # until it gets to its end
+    with RunStore(folder) as store:
+        before = summary(store.trials())
+        _, controller, evaluator = finished(store)
+        after = summary(store.trials())
+    assert before == after[: len(before)], points
+    assert (after, controller, evaluator) == uninterrupted, points
+
+
+def test_the_uninterrupted_run_has_what_makes_resuming_hard(uninterrupted):
+    trials, controller, _ = uninterrupted
+    assert [number for number, *_ in trials] == list(range(TRIALS))
+    assert any((error or "").startswith("ValueError") for *_, error in trials)
+    assert any((error or "").startswith("Diverged") for *_, error in trials)
+    assert len({name for _, name, *_ in trials}) > 10
+    assert not np.array_equal(unpack(controller)["logits"], np.zeros((2, 4)))
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Mortal:
+    """A store whose process ends after `records` more records."""
+
+    def __init__(self, store: RunStore, records: int) -> None:
+        self.store, self.left = store, records
+
+    def __getattr__(self, name: str):
+        def record(*values: object) -> Any:
+            result = getattr(self.store, name)(*values)
+            self.left -= name != "load"
+            if self.left == 0:
+                raise Interrupted
+            return result
+
+        return record
+
+
+@pytest.mark.parametrize("records", [1, 4])
+def test_it_resumes_from_between_any_two_records(folder, uninterrupted, monkeypatch, records):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after each step
+    result = None
+    while result is None:
+        with RunStore(folder) as store, contextlib.suppress(Interrupted):
+            _, *states = finished(Mortal(store, records))
+            result = (summary(store.trials()), *states)
+    assert result == uninterrupted
+
+
+def test_a_run_goes_on_with_a_larger_budget_as_if_it_had_had_it(folder, uninterrupted):
+    with RunStore(folder) as store:
+        finished(store, 10)
+    with RunStore(folder) as store:
+        assert len(store.load().pending) == 2
+        _, *states = finished(store)
+        assert (summary(store.trials()), *states) == uninterrupted
+
+
+def test_closing_the_generator_leaves_what_was_under_way_to_the_next_run(folder, uninterrupted):
+    with RunStore(folder) as store:
+        news = search(store)
+        told = [next(item for item in news if isinstance(item, Trial)) for _ in range(5)]
+        news.close()
+        assert summary(store.trials()) == summary(told) == uninterrupted[0][:5]
+        assert [number for number, _ in store.load().pending] == [5, 6, 7]
+
+
+def score(architecture: Architecture) -> float:
+    number = hash_of(architecture.id)
+    if number % 4 == 0:
+        raise ValueError(f"{number} cannot be scored")
+    if number % 5 == 0:
+        os._exit(1)
+    return number / 1000
+
+
+def test_several_workers_evaluate_every_proposal_once(folder):
+    told: list[Trial] = []
+    for _ in range(2):  # the second run takes up what the first left
+        with RunStore(folder) as store, LocalProcesses(2) as engine:
+            left = {number for number, _ in store.load().pending}
+            budget = Trials(len(told) + 6)
+            news = list(run(Taught(Ragged()), Function(score, -1.0), budget=budget, store=store, engine=engine))
+            assert len(news) == 6
+            told += news
+            assert left <= {trial.number for trial in told}
+            assert summary(store.trials()) == summary(told)
+    numbers = [trial.number for trial in told]
+    assert len(set(numbers)) == 12
+    for trial in told:
+        number = hash_of(trial.architecture.id)
+        if number % 4 == 0:
+            assert trial.result == Result(-1.0, {}, f"ValueError: {number} cannot be scored")
+        elif number % 5 == 0:
+            assert trial.result.error == "WorkerDied: the worker process ended with exit status 1"
+        else:
+            assert trial.result == Result(number / 1000)
+
+
+def test_a_stateful_evaluator_and_several_workers_are_refused_before_anything_starts():
+    class Engine:
+        workers = 2
+
+    with pytest.raises(ConfigError, match="Phased keeps its state in one process"):
+        next(run(Taught(Ragged()), Phased(), budget=Trials(1), engine=Engine()))
+
+
+@pytest.mark.parametrize("budget", [Trials, Epochs, Minutes])
+@pytest.mark.parametrize("amount", [0, -1, math.nan])
+def test_a_budget_of_nothing_is_refused(budget, amount):
+    with pytest.raises(ConfigError, match="a budget must be greater than zero"):
+        budget(amount)
+
+
+def test_a_budget_is_spent_by_what_it_counts():
+    tally = Tally(trials=30, epochs=5, seconds=90)
+    assert Trials(60).spent(tally) == Epochs(10).spent(tally) == Minutes(3).spent(tally) == 0.5
+
+
+def test_budgets_count_trials_epochs_and_time():
+    def trials(budget, **options):
+        return sum(isinstance(item, Trial) for item in run(Taught(Ragged()), Phased(), budget=budget, **options))
+
+    ticks = iter(range(10_000))
+    assert trials(Trials(7)) == 7
+    assert trials(Epochs(2.5)) == 10  # four trials go with an epoch of Phased
+    assert 0 < trials(Minutes(1), clock=lambda: float(next(ticks))) < 60
+
+
+def test_a_controller_with_nothing_left_to_propose_ends_the_run():
+    class Short(Taught):
+        def ask(self, streams):
+            return super().ask([stream for stream in streams if stream < 6])
+
+    assert len(list(run(Short(Ragged()), Function(lambda architecture: 0.5), budget=Trials(100)))) == 6
+
+
+def test_an_error_that_the_user_can_mend_ends_the_run_and_leaves_the_proposal(folder):
+    def misconfigured(architecture):
+        raise RunError("the benchmark's file is missing")
+
+    with RunStore(folder) as store:
+        with pytest.raises(RunError, match="benchmark's file"):
+            list(run(Taught(Ragged()), Function(misconfigured), budget=Trials(3), store=store))
+        assert (list(store.trials()), len(store.load().pending)) == ([], 4)
+
+
+if __name__ == "__main__":
+    with RunStore(sys.argv[1]) as run_store:
+        for _ in search(run_store, pause=0.004):
+            print("news", flush=True)
