@@ -1,9 +1,10 @@
 """Images per second and peak memory of a training step of shared weights: the ENAS micro search's, on the CPU.
 
-    python benchmarks/shared_step.py [--rounds 3] [--threads N] [--json]
+    python benchmarks/shared_step.py [--rounds 3] [--architectures 10] [--threads N] [--json]
 
 The supernet has 20 filters and 6 layers (2 repeats) and takes 128 images of 3 x 32 x 32. A round is one step (forward,
 backward, clip, SGD, as in `SharedWeights`) on each of ten fixed architectures, after one step that does not count.
+Fewer architectures are quicker, and have another peak.
 "ours" is how the product runs it: channels_last, and memory that the C library keeps (`tune_malloc`). Beside it the
 same code as PyTorch comes: contiguous, default malloc. Settings of malloc last for a process, so each variant of each
 round is a process of its own; the two take turns. Figures are medians over the rounds; the ratio is the median of the
@@ -26,7 +27,7 @@ from dataclasses import replace
 
 VARIANTS = ("ours", "reference")
 WHAT = {"ours": "channels_last, tuned malloc", "reference": "contiguous, default malloc"}
-ARCHITECTURES, BATCH, FILTERS, REPEATS = 10, 128, 20, 2
+BATCH, FILTERS, REPEATS = 128, 20, 2
 
 
 def peak() -> int:
@@ -34,7 +35,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def one_round(variant: str, threads: int | None) -> dict[str, float]:
+def one_round(variant: str, count: int, threads: int | None) -> dict[str, float]:
     """Run a variant in this process: images per second over the architectures, and peaks in bytes."""
     import torch
 
@@ -54,7 +55,7 @@ def one_round(variant: str, threads: int | None) -> dict[str, float]:
     torch.manual_seed(0)
     recipe = replace(ENAS_MICRO_SEARCH, batch=BATCH)
     space = EnasMicro(repeats=REPEATS, filters=FILTERS)
-    architectures = [sample(space, seed) for seed in range(ARCHITECTURES)]
+    architectures = [sample(space, seed) for seed in range(count)]
     before = peak()
     network = space.network(Open.all(space), Task(3, 32, 32, 10)).train()
     if ours:
@@ -70,30 +71,30 @@ def one_round(variant: str, threads: int | None) -> dict[str, float]:
         descent.clear()
         seconds.append(time.perf_counter() - began)
     return {
-        "images_per_second": BATCH * ARCHITECTURES / sum(seconds[1:]),
+        "images_per_second": BATCH * count / sum(seconds[1:]),
         "peak": peak(),
         "before": before,
         "threads": torch.get_num_threads(),
     }
 
 
-def in_a_process(variant: str, threads: int | None) -> dict[str, float]:
+def in_a_process(variant: str, count: int, threads: int | None) -> dict[str, float]:
     """`one_round` in a process of its own, without settings of malloc from the environment."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
     }
-    command = [sys.executable, __file__, "--variant", variant]
+    command = [sys.executable, __file__, "--variant", variant, "--architectures", str(count)]
     command += [] if threads is None else ["--threads", str(threads)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
-def measure(rounds: int, threads: int | None) -> dict[str, object]:
+def measure(rounds: int, count: int, threads: int | None) -> dict[str, object]:
     """Both variants in turns: medians, their ratio, and the rounds one by one."""
     runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
     for number in range(rounds):
         for variant in VARIANTS if number % 2 == 0 else reversed(VARIANTS):
-            runs[variant].append(in_a_process(variant, threads))
+            runs[variant].append(in_a_process(variant, count, threads))
     middle = {
         variant: {key: statistics.median(run[key] for run in done) for key in done[0]} for variant, done in runs.items()
     }
@@ -104,14 +105,15 @@ def measure(rounds: int, threads: int | None) -> dict[str, object]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--architectures", type=int, default=10, help="steps of a round: the first of the fixed ones")
     parser.add_argument("--threads", type=int, help="of PyTorch; its own choice if not given")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--variant", choices=VARIANTS, help="run this one once, in this process, and print its figures")
     chosen = parser.parse_args(arguments)
     if chosen.variant is not None:
-        print(json.dumps(one_round(chosen.variant, chosen.threads)))
+        print(json.dumps(one_round(chosen.variant, chosen.architectures, chosen.threads)))
         return
-    figures = measure(chosen.rounds, chosen.threads)
+    figures = measure(chosen.rounds, chosen.architectures, chosen.threads)
     if chosen.json:
         print(json.dumps(figures))
         return
@@ -125,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{WHAT[variant]:<32}{run['images_per_second']:>10.1f}{ratio:>8.2f}"
             f"{run['peak'] / 1e9:>10.2f}{run['before'] / 1e9:>18.2f}"
         )
-    print(f"{chosen.rounds} rounds, {medians['ours']['threads']:.0f} threads, batch {BATCH}")
+    threads = medians["ours"]["threads"]
+    print(f"{chosen.rounds} rounds of {chosen.architectures} steps, {threads:.0f} threads, batch {BATCH}")
 
 
 if __name__ == "__main__":

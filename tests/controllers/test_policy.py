@@ -81,19 +81,21 @@ def test_scores_forty_decisions_to_the_fifth_decimal() -> None:
     torch.testing.assert_close(scored.log_prob, sampled.log_prob, atol=1e-5, rtol=0)
 
 
-@given(programs, st.integers(1, 5))
+@given(st.lists(programs, min_size=1, max_size=5), st.integers(1, 2))
 @settings(max_examples=60)
-def test_any_mixture_of_questions(space: Written, batch: int) -> None:
-    policy = Policy(space, **ENAS)
-    sampled = policy.sample([space] * batch, seeds(batch))
-    for architecture in sampled.architectures:
-        check(space, architecture)
-    scored = score(policy, space, sampled.architectures)
+def test_any_mixture_of_programs(different: list[Written], copies: int) -> None:
+    """Lanes of any programs, some of them the same: each as if it were alone, and as its description says."""
+    spaces = different * copies
+    policy = Policy(spaces[0], **ENAS)
+    sampled = policy.sample(spaces, seeds(len(spaces)))
+    with torch.no_grad():
+        scored = policy.score(spaces, sampled.architectures)
     torch.testing.assert_close(scored.log_prob, sampled.log_prob, atol=1e-5, rtol=0)
-    for lane, architecture in enumerate(sampled.architectures):
+    for lane, (space, architecture) in enumerate(zip(spaces, sampled.architectures, strict=True)):
+        check(space, architecture)
         assert policy.sample([space], [(5, lane)]).architectures == (architecture,)
-        expected, _ = plain(policy, space, architecture)
-        assert float(scored.log_prob[lane]) == pytest.approx(expected, abs=1e-5)
+        expected = plain(policy, space, architecture)
+        assert (float(scored.log_prob[lane]), float(scored.entropy[lane])) == pytest.approx(expected, abs=1e-5)
 
 
 @SETTINGS

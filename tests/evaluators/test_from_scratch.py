@@ -4,7 +4,6 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from small_images import image_data
 
 from archwright.controllers.random import Random
 from archwright.errors import ConfigError, Diverged
@@ -15,6 +14,7 @@ from archwright.space import sample
 from archwright.spaces.enas_micro import EnasMicro
 from archwright.training.measure import parameters
 from archwright.training.recipe import Recipe
+from small_images import image_data
 
 SPACE = EnasMicro(nodes=1).final(repeats=1, filters=8, auxiliary=False)
 RECIPE = Recipe(epochs=4, batch=8, pad=0, flip=False)

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
-from small_images import image_data
 
 from archwright import states
 from archwright.controllers.random import Random
@@ -15,6 +14,7 @@ from archwright.loop import Proposal, Trial, Trials, run
 from archwright.space import Architecture, Open, replay, sample
 from archwright.spaces.enas_micro import EnasMicro
 from archwright.training.recipe import Recipe
+from small_images import image_data
 
 SPACE = EnasMicro(nodes=1, repeats=1, filters=8)
 RECIPE = Recipe(epochs=3, batch=8, cutout=3, restart_period=1)  # 3 steps an epoch: 8, 8 and 9 images
@@ -90,6 +90,16 @@ def test_an_epoch_is_due_after_so_many_trials_and_asks_for_one_set_of_architectu
     assert len(list(other.prepare(Asked(), 4))) == 3
 
 
+def test_shorter_epochs_go_on_in_the_same_pass_over_the_images():
+    schedule = replace(RECIPE, learning_rate_min=RECIPE.learning_rate)  # so that only the images could differ
+    one_pass, parts = evaluator(recipe=schedule), evaluator(recipe=schedule, steps_per_epoch=1)
+    whole = list(one_pass.prepare(Asked(), 0))
+    ask = Asked()
+    pieces = [list(parts.prepare(ask, told)) for told in (0, 4, 8)]
+    assert [len(piece) for piece in pieces] == [1, 1, 1]
+    assert [p.metrics["loss"] for piece in pieces for p in piece] == [p.metrics["loss"] for p in whole]
+
+
 def test_the_rate_moves_by_epochs_and_stays_at_its_minimum_after_the_last():
     shared = evaluator()
     rates = [p.metrics["learning_rate"] for p in shared.prepare(Asked(), 16)]
@@ -161,7 +171,8 @@ def test_ranking_scores_each_architecture_on_the_same_images_whatever_else_is_ra
 
 
 def test_it_learns_and_the_loop_runs_it():
-    shared = evaluator(recipe=Recipe(epochs=15, batch=8, pad=0, flip=False), trials_per_epoch=2)
+    recipe = Recipe(epochs=15, batch=20, pad=0, flip=False)
+    shared = evaluator(data=image_data(120, 36), recipe=recipe, trials_per_epoch=2)
     trials = [t for t in run(Random(SPACE), shared, budget=Trials(30)) if isinstance(t, Trial)]
     assert len(trials) == 30
     assert shared.epoch == 15
@@ -215,7 +226,8 @@ def test_a_state_of_another_batch_is_refused():
     [
         ({"space": SPACE.final()}, "shares no weights; use FromScratch"),
         ({"trials_per_epoch": 0}, "trials_per_epoch is 0"),
-        ({"evaluation_batch": 1}, "evaluation_batch 1"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch is 0"),
+        ({"evaluation_batch": 1}, "evaluation_batch is 1; it must be at least 2"),
         ({"objective": AccuracyCubed()}, "needs best_validation_accuracy, which SharedWeights does not measure"),
         ({"data": image_data(validation=1)}, "1 validation images are too few"),
     ],

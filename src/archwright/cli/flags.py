@@ -86,7 +86,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
         config = _config(words)
         given = _parsed(parser, words)
         if config:
-            merged = parser.parse_object(config, defaults=False).as_dict()
+            merged = parser.parse_object(_unnamed(config), defaults=False).as_dict()
             given = _merged(merged, given)
     except SystemExit:
         raise
@@ -168,6 +168,18 @@ def _config(words: list[str]) -> dict[str, Any]:
     if settings is not None and isinstance(config.get("controller"), str):
         config["controller"] = {"name": config["controller"], **settings}
     return config
+
+
+def _unnamed(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without the names of components, which are known by now, and without what is not given."""
+    given: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in GROUPS:
+            if isinstance(value, Mapping) and (fields := {k: v for k, v in value.items() if k != "name"}):
+                given[key] = fields
+        elif value is not None:
+            given[key] = value
+    return given
 
 
 def _parsed(parser: Any, words: list[str]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Attention(nn.Module):
         among: Int[Tensor, "rows width"],
     ) -> Float[Tensor, "rows width"]:
         """One score for each row's state with each of the anchors that the row of `among` numbers."""
-        queries = (states @ self.current).unsqueeze(1)
         compared = keys.index_select(0, among.flatten()).view(*among.shape, len(self.score))
-        scores: Tensor = torch.tanh(compared + queries) @ self.score
+        compared += (states @ self.current).unsqueeze(1)
+        scores: Tensor = compared.tanh_() @ self.score
         return scores

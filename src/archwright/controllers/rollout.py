@@ -52,37 +52,30 @@ class Judgement:
     entropy: Float[Tensor, " rows"]
 
 
-def hide(logits: Float[Tensor, "rows options"], valid: Bool[Tensor, "rows options"] | None) -> Tensor:
+def hide(logits: Float[Tensor, "rows options"], valid: Bool[Tensor, "rows options"]) -> Float[Tensor, "rows options"]:
     """Logits of minus infinity where there is no option."""
-    return logits if valid is None else logits.masked_fill(~valid, -torch.inf)
+    return logits.masked_fill(~valid, -torch.inf)
 
 
 def judge_one(
-    logits: Float[Tensor, "rows options"],
-    answers: Int[Tensor, " rows"],
-    valid: Bool[Tensor, "rows options"] | None = None,
+    logits: Float[Tensor, "rows options"], answers: Int[Tensor, " rows"], valid: Bool[Tensor, "rows options"]
 ) -> Judgement:
-    """Answers that are one option each, of a softmax."""
+    """Answers that are one option each, of a softmax over the valid ones."""
     log_probs = functional.log_softmax(hide(logits, valid), dim=1)
     probabilities = log_probs.exp()
-    if valid is not None:
-        log_probs = log_probs.masked_fill(~valid, 0)  # 0 * -inf is NaN
+    log_probs = log_probs.masked_fill(~valid, 0)  # 0 * -inf is NaN
     chosen = log_probs.gather(1, answers.unsqueeze(1)).squeeze(1)
     return Judgement(chosen, -(probabilities * log_probs).sum(1))
 
 
 def judge_set(
-    logits: Float[Tensor, "rows anchors"],
-    answers: Bool[Tensor, "rows anchors"],
-    valid: Bool[Tensor, "rows anchors"] | None = None,
+    logits: Float[Tensor, "rows anchors"], answers: Bool[Tensor, "rows anchors"], valid: Bool[Tensor, "rows anchors"]
 ) -> Judgement:
     """Answers that are a set each: independent Bernoulli terms, summed (Zoph & Le 2017, section 3.3)."""
     softplus = functional.softplus(logits)
     log_prob = answers * logits - softplus
     entropy = softplus - torch.sigmoid(logits) * logits
-    if valid is not None:
-        log_prob, entropy = log_prob * valid, entropy * valid
-    return Judgement(log_prob.sum(1), entropy.sum(1))
+    return Judgement((log_prob * valid).sum(1), (entropy * valid).sum(1))
 
 
 def judge(script: Script, logits: Mapping[Section, Float[Tensor, "rows options"]]) -> Rollout:

@@ -62,20 +62,21 @@ class _Run(torch.autograd.Function):
         of_gates = [torch.empty_like(layer.gates) for layer in layers]
         of_table = gradient.new_zeros(ctx.first + len(anchored) * gradient.shape[1], 4 * weights.units)
         _through_time(weights, layers, ctx.steps, ctx.first, of_hidden, of_gates, of_table)
-        of_lstm: list[Tensor] = []
+        of_lstm = torch.empty_like(ctx.saved_tensors[0])
         for index, (layer, gates) in enumerate(zip(layers, of_gates, strict=True)):
+            of_inputs, of_states = of_lstm[index].chunk(2)
             if index:
-                of_inputs = _product(layers[index - 1].hidden, gates)
+                _product(layers[index - 1].hidden, gates, out=of_inputs)
             else:  # here those of the anchors; the fixed rows of the table were multiplied outside
-                of_inputs = _product(layers[-1].hidden[anchored], of_table[ctx.first :])
-            of_lstm.append(torch.cat([of_inputs, _product(layer.hidden[:-1], gates[1:])]))
+                _product(layers[-1].hidden[anchored], of_table[ctx.first :], out=of_inputs)
+            _product(layer.hidden[:-1], gates[1:], out=of_states)
         of_bias = torch.stack([gates.sum((0, 1)) for gates in of_gates]) if weights.bias is not None else None
-        return of_table[: ctx.first], None, torch.stack(of_lstm), of_bias
+        return of_table[: ctx.first], None, of_lstm, of_bias
 
 
-def _product(states: Tensor, gates: Tensor) -> Tensor:
+def _product(states: Tensor, gates: Tensor, out: Tensor) -> None:
     """The gradient of a weight between states and gates, summed over steps and lanes."""
-    return states.reshape(-1, states.shape[-1]).t() @ gates.reshape(-1, gates.shape[-1])
+    torch.mm(states.reshape(-1, states.shape[-1]).t(), gates.reshape(-1, gates.shape[-1]), out=out)
 
 
 def _through_time(

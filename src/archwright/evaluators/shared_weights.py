@@ -83,11 +83,14 @@ class SharedWeights:
     ) -> None:
         if not space.shares_weights:
             raise ConfigError(f"SharedWeights: the space {space.name} as configured shares no weights; use FromScratch")
-        if min(trials_per_epoch, architectures_per_step, steps_per_epoch or 1) < 1 or (evaluation_batch or 2) < 2:
-            raise ConfigError(
-                f"SharedWeights: trials_per_epoch is {trials_per_epoch}, architectures_per_step "
-                f"{architectures_per_step}, evaluation_batch {evaluation_batch}; they must be at least 1, 1 and 2"
-            )
+        for name, value, least in (
+            ("trials_per_epoch", trials_per_epoch, 1),
+            ("steps_per_epoch", steps_per_epoch, 1),
+            ("architectures_per_step", architectures_per_step, 1),
+            ("evaluation_batch", evaluation_batch, 2),  # BatchNorm cannot normalise one value
+        ):
+            if value is not None and value < least:
+                raise ConfigError(f"SharedWeights: {name} is {value}; it must be at least {least}")
         if len(data.validation) < 2:
             raise ConfigError(
                 f"SharedWeights: {len(data.validation)} validation images are too few; scoring needs at least 2"
@@ -224,8 +227,8 @@ class SharedWeights:
             self.network.eval()
         with torch.no_grad():
             correct, losses = score_logits(self.network(x, architecture), labels)
-            accuracy, loss = torch.stack([correct.float().mean(), losses.mean()]).tolist()
-        return accuracy, loss
+            count, loss = torch.stack([correct.sum().float(), losses.mean()]).tolist()
+        return count / len(labels), loss
 
     def state_dict(self) -> State:
         """Weights, momentum, position, and what was asked and not yet trained on, as copies on the CPU."""
@@ -245,7 +248,7 @@ class SharedWeights:
         if state["steps"] != self._steps:
             raise RunError(
                 f"the stored shared training has {state['steps']} steps an epoch, this one has "
-                f"{self._steps}: data and batch must be those it was begun with"
+                f"{self._steps}: data, batch and steps_per_epoch must be those it was begun with"
             )
         self.network.load_state_dict(state["network"])
         self._descent.load_state_dict(state["momentum"])

@@ -1,8 +1,7 @@
 """Concatenation along channels whose gradients come back dense.
 
 The backward pass of `torch.cat` hands out slices of one big gradient. In channels_last such a slice is strided, and the
-CPU kernels of BatchNorm, ReLU and pooling fall back to slow paths on it (up to 15 times slower, measured with
-`benchmarks/shared_step.py`), so each slice is made dense once.
+CPU kernels of BatchNorm, ReLU and pooling fall back to slow paths on it, so each slice is made dense once.
 """
 
 from __future__ import annotations
