@@ -1,0 +1,78 @@
+"""Components by name: a registry's, or `path/to/file.py:Name` for one's own.
+
+A file is only ever loaded because the user named it in this call. A run folder records the name; nothing is loaded from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archwright.controllers import CONTROLLERS
+from archwright.errors import ConfigError
+from archwright.space import Space
+from archwright.spaces import SPACES
+
+
+def space_class(name: str) -> type[Space]:
+    """The space of that name, or the class in the user's file."""
+    if ".py:" in name:
+        found = _from_file(name)
+        if not (isinstance(found, type) and issubclass(found, Space) and dataclasses.is_dataclass(found)):
+            raise ConfigError(f"{name} is not a space: it must be a frozen dataclass that extends archwright.space.Space")
+        SPACES.setdefault(found.name, found)  # so that its architectures can be drawn
+        return found
+    if name not in SPACES:
+        raise ConfigError(f"{name!r} is not a space; pick one of {', '.join(sorted(SPACES))}, or file.py:Name")
+    return SPACES[name]
+
+
+def controller_class(name: str) -> Any:
+    """The controller of that name, or the class in the user's file."""
+    if ".py:" in name:
+        return _from_file(name)
+    if name not in CONTROLLERS:
+        raise ConfigError(f"{name!r} is not a controller; pick one of {', '.join(sorted(CONTROLLERS))}, or file.py:Name")
+    module, _, attribute = CONTROLLERS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def name_of_space(space: Space) -> str:
+    """What `space_class` finds the space by: its registered name, or its file and class."""
+    if SPACES.get(space.name) is type(space):
+        return space.name
+    return f"{inspect.getsourcefile(type(space))}:{type(space).__name__}"
+
+
+def with_fields(cls: type[Space], fields: Mapping[str, Any]) -> Space:
+    """A space with fields from JSON (lists become tuples)."""
+    known = {field.name for field in dataclasses.fields(cls) if field.init}
+    if unknown := sorted(set(fields) - known):
+        raise ConfigError(f"{cls.name} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+
+def _from_file(name: str) -> Any:
+    path_text, _, attribute = name.rpartition(":")
+    path = Path(path_text).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"{name}: there is no file {path}")
+    module_name = f"archwright_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses and pickles look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        raise ConfigError(f"{path} defines no {attribute!r}")
+    return getattr(module, attribute)

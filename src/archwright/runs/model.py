@@ -1,0 +1,112 @@
+"""A trained model as files: weights as safetensors, everything else as JSON. Loading one runs no code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from archwright.data.decode import preprocess_image
+from archwright.data.images import Preprocessing
+from archwright.errors import RunError
+from archwright.files import write
+from archwright.runs.plan import space_from_json, space_to_json
+from archwright.space import Architecture, Open, Space, Task
+
+FORMAT = 1
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The class of one image, and the probability of each class."""
+
+    label: str
+    probabilities: tuple[float, ...]
+
+    @property
+    def probability(self) -> float:
+        """That of `label`."""
+        return max(self.probabilities)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A network with what is needed to use it: architecture, class names, preprocessing."""
+
+    network: nn.Module
+    architecture: Architecture
+    space: Space
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+
+    def save(self, folder: Path) -> None:
+        """Write `weights.safetensors` and `model.json`."""
+        from safetensors.torch import save
+
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        described = {
+            "format": FORMAT,
+            "architecture": self.architecture.to_json(),
+            "space": space_to_json(self.space),
+            "classes": list(self.classes),
+            "preprocessing": self.preprocessing.to_json(),
+        }
+        write(folder / "weights.safetensors", save(state))
+        write(folder / "model.json", json.dumps(described, indent=1).encode())
+
+    @staticmethod
+    def load(folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedModel:
+        """Read what `save` wrote. `space` names the file of a space that does not come with archwright."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        folder = Path(folder)
+        try:
+            described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            weights = load((folder / "weights.safetensors").read_bytes())
+        except FileNotFoundError as error:
+            raise RunError(f"{folder} holds no trained model: there is no {Path(str(error.filename)).name}") from None
+        except (ValueError, SafetensorError, OSError) as error:
+            raise RunError(f"{folder}: the model cannot be read: {error}") from None
+        try:
+            if described["format"] != FORMAT:
+                raise RunError(f"{folder}: model format {described['format']!r} is unknown; this version reads {FORMAT}")
+            architecture = Architecture.from_json(described["architecture"])
+            built = space_from_json(described["space"], space)
+            preprocessing = Preprocessing.from_json(described["preprocessing"])
+            classes = tuple(str(name) for name in described["classes"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{folder / 'model.json'} is damaged: {error!r}") from None
+        task = Task(preprocessing.channels, preprocessing.height, preprocessing.width, len(classes))
+        network = built.network(Open.only(built, architecture), task)
+        if hasattr(network, "auxiliary"):
+            network.auxiliary = None  # type: ignore[assignment]
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RunError(f"{folder}: the weights do not fit the architecture: {str(error).splitlines()[-1]}") from None
+        return TrainedModel(network.to(device).eval(), architecture, built, classes, preprocessing)
+
+    def logits(self, x: Tensor) -> Float[Tensor, "batch classes"]:
+        """Of raw images [batch, channels, height, width]."""
+        device = next(self.network.parameters()).device
+        with torch.no_grad():
+            pieces = [self.network(self.preprocessing(part.to(device))) for part in torch.split(x, BATCH)]
+        return torch.cat(pieces)
+
+    def predict(self, images: Sequence[Any] | Tensor) -> list[Prediction]:
+        """Classify images: a raw tensor, or paths and PIL images."""
+        if isinstance(images, Tensor):
+            x = images
+        else:
+            x = torch.stack([preprocess_image(image, self.preprocessing) for image in images])
+        probabilities = self.logits(x).softmax(dim=1).tolist()
+        return [Prediction(self.classes[row.index(max(row))], tuple(row)) for row in probabilities]

@@ -1,0 +1,135 @@
+"""A plan: everything that a run does, explicit and frozen before it starts. It is data, and goes to JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from archwright.errors import ConfigError, RunError
+from archwright.runs.components import name_of_space, space_class, with_fields
+from archwright.space import Space
+from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
+
+FORMAT = 1
+PHASES = ("search", "derive", "final training", "random search", "test")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does.
+
+    Args:
+        data: how the user named the data ("python" for arrays).
+        data_options: arguments of `archwright.data.sources.load`.
+        fingerprint: of the data, so that a resumed run notices other data.
+        space: as searched.
+        final_space: the same space, with the settings of final training.
+        controller: name; its settings are `controller_settings`.
+        evaluator: "shared-weights" (ENAS) or "from-scratch" (NAS).
+        search_recipe: how shared weights, or each child of the search, are trained.
+        final_recipe: how finalists and random candidates are trained.
+        trials: proposals scored in the search.
+        trials_per_epoch: scored after each epoch of shared training.
+        steps_per_epoch: shared training steps between two such phases; None is a whole pass over the training part.
+        evaluation_batch: validation images that a trial is scored on; None is the batch of `search_recipe`.
+        samples: architectures that are sampled and ranked after the search (ENAS derives from 10).
+        rank_minibatches: validation minibatches they are ranked on (ENAS uses one); None is the whole validation part.
+        finalists: of those, how many are trained from scratch.
+        baseline: train random architectures the same way: as many, and for as much time.
+        workers: processes that train children, with `from-scratch` (1: in this process).
+        time_limit: seconds for one child, with `from-scratch`.
+        minutes: what the whole run may take; None is a counted budget.
+        estimate: expected seconds by phase.
+    """
+
+    data: str
+    data_options: Mapping[str, Any]
+    fingerprint: str
+    space: Space
+    final_space: Space
+    controller: str = "reinforce"
+    controller_settings: Mapping[str, Any] = field(default_factory=dict)
+    evaluator: Literal["shared-weights", "from-scratch"] = "shared-weights"
+    search_recipe: Recipe = ENAS_MICRO_SEARCH
+    final_recipe: Recipe = Recipe()
+    trials: int = 45_000
+    trials_per_epoch: int = 300
+    steps_per_epoch: int | None = None
+    evaluation_batch: int | None = None
+    samples: int = 10
+    rank_minibatches: int | None = None
+    finalists: int = 1
+    baseline: bool = True
+    workers: int = 1
+    time_limit: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 0
+    minutes: float | None = None
+    estimate: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "trials_per_epoch", "samples", "finalists", "workers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.finalists > self.samples and self.evaluator == "shared-weights":
+            raise ConfigError(f"finalists is {self.finalists}, more than the {self.samples} samples they are taken from")
+        if self.evaluator not in ("shared-weights", "from-scratch"):
+            raise ConfigError(f"evaluator is {self.evaluator!r}; it must be shared-weights or from-scratch")
+        if self.evaluator == "shared-weights" and self.workers > 1:
+            raise ConfigError(
+                f"workers is {self.workers}, but shared weights live in one process; use --evaluator from-scratch, "
+                "or workers 1"
+            )
+        if self.minutes is not None and not self.minutes > 0:
+            raise ConfigError(f"minutes is {self.minutes}; it must be greater than zero")
+
+    @property
+    def epochs(self) -> int:
+        """Rounds of shared training and trials."""
+        return -(-self.trials // self.trials_per_epoch)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain["space"] = space_to_json(self.space)
+        plain["final_space"] = space_to_json(self.final_space)
+        for name in ("search_recipe", "final_recipe"):
+            plain[name] = dataclasses.asdict(plain[name])
+        return {"format": FORMAT, **{k: dict(v) if isinstance(v, Mapping) else v for k, v in plain.items()}}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], *, space_named: str | None = None) -> Plan:
+        """Read what `to_json` wrote. A space from a user's file is loaded only if the user names it again."""
+        try:
+            if data["format"] != FORMAT:
+                raise RunError(f"plan format {data['format']!r} is unknown; this version of archwright reads {FORMAT}")
+            values = {k: v for k, v in data.items() if k != "format"}
+            values["space"] = space_from_json(values["space"], space_named)
+            values["final_space"] = space_from_json(values["final_space"], space_named)
+            values["search_recipe"] = Recipe(**values["search_recipe"])
+            values["final_recipe"] = Recipe(**values["final_recipe"])
+            return Plan(**values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"the run's plan is damaged: {error!r}") from None
+
+
+def space_to_json(space: Space) -> dict[str, Any]:
+    """The space's name and all its fields."""
+    fields = {f.name: getattr(space, f.name) for f in dataclasses.fields(space) if f.init}
+    return {"name": name_of_space(space), **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}}
+
+
+def space_from_json(data: Mapping[str, Any], named: str | None = None) -> Space:
+    """The space. `named` is what the user called it in this call: a file is loaded only if it is named there."""
+    values = dict(data)
+    name = str(values.pop("name"))
+    if ".py:" in name:
+        if named is None or ".py:" not in named:
+            raise RunError(
+                f"the space comes from {name}; nothing is loaded from there unless you say so: --space FILE.py:NAME"
+            )
+        name = named
+    return with_fields(space_class(name), values)
