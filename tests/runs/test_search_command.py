@@ -68,7 +68,15 @@ def test_the_result_says_what_was_found_and_how_it_was_compared(whole):
         assert a < b
     assert {"search", "derive", "final training", "random search", "test", "total"} <= set(result["seconds"])
     assert json.loads((folder / "result.json").read_text()) == result
-    for name in ("cell.png", "cell.svg", "search.png", "comparison.png", "report.md", "config.yaml", "architecture.json"):
+    for name in (
+        "cell.png",
+        "cell.svg",
+        "search.png",
+        "comparison.png",
+        "report.md",
+        "config.yaml",
+        "architecture.json",
+    ):
         assert (folder / name).stat().st_size > 100, name
     space = EnasMicro(nodes=2)
     architecture = Architecture.from_json(json.loads((folder / "architecture.json").read_text()))

@@ -1,6 +1,7 @@
 """Components by name: a registry's, or `path/to/file.py:Name` for one's own.
 
-A file is only ever loaded because the user named it in this call. A run folder records the name; nothing is loaded from it.
+A file is only ever loaded because the user named it in this call. A run folder records the name; nothing is loaded
+from it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def space_class(name: str) -> type[Space]:
     if ".py:" in name:
         found = _from_file(name)
         if not (isinstance(found, type) and issubclass(found, Space) and dataclasses.is_dataclass(found)):
-            raise ConfigError(f"{name} is not a space: it must be a frozen dataclass that extends archwright.space.Space")
+            raise ConfigError(f"{name} is not a space: it must be a frozen dataclass that extends Space")
         SPACES.setdefault(found.name, found)  # so that its architectures can be drawn
         return found
     if name not in SPACES:
@@ -38,7 +39,7 @@ def controller_class(name: str) -> Any:
     if ".py:" in name:
         return _from_file(name)
     if name not in CONTROLLERS:
-        raise ConfigError(f"{name!r} is not a controller; pick one of {', '.join(sorted(CONTROLLERS))}, or file.py:Name")
+        raise ConfigError(f"{name!r} is not a controller; pick {', '.join(sorted(CONTROLLERS))}, or file.py:Name")
     module, _, attribute = CONTROLLERS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 

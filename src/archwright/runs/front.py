@@ -144,7 +144,7 @@ def search(
         run: the run folder; a new one below `runs/` by default.
         data_options: arguments of `load` (`validation`, `test`, `image_size`, `limit`).
         watch: called with every event (`archwright.runs.job.Event`), for progress.
-        settings: other fields of `archwright.runs.plan.Plan`: trials, finalists, samples, baseline, evaluator, workers...
+        settings: other fields of `archwright.runs.plan.Plan`: trials, finalists, baseline, evaluator, workers...
     """
     known = {f.name for f in dataclasses.fields(Plan)}
     if unknown := sorted(set(settings) - known):
@@ -178,7 +178,7 @@ def resume(
         return complete(Job(plan, loaded, store, skip_search=finish), watch)
 
 
-class opened:  # noqa: N801 - used like a function
+class opened:
     """A run folder opened for writing, with its plan and its data: a context manager of (store, plan, data)."""
 
     def __init__(self, run: str | Path, *, data: Any = None, space: str | None = None) -> None:
@@ -186,7 +186,9 @@ class opened:  # noqa: N801 - used like a function
         try:
             self.plan = stored_plan(self._store, space)
             if data is None and self.plan.data == "python":
-                raise RunError(f"{run} was begun with data from Python; give it again: archwright.resume(run, data=...)")
+                raise RunError(
+                    f"{run} was begun with data from Python; give it again: archwright.resume(run, data=...)"
+                )
             source = self.plan.data if data is None else data
             self.data = load(source, seed=self.plan.seed, **dict(self.plan.data_options))
             if self.data.fingerprint != self.plan.fingerprint:

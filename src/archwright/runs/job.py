@@ -120,7 +120,11 @@ class Job:
                 self.store.put("done/search", True)
                 continue
             expected = self.store.get("estimate") or dict(self.plan.estimate)
-            later = [expected.get(phase, 0.0) for phase in PHASES[PHASES.index(name) :] if self.plan.baseline or phase != "random search"]
+            later = [
+                expected.get(phase, 0.0)
+                for phase in PHASES[PHASES.index(name) :]
+                if self.plan.baseline or phase != "random search"
+            ]
             yield Stage(name, later[0], sum(later))
             self._tick = time.monotonic()
             try:
@@ -211,7 +215,9 @@ class Job:
         else:
             ranked = self._rank_samples(trials)
         if not ranked:
-            raise RunError("every trial of the search failed, so there is no architecture to train; see the trials' errors")
+            raise RunError(
+                "every trial of the search failed, so there is no architecture to train; see the trials' errors"
+            )
         best = sorted(ranked.items(), key=lambda item: (-item[1], item[0].id))
         self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in best])
         yield Message(
@@ -231,7 +237,9 @@ class Job:
             evaluator.load_state_dict(saved.evaluator)
         proposals = controller.ask(range(saved.streams, saved.streams + self.plan.samples))
         architectures = list(dict.fromkeys(p.architecture for p in proposals))
-        return dict(zip(architectures, evaluator.rank(architectures, minibatches=self.plan.rank_minibatches), strict=True))
+        return dict(
+            zip(architectures, evaluator.rank(architectures, minibatches=self.plan.rank_minibatches), strict=True)
+        )
 
     def _settle(self, finalists: Sequence[Architecture]) -> Iterator[Event]:
         """Fix how many random candidates are trained, and in a timed run for how many epochs everything is.
@@ -305,9 +313,7 @@ class Job:
             architecture = self._random_candidate(index)
             yield from self._train(f"random-{index}", architecture, "random search", index, count)
 
-    def _train(
-        self, key: str, architecture: Architecture, phase: str, position: int, count: int
-    ) -> Iterator[Event]:
+    def _train(self, key: str, architecture: Architecture, phase: str, position: int, count: int) -> Iterator[Event]:
         """Train one candidate from scratch, from where a killed run left it; its record is `candidate/KEY`."""
         if self.store.get(f"candidate/{key}") is not None:
             return
@@ -352,15 +358,13 @@ class Job:
 
     def _test(self) -> Iterator[Event]:
         """Use the test part: once for the network found, once for each random one."""
-        names = [key for key in self.candidates("found") + self.candidates("random")]
+        names = list(self.candidates("found") + self.candidates("random"))
         found = best(self.store, self.candidates("found"))
         yield Message(f"testing on {len(self.data.test)} images that nothing has seen so far")
         for number, key in enumerate(k for k in names if k == found or k.startswith("random")):
             if self.store.get(f"test/{key}") is None:
                 network = self.network(key)
-                score = evaluate_accuracy(
-                    network, self.data.test, self.data.preprocessing, device=self.plan.device
-                )
+                score = evaluate_accuracy(network, self.data.test, self.data.preprocessing, device=self.plan.device)
                 bits = "".join("1" if right else "0" for right in score.correct.tolist())
                 self.store.put(f"test/{key}", {"accuracy": score.accuracy, "correct": bits})
             yield Progress("test", number + 1, len(names))

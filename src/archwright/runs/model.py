@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -78,7 +78,9 @@ class TrainedModel:
             raise RunError(f"{folder}: the model cannot be read: {error}") from None
         try:
             if described["format"] != FORMAT:
-                raise RunError(f"{folder}: model format {described['format']!r} is unknown; this version reads {FORMAT}")
+                raise RunError(
+                    f"{folder}: model format {described['format']!r} is unknown; this version reads {FORMAT}"
+                )
             architecture = Architecture.from_json(described["architecture"])
             built = space_from_json(described["space"], space)
             preprocessing = Preprocessing.from_json(described["preprocessing"])
@@ -92,7 +94,9 @@ class TrainedModel:
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
-            raise RunError(f"{folder}: the weights do not fit the architecture: {str(error).splitlines()[-1]}") from None
+            raise RunError(
+                f"{folder}: the weights do not fit the architecture: {str(error).splitlines()[-1]}"
+            ) from None
         return TrainedModel(network.to(device).eval(), architecture, built, classes, preprocessing)
 
     def logits(self, x: Tensor) -> Float[Tensor, "batch classes"]:

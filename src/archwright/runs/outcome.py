@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,7 +168,8 @@ def summary(result: dict[str, Any]) -> list[str]:
             a, b = group["difference_interval"]
             lines.append(
                 f"random search    {group['test_accuracy']:.2%} with {what} ({group['candidates']}); "
-                f"found minus random {group['difference'] * 100:+.2f} points, 95 % interval {a * 100:+.2f} to {b * 100:+.2f}"
+                f"found minus random {group['difference'] * 100:+.2f} points, "
+                f"95 % interval {a * 100:+.2f} to {b * 100:+.2f}"
             )
     group = result["random_search"].get("same_time")
     if group:
@@ -187,5 +187,7 @@ def summary(result: dict[str, Any]) -> list[str]:
         f"trials           {result['trials']}"
         + (f", {result['failed_trials']} failed" if result["failed_trials"] else ""),
     ]
-    phases = ", ".join(f"{name} {value:.0f}" for name, value in result["seconds"].items()) if "seconds" in result else ""
+    phases = (
+        ", ".join(f"{name} {value:.0f}" for name, value in result["seconds"].items()) if "seconds" in result else ""
+    )
     return [*lines, f"seconds          {phases}", f"run folder       {result['run']}"]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from archwright.errors import ConfigError, RunError
 from archwright.runs.components import name_of_space, space_class, with_fields
 from archwright.space import Space
-from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
+from archwright.training.recipe import ENAS_MICRO_FINAL, ENAS_MICRO_SEARCH, Recipe
 
 FORMAT = 1
 PHASES = ("search", "derive", "final training", "random search", "test")
@@ -53,7 +53,7 @@ class Plan:
     controller_settings: Mapping[str, Any] = field(default_factory=dict)
     evaluator: Literal["shared-weights", "from-scratch"] = "shared-weights"
     search_recipe: Recipe = ENAS_MICRO_SEARCH
-    final_recipe: Recipe = Recipe()
+    final_recipe: Recipe = ENAS_MICRO_FINAL
     trials: int = 45_000
     trials_per_epoch: int = 300
     steps_per_epoch: int | None = None
@@ -75,7 +75,9 @@ class Plan:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.finalists > self.samples and self.evaluator == "shared-weights":
-            raise ConfigError(f"finalists is {self.finalists}, more than the {self.samples} samples they are taken from")
+            raise ConfigError(
+                f"finalists is {self.finalists}, more than the {self.samples} samples they are taken from"
+            )
         if self.evaluator not in ("shared-weights", "from-scratch"):
             raise ConfigError(f"evaluator is {self.evaluator!r}; it must be shared-weights or from-scratch")
         if self.evaluator == "shared-weights" and self.workers > 1:

@@ -79,22 +79,20 @@ def make_plan(
     import torch
 
     found = resolve_device(device)
-    base = dict(
-        data=data_name,
-        data_options=dict(data_options),
-        fingerprint=data.fingerprint,
-        controller=wishes.controller,
-        controller_settings=dict(wishes.controller_settings),
-        seed=seed,
-        device=str(found),
-        threads=torch.get_num_threads(),
-        minutes=minutes,
-    )
+    base = {
+        "data": data_name,
+        "data_options": dict(data_options),
+        "fingerprint": data.fingerprint,
+        "controller": wishes.controller,
+        "controller_settings": dict(wishes.controller_settings),
+        "seed": seed,
+        "device": str(found),
+        "threads": torch.get_num_threads(),
+        "minutes": minutes,
+    }
     plan = _paper(wishes, base) if preset == "paper" else _small(data, wishes, base)
     if plan.evaluator == "shared-weights" and not plan.space.shares_weights:
-        raise ConfigError(
-            f"the space {plan.space.name} as configured shares no weights; use --evaluator from-scratch"
-        )
+        raise ConfigError(f"the space {plan.space.name} as configured shares no weights; use --evaluator from-scratch")
     if minutes is not None:
         return _within(minutes * 60, data, plan, wishes)
     return replace(plan, estimate=estimate(plan, data, measure(plan, data))) if timed else plan
@@ -275,7 +273,7 @@ def _test_seconds(data: ImageData, rates: Rates) -> float:
 
 
 def _within(seconds: float, data: ImageData, plan: Plan, wishes: Wishes) -> Plan:
-    """The plan that fills `seconds`: half for the search's own work if there is a baseline, which gets the other half."""
+    """The plan that fills `seconds`: half is the search's own work if there is a baseline, which gets the other half."""
     base = {
         name: getattr(plan, name)
         for name in ("data", "data_options", "fingerprint", "controller", "controller_settings", "seed", "device")
