@@ -273,7 +273,7 @@ def _test_seconds(data: ImageData, rates: Rates) -> float:
 
 
 def _within(seconds: float, data: ImageData, plan: Plan, wishes: Wishes) -> Plan:
-    """The plan that fills `seconds`: half is the search's own work if there is a baseline, which gets the other half."""
+    """The plan that fills `seconds`: half for the search itself, the other half for its baseline if there is one."""
     base = {
         name: getattr(plan, name)
         for name in ("data", "data_options", "fingerprint", "controller", "controller_settings", "seed", "device")
