@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ SETTINGS = {
     "steps_per_epoch": (int, "steps of a round of shared training; a whole pass if not given"),
     "evaluation_batch": (int, "validation images a trial is scored on"),
     "samples": (int, "architectures sampled and ranked after the search"),
+    "rank_minibatches": (int, "validation minibatches they are ranked on; all if not given"),
     "finalists": (int, "how many of those are trained from scratch"),
     "baseline": (bool, "train random architectures the same way"),
     "workers": (int, "processes that train children (from-scratch only)"),
@@ -204,8 +204,3 @@ def _filled(group: Any) -> dict[str, Any]:
 def _shortened(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text.removeprefix("error: ")
-
-
-def field_names(cls: type) -> list[str]:
-    """The fields of a dataclass that can be set."""
-    return [f.name for f in dataclasses.fields(cls) if f.init]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from archwright.cli.commands import print_json
 from archwright.cli.display import Display
 from archwright.cli.flags import search_flags
-from archwright.errors import ConfigError
 from archwright.runs import front
 from archwright.runs.job import Job
 from archwright.runs.outcome import summary
@@ -115,14 +113,3 @@ def plan_lines(plan: Plan, split: str) -> list[str]:
 def _sizes(space: Any) -> str:
     sizes = {name: getattr(space, name) for name in ("nodes", "filters", "repeats") if hasattr(space, name)}
     return f"{space.name} ({', '.join(f'{name} {value}' for name, value in sizes.items())})"
-
-
-def check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    """Raise for a key that is not known."""
-    for key in given:
-        if key not in known:
-            raise ConfigError(f"{where}: {key!r} is not a setting; there are {', '.join(known)}")
-
-
-if __name__ == "__main__":
-    sys.exit(search(sys.argv[1:]))

@@ -6,7 +6,6 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from archwright.report.statistics import wilson
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.job import Stage
 from archwright.runs.model import TrainedModel
-from archwright.runs.planner import Wishes, make_plan
+from archwright.runs.planner import Wishes, child_network, make_plan
 from archwright.space import check
 from archwright.training.accuracy import evaluate_accuracy
 from archwright.training.fit import Fit
@@ -64,12 +63,9 @@ def train(arguments: Sequence[str]) -> int:
         plan = make_plan(
             data, wishes, data_name=given.data, data_options=options, seed=given.seed, device=given.device, timed=False
         )
-        from archwright.runs.planner import child_network
-
         tune_malloc()
         network = child_network(plan, data, architecture)
-        recipe_used = replace(plan.final_recipe)
-        fit = Fit(network, data, recipe_used, seed=given.seed, device=plan.device)
+        fit = Fit(network, data, plan.final_recipe, seed=given.seed, device=plan.device)
         display.say(f"data: {data.split}")
         display(Stage("training", 0.0, 0.0))
         begun = time.monotonic()

@@ -31,7 +31,7 @@ from archwright.loop import (
 )
 from archwright.runs.components import controller_class
 from archwright.runs.plan import PHASES, Plan
-from archwright.runs.planner import child_network, pin_threads
+from archwright.runs.planner import child_network, mean_seconds, pin_threads
 from archwright.space import Architecture, sample
 from archwright.training.accuracy import evaluate_accuracy
 from archwright.training.descent import saved_network
@@ -89,7 +89,7 @@ class _Either:
 class Job:
     """Runs a plan on its data, recording in `store`. Iterate over it for the events; `result` is in the store after.
 
-    `until`: a stage name; the job ends when it would begin. `skip_search`: derive from what the search has so far.
+    `skip_search`: derive from what the search has so far.
     """
 
     def __init__(self, plan: Plan, data: ImageData, store: RunStore, *, skip_search: bool = False) -> None:
@@ -206,14 +206,13 @@ class Job:
             engine.close()
 
     def _derive(self) -> Iterator[Event]:
-        trials = list(self.store.trials())
         if self.plan.evaluator == "from-scratch":
             ranked: dict[Architecture, float] = {}
-            for trial in sorted(trials, key=lambda t: (-t.reward, t.number)):
+            for trial in sorted(self.store.trials(), key=lambda t: (-t.reward, t.number)):
                 if trial.result.error is None:
                     ranked.setdefault(trial.architecture, trial.reward)
         else:
-            ranked = self._rank_samples(trials)
+            ranked = self._rank_samples()
         if not ranked:
             raise RunError(
                 "every trial of the search failed, so there is no architecture to train; see the trials' errors"
@@ -226,7 +225,7 @@ class Job:
         )
         yield from self._settle([architecture for architecture, _ in best[: self.plan.finalists]])
 
-    def _rank_samples(self, trials: Sequence[Trial]) -> dict[Architecture, float]:
+    def _rank_samples(self) -> dict[Architecture, float]:
         """Sample from the controller as it is, rank with the shared weights on the validation part (ENAS 2.3)."""
         controller, evaluator = self._components()
         assert isinstance(evaluator, SharedWeights)
@@ -283,12 +282,7 @@ class Job:
         recipe = replace(self.plan.final_recipe, epochs=1)
         network = child_network(self.plan, self.data, architecture)
         fit = Fit(network, self.data, recipe, seed=self.plan.seed, device=self.plan.device)
-        steps = iter(fit)
-        next(steps)
-        begun, done = time.perf_counter(), 0
-        while done < TIMED_STEPS and next(steps, None) is not None:
-            done += 1
-        step = (time.perf_counter() - begun) / max(done, 1)
+        step = mean_seconds(iter(fit), TIMED_STEPS)
         # Validation is a forward pass, about a third of a step, over its own images once an epoch.
         validation = step / 3 * len(self.data.validation) / recipe.batch
         return step * -(-len(self.data.train) // recipe.batch) + validation

@@ -206,7 +206,7 @@ def measure(plan: Plan, data: ImageData) -> Rates:
         )
         feed = iter(architectures * 2)
         steps = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)
-        shared = _mean_seconds(steps, MEASURED)
+        shared = mean_seconds(steps, MEASURED)
         proposals = [Proposal(i, a) for i, a in enumerate(architectures)]
         evaluator.evaluate(proposals[0])
         begun = time.perf_counter()
@@ -218,7 +218,7 @@ def measure(plan: Plan, data: ImageData) -> Rates:
     child = validation = 0.0
     for architecture in architectures[:3]:
         fit = Fit(child_network(plan, data, architecture), data, recipe, seed=plan.seed, device=plan.device)
-        child += _mean_seconds(iter(fit), 3) / 3
+        child += mean_seconds(iter(fit), 3) / 3
     validation = child * len(data.validation) / plan.final_recipe.batch / 3  # forward only
     return Rates(shared, trial, child, validation)
 
@@ -236,7 +236,8 @@ def child_network(plan: Plan, data: ImageData, architecture: Any) -> Any:
         return plan.final_space.network(Open.only(plan.final_space, architecture), data.task)
 
 
-def _mean_seconds(steps: Iterator[Any], count: int) -> float:
+def mean_seconds(steps: Iterator[Any], count: int) -> float:
+    """Of up to `count` steps after the first one."""
     next(steps)  # the first step of a process plans its kernels and takes its memory
     begun, done = time.perf_counter(), 0
     for _ in range(count):
