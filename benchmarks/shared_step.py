@@ -119,13 +119,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     medians = figures["medians"]
     reference = medians["reference"]["images_per_second"]
-    print(f"{'step of the shared weights':<32}{'images/s':>10}{'ratio':>8}{'peak GB':>10}{'PyTorch alone GB':>18}")
+    print(f"{'step of the shared weights':<32}{'images/s':>10}{'ratio':>8}{'peak GiB':>10}{'PyTorch alone GiB':>18}")
     for variant in VARIANTS:
         run = medians[variant]
         ratio = figures["ratio"] if variant == "ours" else run["images_per_second"] / reference
         print(
             f"{WHAT[variant]:<32}{run['images_per_second']:>10.1f}{ratio:>8.2f}"
-            f"{run['peak'] / 1e9:>10.2f}{run['before'] / 1e9:>18.2f}"
+            f"{run['peak'] / 2**30:>10.2f}{run['before'] / 2**30:>18.2f}"
         )
     threads = medians["ours"]["threads"]
     print(f"{chosen.rounds} rounds of {chosen.architectures} steps, {threads:.0f} threads, batch {BATCH}")

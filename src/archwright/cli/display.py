@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from archwright.loop import Progress
-from archwright.runs.job import Event, Message, Scored, Stage
+from archwright.runs.events import Event, Message, Scored, Stage
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,9 +17,10 @@ from archwright.errors import ConfigError
 from archwright.files import write
 from archwright.report.statistics import wilson
 from archwright.runs.components import space_class, with_fields
-from archwright.runs.job import Stage
+from archwright.runs.events import Stage
 from archwright.runs.model import TrainedModel
-from archwright.runs.planner import Wishes, child_network, make_plan
+from archwright.runs.planner import Wishes, make_plan
+from archwright.runs.timing import child_network
 from archwright.space import check
 from archwright.training.accuracy import evaluate_accuracy
 from archwright.training.fit import Fit
@@ -71,7 +72,8 @@ def train(arguments: Sequence[str]) -> int:
         begun = time.monotonic()
         for progress in fit:
             display(progress)
-        network.auxiliary = None
+        if getattr(network, "auxiliary", None) is not None:
+            network.auxiliary = None  # type: ignore[assignment]
         score = evaluate_accuracy(network, data.test, data.preprocessing, device=plan.device)
         count = len(data.test)
         low, high = wilson(int(score.correct.sum()), count)

@@ -15,7 +15,8 @@ from archwright.data.sources import load
 from archwright.errors import ConfigError, RunError
 from archwright.files import write
 from archwright.runs.components import name_of_space
-from archwright.runs.job import Event, Job, Message
+from archwright.runs.events import Event, Message
+from archwright.runs.job import Job
 from archwright.runs.model import TrainedModel
 from archwright.runs.outcome import conclude
 from archwright.runs.plan import Plan
@@ -143,7 +144,7 @@ def search(
         device: "auto", "cpu", "cuda"...
         run: the run folder; a new one below `runs/` by default.
         data_options: arguments of `load` (`validation`, `test`, `image_size`, `limit`).
-        watch: called with every event (`archwright.runs.job.Event`), for progress.
+        watch: called with every event (`archwright.runs.events.Event`), for progress.
         settings: other fields of `archwright.runs.plan.Plan`: trials, finalists, baseline, evaluator, workers...
     """
     known = {f.name for f in dataclasses.fields(Plan)}

@@ -16,7 +16,7 @@ from archwright.report.graph import graphs_of
 from archwright.report.plots import Estimate, comparison, search_curve
 from archwright.report.statistics import paired_difference, wilson
 from archwright.report.text import as_text
-from archwright.runs.job import Job, best
+from archwright.runs.job import Job
 from archwright.runs.model import TrainedModel
 from archwright.space import Architecture
 
@@ -29,7 +29,7 @@ def conclude(job: Job) -> dict[str, Any]:
     record = store.get(f"candidate/{key}")
     architecture = Architecture.from_json(record["architecture"])
     correct = _bits(store.get(f"test/{key}"))
-    randoms = job.candidates("random")
+    randoms = job.candidates.trained("random")
     result: dict[str, Any] = {
         "architecture": architecture.id,
         "space": plan.space.name,
@@ -59,7 +59,9 @@ def conclude(job: Job) -> dict[str, Any]:
         result["random_search"]["all_test_accuracies"] = accuracies
     seconds = store.get("seconds") or {}
     result["run"] = str(store.folder)
-    model = TrainedModel(job.network(key).cpu(), architecture, plan.final_space, data.classes, data.preprocessing)
+    model = TrainedModel(
+        job.candidates.network(key).cpu(), architecture, plan.final_space, data.classes, data.preprocessing
+    )
     model.save(store.folder / "model")
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
     _pictures(job, architecture, result)
@@ -92,7 +94,7 @@ def _per_class(data: ImageData, correct: np.ndarray) -> dict[str, dict[str, floa
 
 def _baseline(job: Job, keys: Sequence[str], correct: np.ndarray) -> dict[str, Any]:
     """The best random candidate by validation accuracy, and the paired difference on the test images."""
-    chosen = best(job.store, keys)
+    chosen = job.candidates.best(keys)
     theirs = _bits(job.store.get(f"test/{chosen}"))
     difference, low, high = paired_difference(correct, theirs)
     records = [job.store.get(f"candidate/{key}") for key in keys]

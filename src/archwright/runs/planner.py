@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import ConfigError
-from archwright.evaluators.shared_weights import SharedWeights
-from archwright.loop import Proposal
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.plan import Plan
-from archwright.space import Open, Space, sample
+from archwright.runs.timing import FORWARD, Rates, cost, measure
+from archwright.space import Space
 from archwright.training.device import resolve_device
-from archwright.training.fit import Fit
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
 
 if TYPE_CHECKING:
     from archwright.data.images import ImageData
 
 PRESETS = ("small", "paper")
-MEASURED = 6  # architectures that are timed: their costs differ several times over
+MARGIN = 0.97  # of a wall-time budget is planned; loading, measuring and writing take the rest
 SHARE_OF_TRIALS = 0.25  # of search time; ENAS scores 300 trials x 160 images an epoch, forward only: about a quarter
 ROUND_SECONDS = 10.0  # of shared training and trials in turn: often enough for the controller, rare enough to be cheap
 # Widths and repeats to try, the smallest first. Multiples of 16 channels: others are slow on CPUs in channels_last.
@@ -42,16 +39,6 @@ class Wishes:
     search_recipe: Mapping[str, Any] = field(default_factory=dict)
     final_recipe: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # other fields of Plan
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Measured seconds: of a shared training step, of scoring a trial, of a step of a child's final training."""
-
-    shared_step: float
-    trial: float
-    child_step: float
-    validation: float  # of one final network over the validation part
 
 
 def make_plan(
@@ -190,63 +177,6 @@ def _frozen(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
-def measure(plan: Plan, data: ImageData) -> Rates:
-    """Time a few steps of everything the plan repeats, over several architectures: their mean is what a run pays."""
-    architectures = [sample(plan.space, (plan.seed, 99, i)) for i in range(MEASURED)]
-    shared = trial = 0.0
-    if plan.evaluator == "shared-weights":
-        evaluator = SharedWeights(
-            plan.space,
-            data,
-            plan.search_recipe,
-            trials_per_epoch=plan.trials_per_epoch,
-            evaluation_batch=plan.evaluation_batch,
-            seed=plan.seed,
-            device=plan.device,
-        )
-        feed = iter(architectures * 2)
-        steps = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)
-        shared = mean_seconds(steps, MEASURED)
-        proposals = [Proposal(i, a) for i, a in enumerate(architectures)]
-        evaluator.evaluate(proposals[0])
-        begun = time.perf_counter()
-        for proposal in proposals:
-            evaluator.evaluate(proposal)
-        trial = (time.perf_counter() - begun) / len(proposals)
-        trial += CONTROLLER_SECONDS
-    recipe = replace(plan.final_recipe, epochs=1)
-    child = validation = 0.0
-    for architecture in architectures[:3]:
-        fit = Fit(child_network(plan, data, architecture), data, recipe, seed=plan.seed, device=plan.device)
-        child += mean_seconds(iter(fit), 3) / 3
-    validation = child * len(data.validation) / plan.final_recipe.batch / 3  # forward only
-    return Rates(shared, trial, child, validation)
-
-
-CONTROLLER_SECONDS = 0.004  # a controller's share in one trial: 54 steps, sampled and learned from in tens
-
-
-def child_network(plan: Plan, data: ImageData, architecture: Any) -> Any:
-    """The network of final training, with the weights it starts from."""
-    import torch
-
-    from archwright.training.randomness import Stream, seeded
-
-    with seeded(torch.device("cpu"), Stream.WEIGHTS, plan.seed):
-        return plan.final_space.network(Open.only(plan.final_space, architecture), data.task)
-
-
-def mean_seconds(steps: Iterator[Any], count: int) -> float:
-    """Of up to `count` steps after the first one."""
-    next(steps)  # the first step of a process plans its kernels and takes its memory
-    begun, done = time.perf_counter(), 0
-    for _ in range(count):
-        if next(steps, None) is None:
-            break
-        done += 1
-    return (time.perf_counter() - begun) / max(done, 1)
-
-
 def estimate(plan: Plan, data: ImageData, rates: Rates) -> dict[str, float]:
     """Seconds by phase."""
     per_epoch = -(-len(data.train) // plan.search_recipe.batch)
@@ -254,23 +184,36 @@ def estimate(plan: Plan, data: ImageData, rates: Rates) -> dict[str, float]:
         search = plan.epochs * (plan.steps_per_epoch or per_epoch) * rates.shared_step + plan.trials * rates.trial
         derive = plan.samples * rates.trial * (plan.rank_minibatches or _minibatches(plan, data))
     else:
-        search = plan.trials * plan.search_recipe.epochs * per_epoch * rates.child_step / plan.workers
+        search = plan.trials * _child_seconds(plan, data, rates) / plan.workers
         derive = 0.0
-    steps = plan.final_recipe.epochs * -(-len(data.train) // plan.final_recipe.batch)
-    one = steps * rates.child_step + plan.final_recipe.epochs * rates.validation
+    one = cost(plan, data, rates.child_step).of(plan.final_recipe.epochs)
     final = plan.finalists * one
     random = max(plan.finalists, int((search + derive + final) / one)) * one if plan.baseline else 0.0
-    test = _test_seconds(data, rates)
-    return {"search": search, "derive": derive, "final training": final, "random search": random, "test": test}
+    return {
+        "search": search,
+        "derive": derive,
+        "final training": final,
+        "random search": random,
+        "test": _test_seconds(plan, data, rates),
+    }
+
+
+def _child_seconds(plan: Plan, data: ImageData, rates: Rates) -> float:
+    """Of one child of a search that trains every child."""
+    recipe = plan.search_recipe
+    scaled = rates.child_step * recipe.batch / plan.final_recipe.batch
+    training = recipe.epochs * scaled * -(-len(data.train) // recipe.batch)
+    return training + scaled * FORWARD * len(data.validation) / recipe.batch  # once, at its end
 
 
 def _minibatches(plan: Plan, data: ImageData) -> int:
     return max(1, len(data.validation) // (plan.evaluation_batch or plan.search_recipe.batch))
 
 
-def _test_seconds(data: ImageData, rates: Rates) -> float:
+def _test_seconds(plan: Plan, data: ImageData, rates: Rates) -> float:
     """Of the network found and a few random ones, on the test part, and of the pictures."""
-    return 4.0 + 4 * rates.validation * len(data.test) / max(1, len(data.validation))
+    look = rates.child_step * FORWARD * len(data.test) / plan.final_recipe.batch
+    return 4.0 + 3 * look
 
 
 def _within(seconds: float, data: ImageData, plan: Plan, wishes: Wishes) -> Plan:
@@ -299,8 +242,8 @@ def _fitted(
     seconds: float, data: ImageData, plan: Plan, rates: Rates, wishes: Wishes
 ) -> tuple[Plan, tuple[float, float]]:
     minibatches = max(1, min(_minibatches(plan, data), int(0.04 * seconds / plan.samples / max(rates.trial, 1e-9))))
-    derive = plan.samples * rates.trial * minibatches
-    work = 0.97 * seconds - _test_seconds(data, rates) - derive  # the rest: loading, measuring, pictures
+    derive = plan.samples * rates.trial * minibatches if plan.evaluator == "shared-weights" else 0.0
+    work = MARGIN * seconds - _test_seconds(plan, data, rates) - derive
     own = max(0.2 * seconds, work) * (0.5 if plan.baseline else 1.0)
     search, final = own / 2, own / 2
     per_epoch = -(-len(data.train) // plan.search_recipe.batch)
@@ -319,11 +262,9 @@ def _fitted(
             "search_recipe": replace(plan.search_recipe, **{"epochs": rounds, **wishes.search_recipe}),
         }
     else:
-        one = plan.search_recipe.epochs * per_epoch * rates.child_step / plan.workers
         passes = SEARCH_PASSES * 2
-        changes = {"trials": max(1, int(search / one))}
-    one_pass = -(-len(data.train) // plan.final_recipe.batch) * rates.child_step + rates.validation
-    epochs = max(0.05, round(final / plan.finalists / one_pass, 2))
+        changes = {"trials": max(1, int(search * plan.workers / _child_seconds(plan, data, rates)))}
+    epochs = cost(plan, data, rates.child_step).epochs_within(final / plan.finalists)
     changes["final_recipe"] = replace(plan.final_recipe, **{"epochs": epochs, **wishes.final_recipe})
     fitted = replace(plan, **{k: v for k, v in changes.items() if k not in wishes.settings})
     return replace(fitted, estimate=estimate(fitted, data, rates)), (passes, epochs)

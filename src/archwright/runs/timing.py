@@ -1,0 +1,109 @@
+"""Short measurements on this machine: what the steps of a run take, and how much training fits into a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from archwright.loop import Proposal
+from archwright.runs.assembly import shared_weights
+from archwright.space import Open, sample
+from archwright.training.fit import Fit
+from archwright.training.randomness import Stream, seeded
+
+if TYPE_CHECKING:
+    from archwright.data.images import ImageData
+    from archwright.nets.network import Network
+    from archwright.runs.plan import Plan
+    from archwright.space import Architecture
+
+MEASURED = 6  # architectures that are timed: their costs differ several times over
+CONTROLLER_SECONDS = 0.004  # a controller's share in one trial: 54 steps, sampled and learned from in tens
+FORWARD = 1 / 3  # a forward pass is about a third of a training step
+LEAST_EPOCHS = 0.01
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Measured seconds: of a shared training step, of scoring a trial, of a step of a child's final training."""
+
+    shared_step: float
+    trial: float
+    child_step: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one pass over the training images, and of one look at the validation images, which ends every pass."""
+
+    training: float
+    validation: float
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.training + other.training, self.validation + other.validation)
+
+    def of(self, epochs: float) -> float:
+        """Seconds of training for `epochs`; a part of an epoch ends with a whole look at the validation images."""
+        return epochs * self.training + math.ceil(epochs) * self.validation
+
+    def epochs_within(self, seconds: float) -> float:
+        """The most epochs that take at most `seconds`, to a hundredth, and at least a hundredth."""
+        whole = max(0, math.floor(seconds / (self.training + self.validation)))
+        rest = seconds - self.of(whole) - self.validation
+        part = min(1.0, max(0.0, rest / self.training))
+        return max(LEAST_EPOCHS, math.floor((whole + part) * 100) / 100)
+
+
+def cost(plan: Plan, data: ImageData, step: float) -> Cost:
+    """Of final training, from the seconds of a step."""
+    batch = plan.final_recipe.batch
+    return Cost(step * -(-len(data.train) // batch), step * FORWARD * len(data.validation) / batch)
+
+
+def measure(plan: Plan, data: ImageData) -> Rates:
+    """Time a few steps of everything the plan repeats, over several architectures: their mean is what a run pays."""
+    architectures = [sample(plan.space, (plan.seed, 99, i)) for i in range(MEASURED)]
+    shared = trial = 0.0
+    if plan.evaluator == "shared-weights":
+        evaluator = shared_weights(plan, data)
+        feed = iter(architectures * 2)
+        steps = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)
+        shared = mean_seconds(steps, MEASURED)
+        proposals = [Proposal(i, a) for i, a in enumerate(architectures)]
+        evaluator.evaluate(proposals[0])
+        begun = time.perf_counter()
+        for proposal in proposals:
+            evaluator.evaluate(proposal)
+        trial = (time.perf_counter() - begun) / len(proposals) + CONTROLLER_SECONDS
+    child = sum(step_seconds(plan, data, architecture, 3) for architecture in architectures[:3]) / 3
+    return Rates(shared, trial, child)
+
+
+def step_seconds(plan: Plan, data: ImageData, architecture: Architecture, steps: int, least: float = 0.0) -> float:
+    """Of final training: the mean of `steps`, and of as many more as `least` seconds take."""
+    network = child_network(plan, data, architecture)
+    fit = Fit(network, data, replace(plan.final_recipe, epochs=1), seed=plan.seed, device=plan.device)
+    return mean_seconds(iter(fit), steps, least)
+
+
+def child_network(plan: Plan, data: ImageData, architecture: Architecture) -> Network:
+    """The network of final training, with the weights it starts from."""
+    with seeded(torch.device("cpu"), Stream.WEIGHTS, plan.seed):
+        network: Network = plan.final_space.network(Open.only(plan.final_space, architecture), data.task)  # type: ignore[assignment]
+    return network
+
+
+def mean_seconds(steps: Iterator[Any], count: int, least: float = 0.0) -> float:
+    """Of `count` steps after the first one, and of more until `least` seconds have passed; fewer if they end."""
+    next(steps)  # the first step of a process plans its kernels and takes its memory
+    begun, done = time.perf_counter(), 0
+    while done < count or time.perf_counter() - begun < least:
+        if next(steps, None) is None:
+            break
+        done += 1
+    return (time.perf_counter() - begun) / max(done, 1)
