@@ -60,6 +60,7 @@ __all__ = [
     "Question",
     "Space",
     "Task",
+    "TextTask",
     "Walk",
     "alternatives",
     "check",
@@ -90,6 +91,13 @@ class Task:
 
 
 @dataclass(frozen=True)
+class TextTask:
+    """What a language model is for: the next of `vocabulary` tokens."""
+
+    vocabulary: int
+
+
+@dataclass(frozen=True)
 class Space(ABC):
     """A set of architectures, written as the program `decide()`. Subclasses are frozen dataclasses and final.
 
@@ -99,6 +107,8 @@ class Space(ABC):
 
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
+    data: ClassVar[str] = "images"  # or "text": what its networks are for
+    reference_name: ClassVar[str | None] = None  # of what `reference` builds, if it builds anything
 
     @abstractmethod
     def decide(self) -> Program:
@@ -118,9 +128,25 @@ class Space(ABC):
         """The space as it stands after `asked` proposals; NAS's depth grows this way (Zoph & Le 2017, 3.3)."""
         return self
 
-    def network(self, open: Open, task: Task) -> nn.Module:
-        """The module for the answers still open: one each gives a child, all of them the supernet."""
+    def of(self, architecture: Architecture) -> Space:
+        """The space as it stood when the architecture was proposed, with this one's width and regularisation."""
+        theirs = {name: value for name, value in architecture.fields if name in self.reads}
+        return self if theirs == self.fields else dataclasses.replace(self, **theirs)
+
+    def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
+        """What the architecture itself says of its training: fields of `archwright.training.recipe.Recipe`."""
+        return {}
+
+    def network(self, open: Open, task: Any) -> nn.Module:
+        """The module for the answers still open: one each gives a child, all of them the supernet.
+
+        `task` is a `Task`, for a space of language models a `TextTask`.
+        """
         raise SpaceError(f"the space {self.name} describes no network")
+
+    def reference(self, task: Any) -> nn.Module:
+        """A network that people would use instead, of about the size of this space's, to compare with."""
+        raise SpaceError(f"the space {self.name} has no reference network")
 
     def final(self, **changes: Any) -> Space:
         """The space with the settings of a delivered model; `changes` are fields, as in `dataclasses.replace`."""

@@ -74,7 +74,7 @@ def test_a_budget_of_epochs_counts_those_of_a_child():
         ({"last_epochs": 0}, "last_epochs is 0"),
         ({"device": "warp"}, "'warp' is not a device"),
         ({"objective": InversePerplexity()}, "validation_perplexity, which FromScratch does not measure"),
-        ({"data": image_data(validation=0)}, "no validation images"),
+        ({"data": image_data(validation=0)}, "no validation part"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(change, says):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command import archwright_command, done
 
 import archwright
 from archwright.errors import RunError
@@ -25,25 +25,6 @@ SMALL = [
     *("--search_recipe.batch", "64", "--final_recipe.batch", "64", "--final_recipe.epochs", "3", "--limit", "256"),
     *("--device", "cpu", "--seed", "3"),
 ]
-
-
-def archwright_command(*words: str, cwd: Path, **options: object) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "archwright", *words],
-        cwd=cwd,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **options,  # type: ignore[call-overload]
-    )
-
-
-def done(*words: str, cwd: Path) -> tuple[int, str, str]:
-    process = archwright_command(*words, cwd=cwd)
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
 
 
 @pytest.fixture(scope="module")

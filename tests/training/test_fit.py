@@ -85,7 +85,7 @@ def test_it_learns():
     plain = replace(SPACE, dropout=0.0, drop_path_keep=1.0)
     training = fit(network(plain), Recipe(epochs=25, batch=8, pad=0, flip=False))
     list(training)
-    assert training.validation_accuracy > 0.9
+    assert training.score > 0.9
 
 
 def test_bfloat16_computes_coarser_and_keeps_float32_weights(whole):
@@ -133,7 +133,7 @@ class Greedy(Network):
 
 @pytest.mark.parametrize("error", [None, MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")])
 def test_running_out_of_memory_is_a_failure_of_the_child(error):
-    with pytest.raises(ChildFailure, match="out of memory: a training step of 8 images did not fit"):
+    with pytest.raises(ChildFailure, match="out of memory: a training step of batch 8 did not fit"):
         list(fit(Greedy(error)))
 
 

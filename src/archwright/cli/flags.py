@@ -15,6 +15,8 @@ from archwright.training.recipe import Recipe
 # Fields of Plan that are set with flags of their own.
 SETTINGS = {
     "evaluator": (Literal["shared-weights", "from-scratch"], "how proposals are scored"),
+    "objective": (str | None, "what the reward is: accuracy, accuracy-cubed"),
+    "last_epochs": (int, "the best of a child's last epochs counts, for accuracy-cubed (from-scratch only)"),
     "trials": (int, "proposals scored in the search"),
     "trials_per_epoch": (int, "scored after each round of shared training"),
     "steps_per_epoch": (int, "steps of a round of shared training; a whole pass if not given"),
@@ -30,8 +32,11 @@ DATA_OPTIONS = {
     "validation": (float, "share of the images for validation"),
     "test": (float, "share of the images for the test"),
     "image_size": (int, "resize images to this many pixels"),
-    "limit": (int, "use at most this many training images"),
+    "limit": (int, "use at most this many training images, or tokens of text"),
+    "level": (Literal["words", "characters"] | None, "what the tokens of a text are (default words)"),
+    "vocabulary": (int, "keep the most frequent tokens of a text, at most this many"),
 }
+DATA_HELP = "digits, .npz, image folder, or parquet; for language models topics, a .txt file, or a folder of them"
 GROUPS = ("space", "final_space", "controller", "search_recipe", "final_recipe")
 
 
@@ -39,7 +44,7 @@ GROUPS = ("space", "final_space", "controller", "search_recipe", "final_recipe")
 class Flags:
     """What the user asked for."""
 
-    data: str
+    data: str | None
     wishes: Wishes
     preset: str
     minutes: float | None
@@ -66,7 +71,12 @@ def search_flags(arguments: Sequence[str]) -> Flags:
         exit_on_error=False,
     )
     parser.add_argument("--config", type=str, help="a configuration file, such as the one in a run folder")
-    parser.add_argument("--data", type=str, default="digits", help="digits, .npz, image folder, or parquet")
+    parser.add_argument(
+        "--data",
+        type=str | None,
+        default=None,
+        help="digits, .npz, image folder, or parquet; for language models topics, text:FILE, or a folder of .txt",
+    )
     parser.add_argument("--minutes", type=float | None, default=None, help="what everything together may take")
     parser.add_argument("--preset", type=Literal["small", "paper"], default="small", help="what sets the sizes")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
@@ -94,7 +104,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
         raise ConfigError(_shortened(error)) from None
     groups = {name: _filled(given.get(name)) for name in GROUPS}
     return Flags(
-        data=given.get("data", "digits"),
+        data=given.get("data"),
         wishes=Wishes(
             space=names["space"],
             space_fields=groups["space"],

@@ -12,7 +12,6 @@ from archwright.cli.display import Display
 from archwright.cli.flags import search_flags
 from archwright.runs import front
 from archwright.runs.job import Job
-from archwright.runs.outcome import summary
 from archwright.runs.plan import PHASES, Plan
 
 INTERRUPTED = 130
@@ -58,10 +57,11 @@ def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: b
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--data", help="where the data is now, if it has moved")
     parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
+    parser.add_argument("--controller", help="FILE.py:NAME, for a run whose controller comes from your own file")
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
     given = parser.parse_args(arguments)
     with Display(json_output=given.json) as display:
-        opened = front.opened(given.run, data=given.data, space=given.space)
+        opened = front.opened(given.run, data=given.data, space=given.space, controller=given.controller)
         with opened as (store, plan, data):
             return _complete(Job(plan, data, store, skip_search=finish), display, given.json)
 
@@ -79,7 +79,7 @@ def _complete(job: Job, display: Display, json_output: bool) -> int:
     if json_output:
         print_json(run.result)
     else:
-        for line in ["", *summary(dict(run.result))]:
+        for line in ["", *run.result["summary"]]:
             display.say(line)
     return 0
 
@@ -98,8 +98,9 @@ def plan_lines(plan: Plan, split: str) -> list[str]:
         lines.append(
             f"search: {plan.trials} children of {recipe.epochs:g} epochs, {plan.workers} at a time; {plan.controller}"
         )
+    of = f"{plan.samples} samples" if plan.evaluator == "shared-weights" else f"{plan.trials} children"
     lines.append(
-        f"final training: {plan.finalists} of {plan.samples} samples, {final.epochs:g} epochs, batch {final.batch}; "
+        f"final training: {plan.finalists} of {of}, {final.epochs:g} epochs, batch {final.batch}; "
         f"device {plan.device}, {plan.threads} threads, seed {plan.seed}"
     )
     times = ", ".join(f"{name} {plan.estimate[name]:.0f} s" for name in PHASES if plan.estimate.get(name))
@@ -110,6 +111,9 @@ def plan_lines(plan: Plan, split: str) -> list[str]:
     return lines
 
 
+SIZES = ("layers", "nodes", "filters", "repeats", "stem_stride")
+
+
 def _sizes(space: Any) -> str:
-    sizes = {name: getattr(space, name) for name in ("nodes", "filters", "repeats") if hasattr(space, name)}
+    sizes = {name: getattr(space, name) for name in SIZES if hasattr(space, name)}
     return f"{space.name} ({', '.join(f'{name} {value}' for name, value in sizes.items())})"

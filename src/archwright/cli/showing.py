@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from archwright.cli.commands import print_json
 from archwright.errors import ConfigError, RunError
-from archwright.space import Architecture, Open, Task, check
+from archwright.space import Architecture, Open, Task, TextTask, check
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff"}
 
@@ -56,7 +57,7 @@ def show(arguments: Sequence[str]) -> int:
     parser.add_argument("--repeats", type=int, help="normal cells between reductions")
     parser.add_argument("--image-size", type=int, help="pixels; default: the run's, or 32")
     parser.add_argument("--channels", type=int, help="of the images; default: the run's, or 3")
-    parser.add_argument("--classes", type=int, help="default: the run's, or 10")
+    parser.add_argument("--classes", type=int, help="or the size of the vocabulary; default: the run's, or 10")
     parser.add_argument("--space", help="FILE.py:NAME, for an architecture of your own space")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     given = parser.parse_args(arguments)
@@ -70,10 +71,12 @@ def show(arguments: Sequence[str]) -> int:
     architecture = architecture_at(given.architecture)
     space = with_fields(space_class(given.space or architecture.space), dict(architecture.fields))
     check(space, architecture)
-    described = _described(given.architecture)
-    final = described.get("space") or space.final()
+    described = _described(given.architecture, given.space)
+    final = (described.get("space") or space.final()).of(architecture)
     changes = {name: getattr(given, name) for name in ("filters", "repeats") if getattr(given, name) is not None}
     final = final.final(**{**_fields(final), **changes})
+    if space.data == "text":
+        return _show_language_model(given, final, architecture, described.get("task"))
     task: Task = described.get("task", Task(3, 32, 32, 10))
     for name in ("image_size", "channels", "classes"):
         if getattr(given, name) is not None and getattr(given, name) < 1:
@@ -112,20 +115,57 @@ def show(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _show_language_model(given: Any, space: Any, architecture: Architecture, task: TextTask | None) -> int:
+    from archwright.report.drawing import draw
+    from archwright.report.graph import graphs_of
+    from archwright.report.text import as_text
+    from archwright.training.measure import parameters
+
+    task = TextTask(given.classes) if given.classes else task or TextTask(10_000)
+    network = space.network(Open.only(space, architecture), task)
+    result = {
+        "architecture": architecture.id,
+        "space": architecture.space,
+        "fields": _fields(space),
+        "vocabulary": task.vocabulary,
+        "units": network.embedding.embedding_dim,
+        "parameters": parameters(network),
+    }
+    graphs = graphs_of(architecture)
+    pictures = []
+    if not given.no_pictures:
+        pictures = [draw(graphs, given.to / f"{architecture.id}.{kind}") for kind in ("png", "svg")]
+    if given.json:
+        print_json({**result, "pictures": [str(p) for p in pictures], "graphs": [as_text(g) for g in graphs]})
+        return 0
+    print(f"{architecture.space} {architecture.id}")
+    for graph in graphs:
+        print(f"\n{graph.title}")
+        for line in as_text(graph):
+            print(f"  {line}")
+    print(f"\n{result['parameters']:,} parameters, {result['units']} units, vocabulary {task.vocabulary:,}")
+    for path in pictures:
+        print(f"drawn to {path}")
+    return 0
+
+
 def _fields(space: Any) -> dict[str, Any]:
     import dataclasses
 
     return {f.name: getattr(space, f.name) for f in dataclasses.fields(space) if f.init}
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _described(path: Path, named: str | None) -> dict[str, Any]:
     """The final space and task of a finished run or model folder."""
-    from archwright.runs.model import TrainedModel
+    from archwright.runs.front import load_model
+    from archwright.runs.language_model import TrainedLanguageModel
 
     folder = _model_folder(path) if path.is_dir() else path
     if not (folder / "model.json").is_file():
         return {}
-    model = TrainedModel.load(folder)
+    model = load_model(folder, space=named)
+    if isinstance(model, TrainedLanguageModel):
+        return {"space": model.space, "task": TextTask(len(model.vocabulary))}
     p = model.preprocessing
     return {"space": model.space, "task": Task(p.channels, p.height, p.width, len(model.classes))}
 
@@ -149,9 +189,13 @@ def export(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
 
     from archwright.export import export as write_export
-    from archwright.runs.model import TrainedModel
+    from archwright.runs.model import KIND, TrainedModel
+    from archwright.runs.weights import kind_of
 
-    model = TrainedModel.load(_model_folder(given.run), space=given.space)
+    folder = _model_folder(given.run)
+    if kind_of(folder) != KIND:
+        raise ConfigError(f"{given.run} holds a {kind_of(folder)}; export writes classifiers of images so far")
+    model = TrainedModel.load(folder, space=given.space)
     files = write_export(
         model.network,
         given.to or given.run / "export",
@@ -169,17 +213,26 @@ def export(arguments: Sequence[str]) -> int:
 
 
 def predict(arguments: Sequence[str]) -> int:
-    """Classify images."""
-    parser = argparse.ArgumentParser(prog="archwright predict", description="Classify images with a run's model.")
+    """Classify images, or go on writing a text."""
+    parser = argparse.ArgumentParser(
+        prog="archwright predict",
+        description="Classify images with a run's model. With a language model: say how well text files are predicted, "
+        "or go on writing after words that are no file.",
+    )
     parser.add_argument("run", type=Path, help="a finished run, or a folder that `archwright train` wrote")
-    parser.add_argument("images", type=Path, nargs="+", help="image files, or folders of them")
+    parser.add_argument("images", type=Path, nargs="+", help="image files, or folders of them; text files, or words")
+    parser.add_argument("--tokens", type=int, default=50, help="how many to write (language models)")
+    parser.add_argument("--seed", type=int, default=0, help="of what is written (language models)")
     parser.add_argument("--space", help="FILE.py:NAME, for a model of your own space")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     given = parser.parse_args(arguments)
 
-    from archwright.runs.model import TrainedModel
+    from archwright.runs.front import load_model
+    from archwright.runs.language_model import TrainedLanguageModel
 
-    model = TrainedModel.load(_model_folder(given.run), space=given.space)
+    model = load_model(_model_folder(given.run), space=given.space)
+    if isinstance(model, TrainedLanguageModel):
+        return _predict_text(model, given)
     paths: list[Path] = []
     for path in given.images:
         if path.is_dir():
@@ -197,4 +250,23 @@ def predict(arguments: Sequence[str]) -> int:
                 print_json({"image": str(path), "class": found.label, "probabilities": probabilities})
             else:
                 print(f"{path}  {found.label}  {found.probability:.1%}")
+    return 0
+
+
+def _predict_text(model: Any, given: Any) -> int:
+    for path in given.images:
+        if path.is_file():
+            try:
+                score = model.score(path.read_text(encoding="utf-8"))
+            except UnicodeDecodeError:
+                raise RunError(f"{path} is not text in UTF-8") from None
+            figures = {"text": str(path), "perplexity": score.perplexity, "bits": score.loss / math.log(2)}
+            line = f"{path}  perplexity {score.perplexity:.2f}, {figures['bits']:.3f} bits a token"
+        else:
+            written = model.write(str(path), given.tokens, seed=given.seed)
+            figures, line = {"prompt": str(path), "written": written}, written
+        if given.json:
+            print_json(figures)
+        else:
+            print(line)
     return 0

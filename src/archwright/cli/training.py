@@ -73,7 +73,7 @@ def train(arguments: Sequence[str]) -> int:
         for progress in fit:
             display(progress)
         if getattr(network, "auxiliary", None) is not None:
-            network.auxiliary = None  # type: ignore[assignment]
+            network.auxiliary = None
         score = evaluate_accuracy(network, data.test, data.preprocessing, device=plan.device)
         count = len(data.test)
         low, high = wilson(int(score.correct.sum()), count)
@@ -81,7 +81,7 @@ def train(arguments: Sequence[str]) -> int:
             "architecture": architecture.id,
             "test_accuracy": score.accuracy,
             "test_interval": [low, high],
-            "validation_accuracy": fit.validation_accuracy,
+            "validation_accuracy": fit.score,
             "parameters": parameters(network),
             "multiply_adds": multiply_adds(network, data.task),
             "seconds": {"training": round(time.monotonic() - begun, 2)},

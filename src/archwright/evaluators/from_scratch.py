@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from archwright.data.text import TextData
 from archwright.errors import ChildFailure, ConfigError
-from archwright.evaluators.objective import Accuracy, Objective, needs, require
+from archwright.evaluators.objective import Accuracy, InversePerplexity, Objective, needs, require
 from archwright.loop import Ask, Progress, Proposal, Result, State
-from archwright.space import Open
+from archwright.space import Open, Task
 from archwright.training.device import resolve_device
 from archwright.training.fit import Fit
 from archwright.training.measure import latency, parameters
@@ -19,28 +21,32 @@ from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from archwright.data.images import ImageData
-    from archwright.nets.network import Network
     from archwright.space import Architecture, Space
 
-METRICS = ("validation_accuracy", "best_validation_accuracy", "parameters", "seconds", "latency")
+METRICS = ("parameters", "seconds")
+IMAGE_METRICS = ("validation_accuracy", "best_validation_accuracy", *METRICS, "latency")
+TEXT_METRICS = ("validation_perplexity", "best_validation_perplexity", *METRICS)
 
 
 class FromScratch:
-    """Trains every proposed network with `recipe` and rewards its validation accuracy. The test part is not touched.
+    """Trains every proposed network with `recipe` and rewards how it does in validation. The test part is not touched.
 
     All children have the same seed: initial weights where shapes agree, order of images, augmentation. So the
     difference between two children is a paired one, and the same architecture scores the same twice on one CPU.
 
     Metrics: `validation_accuracy` after the last epoch, `best_validation_accuracy` of the last `last_epochs` (NAS takes
     the best of the last 5), `parameters` (trainable), `seconds` of training, and `latency` (seconds for one image,
-    measured) if the objective needs it. Can be pickled, so it works in other processes.
+    measured) if the objective needs it. Of text, perplexities instead of accuracies. Can be pickled, so it works in
+    other processes.
 
     Args:
         space: what the architectures belong to, with the width and regularisation that children are trained at.
         data: trained on its training part, scored on its validation part.
         recipe: how each child is trained.
-        objective: from metrics to the reward.
+        objective: from metrics to the reward; None: the accuracy, and of text NAS's 80 / perplexity^2.
         seed: of weights, order, augmentation and dropout.
         device: see `resolve_device`.
         time_limit: seconds of training for one child; more is a failed trial.
@@ -53,7 +59,7 @@ class FromScratch:
     def __init__(
         self,
         space: Space,
-        data: ImageData,
+        data: ImageData | TextData,
         recipe: Recipe | None = None,
         *,
         objective: Objective | None = None,
@@ -64,34 +70,35 @@ class FromScratch:
     ) -> None:
         self.space, self.data = space, data
         self.recipe = recipe if recipe is not None else Recipe()
-        self.objective: Objective = objective if objective is not None else Accuracy()
+        text = isinstance(data, TextData)
+        usual: Objective = InversePerplexity(power=2.0) if text else Accuracy()
+        self.objective: Objective = objective if objective is not None else usual
         self.seed, self.device, self.time_limit, self.last_epochs = seed, device, time_limit, last_epochs
         self.trials_per_epoch = 1 / self.recipe.epochs
-        require(self.objective, METRICS, "FromScratch")
+        require(self.objective, TEXT_METRICS if text else IMAGE_METRICS, "FromScratch")
         resolve_device(device)
         if last_epochs < 1:
             raise ConfigError(f"FromScratch: last_epochs is {last_epochs}; it must be at least 1")
         if not len(data.validation):
-            raise ConfigError("FromScratch: the data has no validation images to score children on")
+            raise ConfigError("FromScratch: the data has no validation part to score children on")
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
         """Nothing to prepare."""
         return iter(())
 
-    def network(self, architecture: Architecture, stream: int = 0) -> Network:
+    def network(self, architecture: Architecture) -> nn.Module:
         """The untrained child of an architecture, as `evaluate` begins with it."""
-        space = self.space.at(stream)
+        space = self.space.of(architecture)
         with seeded(torch.device("cpu"), Stream.WEIGHTS, self.seed):
-            network: Network = space.network(Open.only(space, architecture), self.data.task)  # type: ignore[assignment]
-        return network
+            return space.network(Open.only(space, architecture), self.data.task)
 
     def evaluate(self, proposal: Proposal) -> Result:
         """Train the child and score it. Raises `ChildFailure` where it cannot be scored."""
-        network = self.network(proposal.architecture, proposal.stream)
+        network = self.network(proposal.architecture)
         fit = Fit(
             network,
             self.data,
-            self.recipe,
+            replace(self.recipe, **self.space.of(proposal.architecture).recipe(proposal.architecture)),
             seed=self.seed,
             device=self.device,
             time_limit=self.time_limit,
@@ -99,13 +106,16 @@ class FromScratch:
         )
         for _ in fit:
             pass
+        scores = [score for _, score in fit.validation]
+        best = max(scores) if fit.scored_by == "validation_accuracy" else min(scores)
         metrics = {
-            "validation_accuracy": fit.validation_accuracy,
-            "best_validation_accuracy": max(accuracy for _, accuracy in fit.validation),
+            fit.scored_by: fit.score,
+            f"best_{fit.scored_by}": best,
             "parameters": float(parameters(network)),
             "seconds": fit.seconds,
         }
         if "latency" in needs(self.objective):
+            assert isinstance(self.data.task, Task)  # `require` knows
             metrics["latency"] = latency(network, self.data.task)
         reward = float(self.objective(metrics))
         if not math.isfinite(reward):

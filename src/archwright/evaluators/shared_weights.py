@@ -22,7 +22,6 @@ from archwright.training.placement import place
 from archwright.training.randomness import Stream, seeded, stream
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
 from archwright.training.regularisation import training_loss
-from archwright.training.schedules import cosine_with_restarts
 
 if TYPE_CHECKING:
     from archwright.data.images import ImageData
@@ -130,14 +129,7 @@ class SharedWeights:
 
     def _train_epoch(self, ask: Ask) -> Iterator[Progress]:
         steps, epoch, recipe = self._steps, self.epoch, self.recipe
-        rate = cosine_with_restarts(
-            epoch,
-            recipe.epochs,
-            high=recipe.learning_rate,
-            low=recipe.learning_rate_min,
-            period=recipe.restart_period,
-            factor=recipe.restart_factor,
-        )
+        rate = recipe.rate(epoch)
         while self.epoch == epoch:
             if not self._queue:
                 wanted = min(-(-ASK_AT_ONCE // self._each), steps - self.step) * self._each

@@ -31,6 +31,23 @@ class Pointwise(nn.Sequential):
         self.norm = nn.BatchNorm2d(outputs)
 
 
+class Depthwise(nn.Conv2d):
+    """A convolution of each channel by itself, without bias, that keeps the size (divided by the stride)."""
+
+    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+        super().__init__(channels, channels, kernel, stride, padding=kernel // 2, groups=channels, bias=False)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:
+        """Convolve."""
+        if not self.training or min(x.shape[2:]) >= self.kernel_size[0]:
+            return super().forward(x)
+        # The same with the zeros put there beforehand: on maps smaller than the kernel the weight has a slow gradient
+        # (torch 2.13, CPU: 2.2 ms a step against 1.1 for 64 x 32 x 4 x 4 and 5x5).
+        side = self.kernel_size[0] // 2
+        padded = functional.pad(x, (side, side, side, side))
+        return functional.conv2d(padded, self.weight, None, self.stride, 0, 1, self.groups)
+
+
 class Separable(nn.Sequential):
     """`repeats` times: ReLU, depthwise convolution, pointwise convolution, BatchNorm; the stride is in the first.
 
@@ -45,18 +62,7 @@ class Separable(nn.Sequential):
         for index in range(repeats):
             if index > 0:
                 self.add_module(f"relu{index}", nn.ReLU(inplace=True))
-            self.add_module(
-                f"depthwise{index}",
-                nn.Conv2d(
-                    channels,
-                    channels,
-                    kernel,
-                    stride if index == 0 else 1,
-                    padding=kernel // 2,
-                    groups=channels,
-                    bias=False,
-                ),
-            )
+            self.add_module(f"depthwise{index}", Depthwise(channels, kernel, stride if index == 0 else 1))
             self.add_module(f"pointwise{index}", nn.Conv2d(channels, channels, 1, bias=False))
             self.add_module(f"norm{index}", nn.BatchNorm2d(channels))
 

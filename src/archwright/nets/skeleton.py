@@ -51,8 +51,9 @@ class CellNetwork(Network):
     """`repeats` normal cells, a reduction cell, and so on, three groups in all; each reduction doubles the channels.
 
     `operands` and `fixed` tell for each kind of cell ("normal", "reduction") what is open and, for a child, its wiring;
-    `wire` reads an architecture's wiring. `reduction`: "before" halves by a factorised reduction and runs the reduction
-    cell at stride 1 (ENAS's search), "strided" runs it at stride 2 (final networks).
+    `wire` reads an architecture's wiring. The stem is a 3x3 convolution (5x5 at `stem_stride` 4). `reduction`: "before"
+    halves by a factorised reduction and runs the reduction cell at stride 1 (ENAS's search), "strided" runs it at
+    stride 2 (final networks).
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class CellNetwork(Network):
         *,
         repeats: int,
         filters: int,
+        stem_stride: int,
         ends: Literal["project", "concatenate"],
         reduction: Literal["before", "strided"],
         base: bool,
@@ -73,9 +75,9 @@ class CellNetwork(Network):
     ) -> None:
         super().__init__()
         self._wire, self.fixed = wire, fixed is not None
-        stem = STEM_MULTIPLIER * filters
+        stem, kernel = STEM_MULTIPLIER * filters, 3 if stem_stride < 4 else 5
         self.stem = nn.Sequential(
-            nn.Conv2d(task.channels, stem, 3, padding=1, bias=False),
+            nn.Conv2d(task.channels, stem, kernel, stem_stride, padding=kernel // 2, bias=False),
             nn.BatchNorm2d(stem),
         )
         kinds = (["normal"] * repeats + ["reduction"]) * 2 + ["normal"] * repeats
@@ -108,7 +110,7 @@ class CellNetwork(Network):
             shapes += [newer, cell.shape] if kind == "reduction" and reduction == "before" else [cell.shape]
             if index == self.auxiliary_after:
                 auxiliary_shape = cell.shape
-        size = (task.height, task.width)
+        size = (-(-task.height // stem_stride), -(-task.width // stem_stride))
         for _ in range(auxiliary_shape.halvings):
             size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
         self.auxiliary = AuxiliaryHead(auxiliary_shape.channels, size, task.classes) if auxiliary else None

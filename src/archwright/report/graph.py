@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -117,10 +118,22 @@ class Graph:
             yield ready
 
 
+def _decisions(architecture: Architecture) -> tuple[Graph, ...]:
+    nodes = [Node("input", "input", "input")]
+    for name, answer in architecture.answers:
+        said = ", ".join(answer) if isinstance(answer, tuple) else str(answer)
+        nodes.append(Node(name, said or "none"))
+    nodes.append(Node("output", "output", "output"))
+    names = [node.name for node in nodes]
+    edges = tuple(Edge(a, b) for a, b in itertools.pairwise(names))
+    return (Graph(architecture.space, tuple(nodes), edges),)
+
+
 def graphs_of(what: Architecture | Graph | Sequence[Graph]) -> tuple[Graph, ...]:
     """The graphs to show: of an architecture, `graphs(architecture)` of its space in `archwright.spaces.SPACES`.
 
-    Raises SpaceError if its space is not there or has no method `graphs`, ConfigError if there are no graphs.
+    Of a space without that method, its decisions one after the other. Raises SpaceError if the space is not there,
+    ConfigError if there are no graphs.
     """
     if isinstance(what, Graph):
         return (what,)
@@ -132,9 +145,7 @@ def graphs_of(what: Architecture | Graph | Sequence[Graph]) -> tuple[Graph, ...]
                 f"the space {what.space!r} is not one of {', '.join(sorted(SPACES))}; "
                 "draw the graphs that your own space makes of the architecture"
             )
-        described = getattr(SPACES[what.space](**dict(what.fields)), "graphs", None)
-        if described is None:
-            raise SpaceError(f"the space {what.space!r} has no method graphs(architecture), so it cannot be drawn")
+        described = getattr(SPACES[what.space](**dict(what.fields)), "graphs", _decisions)
         graphs = tuple(described(what))
     else:
         graphs = tuple(what)

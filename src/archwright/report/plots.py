@@ -146,7 +146,7 @@ def _frame(axes: Axes) -> None:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured share (0 to 1) with its interval. `found` marks the model that the search delivered."""
+    """A measured figure, say a share (0 to 1), with its interval. `found` marks the model that the search delivered."""
 
     label: str
     value: float
@@ -161,12 +161,14 @@ def comparison(
     *,
     title: str = "Test accuracy",
     measure: str = "test accuracy, %",
+    scale: float = 100.0,
     notes: Sequence[str] = (),
 ) -> Path:
-    """Plot estimates as dots with intervals, one line each from top to bottom, the figures in per cent on the right.
+    """Plot estimates as dots with intervals, one line each from top to bottom, the figures on the right.
 
-    `notes` are lines below the plot: say there what the intervals are, and the paired differences, because intervals
-    that overlap do not mean that there is no difference. Raises ConfigError if there is nothing to plot.
+    Figures are multiplied by `scale`: shares become per cent. `notes` are lines below the plot: say there what the
+    intervals are, and the paired differences, because intervals that overlap do not mean that there is no difference.
+    Raises ConfigError if there is nothing to plot.
     """
     path = checked_path(path)
     if not estimates:
@@ -176,7 +178,7 @@ def comparison(
         lines = max(label.count("\n") + 1 for label in labels)
         figure, axes = _figure(1.3 + (0.18 + 0.2 * lines) * len(estimates) + 0.2 * len(notes))
         for line, estimate in enumerate(estimates):
-            _draw_estimate(axes, line, estimate)
+            _draw_estimate(axes, line, estimate, scale)
         _frame(axes)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -187,7 +189,8 @@ def comparison(
         for label, estimate in zip(axes.get_yticklabels(), estimates, strict=True):
             label.set_fontweight("bold" if estimate.found else "normal")
         axes.margins(x=0.06)
-        axes.set_xlim(right=min(axes.get_xlim()[1], 100.0))
+        if scale == 100:  # a share
+            axes.set_xlim(right=min(axes.get_xlim()[1], 100.0))
         axes.set_xlabel(measure, parse_math=False, fontsize=9)
         if notes:
             figure.supxlabel(
@@ -197,9 +200,9 @@ def comparison(
         return save(figure, path, title=title)
 
 
-def _draw_estimate(axes: Axes, line: int, estimate: Estimate) -> None:
+def _draw_estimate(axes: Axes, line: int, estimate: Estimate, scale: float) -> None:
     colour = FOUND if estimate.found else FAINT
-    value, low, high = 100 * estimate.value, 100 * estimate.low, 100 * estimate.high
+    value, low, high = scale * estimate.value, scale * estimate.low, scale * estimate.high
     axes.plot([low, high], [line, line], color=colour, lw=2.2, solid_capstyle="butt")
     fill = colour if estimate.found else "white"
     axes.plot(value, line, marker="o", ms=8, mew=1.8, mec=colour, mfc=fill, clip_on=False, zorder=3)

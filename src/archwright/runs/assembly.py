@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archwright.data.images import ImageData
 from archwright.evaluators.from_scratch import FromScratch
+from archwright.evaluators.objective import OBJECTIVES
 from archwright.evaluators.shared_weights import SharedWeights
 from archwright.loop import Engine, Inline
 from archwright.runs.components import controller_class
 
 if TYPE_CHECKING:
-    from archwright.data.images import ImageData
+    from archwright.data.text import TextData
     from archwright.runs.plan import Plan
 
 
@@ -19,14 +21,17 @@ def controller(plan: Plan) -> Any:
     return controller_class(plan.controller)(plan.space, seed=plan.seed, **plan.controller_settings)
 
 
-def evaluator(plan: Plan, data: ImageData) -> SharedWeights | FromScratch:
+def evaluator(plan: Plan, data: ImageData | TextData) -> SharedWeights | FromScratch:
     """What scores the trials of the search."""
     if plan.evaluator == "shared-weights":
+        assert isinstance(data, ImageData)
         return shared_weights(plan, data)
     return FromScratch(
         plan.space,
         data,
         plan.search_recipe,
+        objective=OBJECTIVES[plan.objective](),
+        last_epochs=plan.last_epochs,
         seed=plan.seed,
         device=plan.device,
         time_limit=plan.time_limit if plan.workers == 1 else None,  # otherwise the engine keeps it
@@ -42,6 +47,7 @@ def shared_weights(plan: Plan, data: ImageData) -> SharedWeights:
         trials_per_epoch=plan.trials_per_epoch,
         steps_per_epoch=plan.steps_per_epoch,
         evaluation_batch=plan.evaluation_batch,
+        objective=OBJECTIVES[plan.objective](),
         seed=plan.seed,
         device=plan.device,
     )

@@ -1,4 +1,4 @@
-"""The networks that a run trains from scratch: the ones found (`found-0`...) and the random ones (`random-0`...)."""
+"""The networks that a run trains from scratch: `found-0`..., `random-0`..., and a reference, `reference-0`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ import torch
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.runs.events import Event, Message
-from archwright.runs.timing import child_network
+from archwright.runs.subject import subject
+from archwright.runs.timing import child_network, child_recipe
 from archwright.space import Architecture, sample
-from archwright.training.accuracy import evaluate_accuracy
 from archwright.training.descent import saved_network
 from archwright.training.fit import Fit
-from archwright.training.measure import multiply_adds, parameters
+from archwright.training.measure import parameters
 
 if TYPE_CHECKING:
-    from archwright.data.images import ImageData
-    from archwright.nets.network import Network
     from archwright.runs.plan import Plan
+    from archwright.runs.timing import Data
     from archwright.store import RunStore
 
 RANDOM = 7  # the random stream of the random candidates
@@ -31,30 +30,34 @@ RANDOM = 7  # the random stream of the random candidates
 class Candidates:
     """Trains, keeps and tests candidates. The record of one is `candidate/KEY`, its test `test/KEY`, in the store."""
 
-    def __init__(self, plan: Plan, data: ImageData, store: RunStore) -> None:
+    def __init__(self, plan: Plan, data: Data, store: RunStore) -> None:
         self.plan, self.data, self.store = plan, data, store
+        self.subject = subject(data, plan.final_recipe.length)
         self._saved = time.monotonic()
 
     def random(self, index: int) -> Architecture:
-        """The random architecture of that number."""
-        return sample(self.plan.space, (self.plan.seed, RANDOM, index))
+        """The random architecture of that number, of the space as deep as the search saw it last."""
+        return sample(self.plan.space.at(self.plan.trials - 1), (self.plan.seed, RANDOM, index))
 
     def train(
-        self, key: str, architecture: Architecture, phase: str, part: tuple[int, int], saved: Callable[[], None]
+        self, key: str, architecture: Architecture | None, phase: str, part: tuple[int, int], saved: Callable[[], None]
     ) -> Iterator[Event]:
         """Train one candidate from where a killed run left it; one that is done already is left alone.
 
-        `part`: it is number i of n in its phase. `saved` is called whenever its state has been written.
+        No `architecture`: the space's reference network. `part`: it is number i of n in its phase. `saved` is called
+        whenever its state has been written.
         """
         if self.record(key) is not None:
             return
-        recipe = replace(self.plan.final_recipe, epochs=self.store.get("settled")["epochs"])
+        recipe = replace(child_recipe(self.plan, architecture), epochs=self.store.get("settled")["epochs"])
         network = child_network(self.plan, self.data, architecture)
         fit = Fit(network, self.data, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
         begun = self.store.restore("training")
         if begun is not None and begun["key"] == key:
             fit.load_state_dict(begun["fit"])
-        record: dict[str, Any] = {"architecture": architecture.to_json(), "error": None}
+        written = None if architecture is None else architecture.to_json()
+        record: dict[str, Any] = {"architecture": written, "error": None}
+        name = "the reference network" if architecture is None else architecture.id
         last: dict[str, float] = {}
         number, of = part
         try:
@@ -68,28 +71,24 @@ class Candidates:
                     saved()
         except ChildFailure as error:
             record["error"] = f"{type(error).__name__}: {error}"
-            yield Message(f"{architecture.id} could not be trained: {record['error']}")
+            yield Message(f"{name} could not be trained: {record['error']}")
         else:
             record |= {
-                "validation_accuracy": fit.validation_accuracy,
+                fit.scored_by: fit.score,
                 "validation_loss": last.get("validation_loss", 0.0),
                 "seconds": fit.seconds,
                 "parameters": parameters(_delivered(network)),
-                "multiply_adds": multiply_adds(network, self.data.task),
+                **self.subject.size(network),
             }
             self.store.save(f"weights-{key}", {"model": saved_network(network)})
-            yield Message(f"{architecture.id}: {fit.validation_accuracy:.2%} of validation images, {fit.seconds:.0f} s")
+            yield Message(f"{name}: {self.subject.validated(record)}, {fit.seconds:.0f} s")
         self.store.put(f"candidate/{key}", record)
         self.store.forget("training")
 
     def test(self, key: str) -> None:
         """Use the test part for one candidate, once."""
         if self.store.get(f"test/{key}") is None:
-            score = evaluate_accuracy(
-                self.network(key), self.data.test, self.data.preprocessing, device=self.plan.device
-            )
-            bits = "".join("1" if right else "0" for right in score.correct.tolist())
-            self.store.put(f"test/{key}", {"accuracy": score.accuracy, "correct": bits})
+            self.store.put(f"test/{key}", self.subject.test(self.network(key), self.plan.device))
 
     def record(self, key: str) -> dict[str, Any] | None:
         """What is known of a candidate; None before it is trained."""
@@ -106,27 +105,29 @@ class Candidates:
         return keys
 
     def best(self, keys: Sequence[str]) -> str:
-        """The one with the highest validation accuracy, then the lowest validation loss."""
+        """The one that did best in validation."""
 
         def rank(key: str) -> tuple[float, float]:
             record = self.record(key)
             assert record is not None
-            return record["validation_accuracy"], -record["validation_loss"]
+            return self.subject.rank(record)
 
         return max(keys, key=rank)
 
-    def network(self, key: str) -> Network:
+    def network(self, key: str) -> Any:
         """A trained candidate, in evaluation mode on the plan's device."""
         record, state = self.record(key), self.store.restore(f"weights-{key}")
         if record is None or state is None:
             raise RunError(f"{self.store.folder}: the weights of {key} are missing")
-        network = _delivered(child_network(self.plan, self.data, Architecture.from_json(record["architecture"])))
+        written = record["architecture"]
+        architecture = None if written is None else Architecture.from_json(written)
+        network = _delivered(child_network(self.plan, self.data, architecture))
         network.load_state_dict(state["model"])
         return network.to(torch.device(self.plan.device)).eval()
 
 
-def _delivered(network: Network) -> Network:
+def _delivered(network: Any) -> Any:
     """The network without what is for training only."""
     if getattr(network, "auxiliary", None) is not None:
-        network.auxiliary = None  # type: ignore[assignment]
+        network.auxiliary = None
     return network

@@ -16,18 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from archwright.controllers import CONTROLLERS
-from archwright.errors import ConfigError
+from archwright.errors import ConfigError, RunError
 from archwright.space import Space
 from archwright.spaces import SPACES
 
+# What comes from the user's files, by the name it was called in this process.
+_OWN: dict[str, type[Space]] = {}
+_OWN_CONTROLLERS: dict[str, Any] = {}
+
 
 def space_class(name: str) -> type[Space]:
-    """The space of that name, or the class in the user's file."""
+    """The space of that name, or the class in the user's file, which is run once in a process."""
+    if name in _OWN:
+        return _OWN[name]
     if ".py:" in name:
         found = _from_file(name)
         if not (isinstance(found, type) and issubclass(found, Space) and dataclasses.is_dataclass(found)):
             raise ConfigError(f"{name} is not a space: it must be a frozen dataclass that extends Space")
         SPACES.setdefault(found.name, found)  # so that its architectures can be drawn
+        _OWN[name] = found
         return found
     if name not in SPACES:
         raise ConfigError(f"{name!r} is not a space; pick one of {', '.join(sorted(SPACES))}, or file.py:Name")
@@ -37,7 +44,9 @@ def space_class(name: str) -> type[Space]:
 def controller_class(name: str) -> Any:
     """The controller of that name, or the class in the user's file."""
     if ".py:" in name:
-        return _from_file(name)
+        if name not in _OWN_CONTROLLERS:
+            _OWN_CONTROLLERS[name] = _from_file(name)
+        return _OWN_CONTROLLERS[name]
     if name not in CONTROLLERS:
         raise ConfigError(f"{name!r} is not a controller; pick {', '.join(sorted(CONTROLLERS))}, or file.py:Name")
     module, _, attribute = CONTROLLERS[name].partition(":")
@@ -46,9 +55,32 @@ def controller_class(name: str) -> Any:
 
 def name_of_space(space: Space) -> str:
     """What `space_class` finds the space by: its registered name, or its file and class."""
-    if SPACES.get(space.name) is type(space):
+    cls = type(space)
+    if cls.__module__.startswith("archwright.") and SPACES.get(space.name) is cls:
         return space.name
-    return f"{inspect.getsourcefile(type(space))}:{type(space).__name__}"
+    try:
+        file = inspect.getsourcefile(cls) or "interactive.py"
+    except (TypeError, OSError):  # typed in, not read from a file
+        file = "interactive.py"
+    name = f"{Path(file).absolute()}:{cls.__qualname__}"
+    _OWN[name] = cls
+    SPACES.setdefault(space.name, cls)
+    return name
+
+
+def named_again(kind: str, name: str, named: str | None) -> str:
+    """The name of a space or controller that a run recorded, or what the user calls it in this call.
+
+    Raises: RunError, if it comes from a file that nobody has named in this process: nothing is loaded from there.
+    """
+    own = _OWN if kind == "space" else _OWN_CONTROLLERS
+    if ".py:" not in name or name in own:
+        return name
+    if named is None or ".py:" not in named:
+        raise RunError(
+            f"the {kind} comes from {name}; nothing is loaded from there unless you say so: --{kind} FILE.py:NAME"
+        )
+    return named
 
 
 def with_fields(cls: type[Space], fields: Mapping[str, Any]) -> Space:

@@ -10,23 +10,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archwright.data.images import ImageData
 from archwright.data.sources import load
+from archwright.data.text import TextData, is_text, load_text
 from archwright.errors import ConfigError, RunError
 from archwright.files import write
-from archwright.runs.components import name_of_space
+from archwright.runs.components import name_of_space, space_class
 from archwright.runs.events import Event, Message
 from archwright.runs.job import Job
+from archwright.runs.language_model import TrainedLanguageModel
 from archwright.runs.model import TrainedModel
 from archwright.runs.outcome import conclude
 from archwright.runs.plan import Plan
 from archwright.runs.planner import Wishes, make_plan
+from archwright.runs.timing import Data
+from archwright.runs.weights import kind_of
 from archwright.space import Architecture, Space
 from archwright.store import RunStore
 from archwright.training.device import resolve_device
 from archwright.training.recipe import Recipe
 
 RUNS = Path("runs")
+DEFAULT_DATA = {"images": "digits", "text": "topics"}
 Watch = Callable[[Event], None]
 
 
@@ -37,18 +41,18 @@ class Run:
     folder: Path
     result: Mapping[str, Any]
     architecture: Architecture
-    _loaded: list[TrainedModel] = field(default_factory=list, repr=False, compare=False)
+    _loaded: list[TrainedModel | TrainedLanguageModel] = field(default_factory=list, repr=False, compare=False)
 
     @property
-    def trained(self) -> TrainedModel:
-        """The model with its classes and preprocessing; `trained.predict(images)` classifies raw images."""
+    def trained(self) -> TrainedModel | TrainedLanguageModel:
+        """The model with what is needed to use it: `predict` of images, or of text `score` and `write`."""
         if not self._loaded:
-            self._loaded.append(TrainedModel.load(self.folder / "model", space=self.result.get("space_named")))
+            self._loaded.append(load_model(self.folder / "model"))
         return self._loaded[0]
 
     @property
     def model(self) -> Any:
-        """The trained network (a `torch.nn.Module`) in evaluation mode; it takes preprocessed images."""
+        """The trained network (a `torch.nn.Module`) in evaluation mode; it takes preprocessed images, or tokens."""
         return self.trained.network
 
     @property
@@ -56,13 +60,34 @@ class Run:
         """Share of the test images that are classified rightly."""
         return float(self.result["test_accuracy"])
 
+    @property
+    def test_perplexity(self) -> float:
+        """Of the test text, for language models."""
+        return float(self.result["test_perplexity"])
+
+
+def read(source: Any, *, seed: int, **options: Any) -> Data:
+    """Images or text, by what the source is."""
+    text = is_text(source)
+    foreign = {"image_size", "layout"} if text else {"level", "vocabulary"}
+    if wrong := sorted(foreign & {name for name, value in options.items() if value is not None}):
+        raise ConfigError(f"{wrong[0]} is for {'images' if text else 'text'}, and the data is {source}")
+    return load_text(source, **options) if text else load(source, seed=seed, **options)
+
+
+def load_model(folder: Path, *, space: str | None = None) -> TrainedModel | TrainedLanguageModel:
+    """The trained model in a folder, of whichever kind it is."""
+    if kind_of(folder) == "language model":
+        return TrainedLanguageModel.load(folder, space=space)
+    return TrainedModel.load(folder, space=space)
+
 
 @dataclass
 class Prepared:
     """A run that is planned and not begun: `plan` can be looked at, `begin` opens its folder."""
 
     plan: Plan
-    data: ImageData
+    data: Data
     overhead: float
 
     def begin(self, folder: Path) -> RunStore:
@@ -80,7 +105,7 @@ class Prepared:
 
 
 def prepare(
-    data: Any = "digits",
+    data: Any = None,
     *,
     wishes: Wishes | None = None,
     preset: str = "small",
@@ -95,11 +120,17 @@ def prepare(
         raise ConfigError(f"seed is {seed}; it must be zero or more")
     resolve_device(device)  # before the data, which may take long to load
     options = dict(data_options or {})
-    loaded = load(data, seed=seed, **options)
+    wishes = wishes if wishes is not None else Wishes()
+    wanted = space_class(wishes.space).data
+    if data is None:
+        data = DEFAULT_DATA[wanted]
+    loaded = read(data, seed=seed, **options)
+    if (wanted == "text") != isinstance(loaded, TextData):
+        raise ConfigError(f"the space {wishes.space} is for {wanted}, and {loaded.name} is not; see archwright spaces")
     name = str(data) if isinstance(data, (str, Path)) else "python"
     plan = make_plan(
         loaded,
-        wishes if wishes is not None else Wishes(),
+        wishes,
         data_name=name,
         data_options=options,
         preset=preset,
@@ -111,7 +142,7 @@ def prepare(
 
 
 def search(
-    data: Any = "digits",
+    data: Any = None,
     *,
     space: Space | None = None,
     final_space: Mapping[str, Any] | None = None,
@@ -131,7 +162,9 @@ def search(
     """Find an architecture for `data`, train it from scratch, test it once, compare it with random search.
 
     Args:
-        data: "digits", a path, arrays `(x, y)`, a `Dataset`...: see `archwright.data.sources.load`.
+        data: "digits" (the default for images), a path, arrays `(x, y)`, a `Dataset`...: see
+            `archwright.data.sources.load`; for language models "topics" (the default), a text file, or a folder of
+            texts: see `archwright.data.text.load_text`.
         space: what to search. Fields that are left at their defaults are the preset's or planned.
         final_space: fields of the space in final training (`{"filters": 32}`).
         controller: its name, or `file.py:Name`; `controller_settings` are its arguments.
@@ -143,7 +176,7 @@ def search(
         seed: of everything random.
         device: "auto", "cpu", "cuda"...
         run: the run folder; a new one below `runs/` by default.
-        data_options: arguments of `load` (`validation`, `test`, `image_size`, `limit`).
+        data_options: arguments of `load` (`validation`, `test`, `image_size`, `limit`) or `load_text`.
         watch: called with every event (`archwright.runs.events.Event`), for progress.
         settings: other fields of `archwright.runs.plan.Plan`: trials, finalists, baseline, evaluator, workers...
     """
@@ -169,29 +202,37 @@ def search(
 
 
 def resume(
-    run: str | Path, *, data: Any = None, space: str | None = None, watch: Watch | None = None, finish: bool = False
+    run: str | Path,
+    *,
+    data: Any = None,
+    space: str | None = None,
+    controller: str | None = None,
+    watch: Watch | None = None,
+    finish: bool = False,
 ) -> Run:
     """Go on with a run that was stopped or killed, to the same end. `finish` derives from what the search has so far.
 
-    `data` is needed where the run was begun from Python; `space` where its space comes from the user's file.
+    `data` is needed where the run was begun from Python; `space` and `controller` where they come from the user's file.
     """
-    with opened(run, data=data, space=space) as (store, plan, loaded):
+    with opened(run, data=data, space=space, controller=controller) as (store, plan, loaded):
         return complete(Job(plan, loaded, store, skip_search=finish), watch)
 
 
 class opened:
     """A run folder opened for writing, with its plan and its data: a context manager of (store, plan, data)."""
 
-    def __init__(self, run: str | Path, *, data: Any = None, space: str | None = None) -> None:
+    def __init__(
+        self, run: str | Path, *, data: Any = None, space: str | None = None, controller: str | None = None
+    ) -> None:
         self._store = RunStore(Path(run))
         try:
-            self.plan = stored_plan(self._store, space)
+            self.plan = stored_plan(self._store, space, controller)
             if data is None and self.plan.data == "python":
                 raise RunError(
                     f"{run} was begun with data from Python; give it again: archwright.resume(run, data=...)"
                 )
             source = self.plan.data if data is None else data
-            self.data = load(source, seed=self.plan.seed, **dict(self.plan.data_options))
+            self.data = read(source, seed=self.plan.seed, **dict(self.plan.data_options))
             if self.data.fingerprint != self.plan.fingerprint:
                 raise RunError(
                     f"{run}: the data at {self.plan.data} is not what the run was begun with "
@@ -201,19 +242,19 @@ class opened:
             self._store.close()
             raise
 
-    def __enter__(self) -> tuple[RunStore, Plan, ImageData]:
+    def __enter__(self) -> tuple[RunStore, Plan, Data]:
         return self._store, self.plan, self.data
 
     def __exit__(self, *_: object) -> None:
         self._store.close()
 
 
-def stored_plan(store: RunStore, space: str | None = None) -> Plan:
+def stored_plan(store: RunStore, space: str | None = None, controller: str | None = None) -> Plan:
     """The plan frozen in a run folder."""
     data = store.get("plan")
     if data is None:
         raise RunError(f"{store.folder} has no plan: the run was stopped before it began; delete it and search again")
-    return Plan.from_json(data, space_named=space)
+    return Plan.from_json(data, space_named=space, controller_named=controller)
 
 
 def complete(job: Job, watch: Watch | None = None) -> Run:

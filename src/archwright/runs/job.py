@@ -1,6 +1,7 @@
 """A run from its plan to its result, in stages. Each stage is recorded when it ends and can be taken up in the middle.
 
-search -> derive -> final training -> random search -> test. The test part of the data is used in the last stage only.
+search -> derive -> final training -> random search -> reference -> test. The test part of the data is used in the last
+stage only.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from archwright.runs.candidates import Candidates
 from archwright.runs.events import Event, Message, Scored, Stage
 from archwright.runs.plan import PHASES, Plan
 from archwright.runs.planner import MARGIN, pin_threads
-from archwright.runs.timing import Cost, cost, step_seconds
+from archwright.runs.timing import Cost, cost, step_seconds, steps
 from archwright.space import Architecture
 from archwright.training.measure import tune_malloc
 
 if TYPE_CHECKING:
-    from archwright.data.images import ImageData
+    from archwright.runs.timing import Data
     from archwright.store import RunStore
 
 TRIES = 5  # finalists that may fail to train before the run gives up
@@ -49,7 +50,7 @@ class Job:
     `skip_search`: derive from what the search has so far.
     """
 
-    def __init__(self, plan: Plan, data: ImageData, store: RunStore, *, skip_search: bool = False) -> None:
+    def __init__(self, plan: Plan, data: Data, store: RunStore, *, skip_search: bool = False) -> None:
         self.plan, self.data, self.store = plan, data, store
         self.candidates = Candidates(plan, data, store)
         self._skip_search = skip_search
@@ -63,10 +64,13 @@ class Job:
             "derive": self._derive,
             "final training": self._train_finalists,
             "random search": self._train_random,
+            "reference": self._train_reference,
             "test": self._test,
         }
+        left_out = {"random search": not self.plan.baseline, "reference": not self.plan.reference}
+        wanted = [phase for phase in PHASES if not left_out.get(phase)]
         for name in PHASES:
-            if self.store.get(f"done/{name}") or (name == "random search" and not self.plan.baseline):
+            if self.store.get(f"done/{name}") or name not in wanted:
                 continue
             if name == "search" and self._skip_search:
                 if not self._has_trials():
@@ -77,11 +81,7 @@ class Job:
                 self.store.put("done/search", True)
                 continue
             expected = self.store.get("estimate") or dict(self.plan.estimate)
-            later = [
-                expected.get(phase, 0.0)
-                for phase in PHASES[PHASES.index(name) :]
-                if self.plan.baseline or phase != "random search"
-            ]
+            later = [expected.get(phase, 0.0) for phase in wanted[wanted.index(name) :]]
             yield Stage(name, later[0], sum(later))
             self._tick = time.monotonic()
             try:
@@ -150,10 +150,9 @@ class Job:
             )
         best = sorted(ranked.items(), key=lambda item: (-item[1], item[0].id))
         self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in best])
-        yield Message(
-            f"best of {len(best)} architectures: {best[0][0].id}, {best[0][1]:.1%} "
-            + ("with shared weights" if self.plan.evaluator == "shared-weights" else "on validation images")
-        )
+        shared = self.plan.evaluator == "shared-weights"
+        words = f"{best[0][1]:.1%} with shared weights" if shared else f"reward {best[0][1]:.4g}"
+        yield Message(f"best of {len(best)} architectures: {best[0][0].id}, {words}")
         yield from self._settle([architecture for architecture, _ in best[: self.plan.finalists]])
 
     def _rank_samples(self) -> dict[Architecture, float]:
@@ -179,29 +178,36 @@ class Job:
         plan, spent = self.plan, self._spent("search", "derive")
         epochs = float(plan.final_recipe.epochs)
         own = sum((self._cost(a) for a in finalists), Cost(0.0, 0.0))
+        reference = self._cost(None) if plan.reference else Cost(0.0, 0.0)
         randoms = Cost(0.0, 0.0)
         count = 0
         most = MOST_RANDOM if plan.baseline else 0
         while count < most:
             more = randoms + self._cost(self.candidates.random(count))
-            fitting = epochs if plan.minutes is None else (own + more).epochs_within(self._left())
+            fitting = epochs if plan.minutes is None else (own + reference + more).epochs_within(self._left())
             if count >= len(finalists) and more.of(fitting) > spent + own.of(fitting):
                 break
             randoms, count = more, count + 1
         if plan.minutes is not None:
-            epochs = (own + randoms).epochs_within(self._left())
-        expected = {"final training": own.of(epochs), "random search": randoms.of(epochs)}
+            epochs = (own + reference + randoms).epochs_within(self._left())
+        expected = {
+            "final training": own.of(epochs),
+            "random search": randoms.of(epochs),
+            "reference": reference.of(epochs),
+        }
         self.store.put("settled", {"random": count, "epochs": epochs})
         self.store.put("estimate", {**self.plan.estimate, **expected})
-        steps = -(-len(self.data.train) // plan.final_recipe.batch)
-        words = f"final training: {epochs:g} epochs of {steps} steps, about {expected['final training']:.0f} s"
+        pieces = steps(plan.final_recipe, self.data)
+        words = f"final training: {epochs:g} epochs of {pieces} steps, about {expected['final training']:.0f} s"
         if plan.baseline:
             words += f"; random search: {count} architectures, about {expected['random search']:.0f} s"
         yield Message(words)
 
-    def _cost(self, architecture: Architecture) -> Cost:
+    def _cost(self, architecture: Architecture | None) -> Cost:
         least = TIMED_SHARE * 60 * (self.plan.minutes or 0.0)
-        return cost(self.plan, self.data, step_seconds(self.plan, self.data, architecture, TIMED_STEPS, least))
+        return cost(
+            self.plan.final_recipe, self.data, step_seconds(self.plan, self.data, architecture, TIMED_STEPS, least)
+        )
 
     def _train_finalists(self) -> Iterator[Event]:
         ranked = [Architecture.from_json(data) for data, _ in self.store.get("ranked")]
@@ -221,20 +227,23 @@ class Job:
                 break
             yield from self._train(f"random-{index}", self.candidates.random(index), "random search", (index, count))
 
+    def _train_reference(self) -> Iterator[Event]:
+        yield from self._train("reference-0", None, "reference", (0, 1))
+
     def _too_late(self, previous: str) -> bool:
         """In a timed run: whether another candidate like the previous one would end more than a third of it late."""
         record = self.candidates.record(previous)
         seconds = 0.0 if record is None else float(record.get("seconds", 0.0))
         return self.plan.minutes is not None and self._left() < seconds / 3 * 2
 
-    def _train(self, key: str, architecture: Architecture, phase: str, part: tuple[int, int]) -> Iterator[Event]:
+    def _train(self, key: str, architecture: Architecture | None, phase: str, part: tuple[int, int]) -> Iterator[Event]:
         yield from self.candidates.train(key, architecture, phase, part, lambda: self._account(phase))
 
     def _test(self) -> Iterator[Event]:
         """Use the test part: once for the network found, once for each random one."""
         found = self.candidates.best(self.candidates.trained("found"))
-        keys = [found, *self.candidates.trained("random")]
-        yield Message(f"testing on {len(self.data.test)} images that nothing has seen so far")
+        keys = [found, *self.candidates.trained("random"), *self.candidates.trained("reference")]
+        yield Message("testing on the test part, which nothing has seen so far")
         for number, key in enumerate(keys):
             self.candidates.test(key)
             yield Progress("test", number + 1, len(keys))

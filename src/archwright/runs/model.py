@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,11 @@ from torch import Tensor, nn
 from archwright.data.decode import preprocess_image
 from archwright.data.images import Preprocessing
 from archwright.errors import RunError
-from archwright.files import write
 from archwright.runs.plan import space_from_json, space_to_json
+from archwright.runs.weights import put_weights, read_model, write_model
 from archwright.space import Architecture, Open, Space, Task
 
-FORMAT = 1
+KIND = "classifier"
 BATCH = 256
 
 
@@ -48,41 +47,23 @@ class TrainedModel:
 
     def save(self, folder: Path) -> None:
         """Write `weights.safetensors` and `model.json`."""
-        from safetensors.torch import save
-
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
         described = {
-            "format": FORMAT,
+            "kind": KIND,
             "architecture": self.architecture.to_json(),
             "space": space_to_json(self.space),
             "classes": list(self.classes),
             "preprocessing": self.preprocessing.to_json(),
         }
-        write(folder / "weights.safetensors", save(state))
-        write(folder / "model.json", json.dumps(described, indent=1).encode())
+        write_model(folder, described, self.network)
 
     @staticmethod
     def load(folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedModel:
         """Read what `save` wrote. `space` names the file of a space that does not come with archwright."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
         folder = Path(folder)
+        described, weights = read_model(folder, KIND)
         try:
-            described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-            weights = load((folder / "weights.safetensors").read_bytes())
-        except FileNotFoundError as error:
-            raise RunError(f"{folder} holds no trained model: there is no {Path(str(error.filename)).name}") from None
-        except (ValueError, SafetensorError, OSError) as error:
-            raise RunError(f"{folder}: the model cannot be read: {error}") from None
-        try:
-            if described["format"] != FORMAT:
-                raise RunError(
-                    f"{folder}: model format {described['format']!r} is unknown; this version reads {FORMAT}"
-                )
             architecture = Architecture.from_json(described["architecture"])
-            built = space_from_json(described["space"], space)
+            built = space_from_json(described["space"], space).of(architecture)
             preprocessing = Preprocessing.from_json(described["preprocessing"])
             classes = tuple(str(name) for name in described["classes"])
         except (KeyError, TypeError, AttributeError) as error:
@@ -91,12 +72,7 @@ class TrainedModel:
         network = built.network(Open.only(built, architecture), task)
         if hasattr(network, "auxiliary"):
             network.auxiliary = None  # type: ignore[assignment]
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise RunError(
-                f"{folder}: the weights do not fit the architecture: {str(error).splitlines()[-1]}"
-            ) from None
+        put_weights(folder, network, weights)
         return TrainedModel(network.to(device).eval(), architecture, built, classes, preprocessing)
 
     def logits(self, x: Tensor) -> Float[Tensor, "batch classes"]:

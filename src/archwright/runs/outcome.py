@@ -7,40 +7,36 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from archwright.data.images import ImageData
 from archwright.files import write
 from archwright.report.drawing import draw
 from archwright.report.graph import graphs_of
-from archwright.report.plots import Estimate, comparison, search_curve
-from archwright.report.statistics import paired_difference, wilson
+from archwright.report.plots import comparison, search_curve
 from archwright.report.text import as_text
 from archwright.runs.job import Job
-from archwright.runs.model import TrainedModel
+from archwright.runs.plan import Plan
+from archwright.runs.subject import ImageSubject, Subject, better_of
 from archwright.space import Architecture
+
+WORDS = {"same_count": "as many trained", "same_time": "as much time"}
 
 
 def conclude(job: Job) -> dict[str, Any]:
     """Gather the result of a job that has ended, and write everything into the run folder. Can be done again."""
     begun = time.monotonic()
-    store, plan, data = job.store, job.plan, job.data
+    store, plan, data, subject = job.store, job.plan, job.data, job.candidates.subject
     key = store.get("found")
-    record = store.get(f"candidate/{key}")
+    record, test = store.get(f"candidate/{key}"), store.get(f"test/{key}")
     architecture = Architecture.from_json(record["architecture"])
-    correct = _bits(store.get(f"test/{key}"))
-    randoms = job.candidates.trained("random")
+    metric = f"test_{subject.metric}"
+    validation = f"validation_{subject.metric}"
     result: dict[str, Any] = {
         "architecture": architecture.id,
         "space": plan.space.name,
         "data": data.name,
         "split": data.split,
-        "test_accuracy": _share(correct),
-        "test_interval": list(wilson(int(correct.sum()), len(correct))),
-        "test_images": len(correct),
-        "per_class": _per_class(data, correct),
-        "validation_accuracy": record["validation_accuracy"],
-        "random_test_accuracy": None,
+        **subject.figures(test),
+        validation: record[validation],
+        f"random_{metric}": None,
         "random_search": {},
         "parameters": record["parameters"],
         "multiply_adds": record["multiply_adds"],
@@ -50,69 +46,57 @@ def conclude(job: Job) -> dict[str, Any]:
         "seed": plan.seed,
         "device": plan.device,
     }
-    if randoms:
+    if randoms := job.candidates.trained("random"):
         groups = {"same_count": randoms[: plan.finalists], "same_time": randoms}
         for name, keys in groups.items():
-            result["random_search"][name] = _baseline(job, keys, correct)
-        result["random_test_accuracy"] = result["random_search"]["same_count"]["test_accuracy"]
-        accuracies = [store.get(f"test/{k}")["accuracy"] for k in randoms]
-        result["random_search"]["all_test_accuracies"] = accuracies
+            result["random_search"][name] = _compared(job, keys, test)
+        result[f"random_{metric}"] = result["random_search"]["same_count"][metric]
+        tests = [store.get(f"test/{k}")[subject.metric] for k in randoms]
+        result["random_search"][f"all_{metric}"] = tests
+    if references := job.candidates.trained("reference"):
+        result["reference"] = {"network": plan.space.reference_name, **_compared(job, references, test)}
     seconds = store.get("seconds") or {}
     result["run"] = str(store.folder)
-    model = TrainedModel(
-        job.candidates.network(key).cpu(), architecture, plan.final_space, data.classes, data.preprocessing
-    )
-    model.save(store.folder / "model")
+    network, space = job.candidates.network(key).cpu(), plan.final_space.of(architecture)
+    subject.save(network, architecture, space, store.folder / "model")
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
     _pictures(job, architecture, result)
     seconds["report"] = time.monotonic() - begun
     seconds["preparation"] = float(store.get("overhead") or 0.0)
     result["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     result["seconds"]["total"] = round(sum(seconds.values()), 2)
+    result["summary"] = _summary(result, subject)
     store.put("result", result)
     write(store.folder / "result.json", json.dumps(result, indent=1).encode())
-    write(store.folder / "report.md", "\n".join(report(result, architecture)).encode())
+    write(store.folder / "report.md", "\n".join(report(result, architecture, subject)).encode())
     return result
 
 
-def _bits(record: dict[str, Any]) -> np.ndarray:
-    return np.array([bit == "1" for bit in record["correct"]])
-
-
-def _share(correct: np.ndarray) -> float:
-    return float(correct.mean())
-
-
-def _per_class(data: ImageData, correct: np.ndarray) -> dict[str, dict[str, float | None]]:
-    labels = data.test.y.numpy()
-    found: dict[str, dict[str, float | None]] = {}
-    for index, name in enumerate(data.classes):
-        ours = correct[labels == index]
-        found[name] = {"accuracy": float(ours.mean()) if len(ours) else None, "images": len(ours)}
-    return found
-
-
-def _baseline(job: Job, keys: Sequence[str], correct: np.ndarray) -> dict[str, Any]:
-    """The best random candidate by validation accuracy, and the paired difference on the test images."""
+def _compared(job: Job, keys: Sequence[str], test: dict[str, Any]) -> dict[str, Any]:
+    """The best of these candidates by validation, and the paired difference on the test part."""
+    subject, store = job.candidates.subject, job.store
     chosen = job.candidates.best(keys)
-    theirs = _bits(job.store.get(f"test/{chosen}"))
-    difference, low, high = paired_difference(correct, theirs)
-    records = [job.store.get(f"candidate/{key}") for key in keys]
+    theirs, record = store.get(f"test/{chosen}"), store.get(f"candidate/{chosen}")
+    difference, low, high = subject.difference(test, theirs)
+    written = record["architecture"]
+    figures = subject.figures(theirs)
     return {
-        "architecture": Architecture.from_json(job.store.get(f"candidate/{chosen}")["architecture"]).id,
+        "architecture": None if written is None else Architecture.from_json(written).id,
         "candidates": len(keys),
-        "seconds": round(sum(record["seconds"] for record in records), 2),
-        "test_accuracy": _share(theirs),
-        "test_interval": list(wilson(int(theirs.sum()), len(theirs))),
+        "seconds": round(sum(store.get(f"candidate/{key}")["seconds"] for key in keys), 2),
+        "parameters": record["parameters"],
+        f"test_{subject.metric}": figures[f"test_{subject.metric}"],
+        "test_interval": figures["test_interval"],
         "difference": difference,
         "difference_interval": [low, high],
     }
 
 
 def _pictures(job: Job, architecture: Architecture, result: dict[str, Any]) -> None:
-    folder = job.store.folder
+    folder, subject = job.store.folder, job.candidates.subject
     graphs = graphs_of(architecture)
     trials = list(job.store.trials())
+    shares = subject.metric == "accuracy"
     for suffix in ("png", "svg"):
         draw(graphs, folder / f"cell.{suffix}", title=f"{job.plan.space.name} {architecture.id}")
         if trials:
@@ -121,33 +105,42 @@ def _pictures(job: Job, architecture: Architecture, result: dict[str, Any]) -> N
                 folder / f"search.{suffix}",
                 failed=[i for i, trial in enumerate(trials) if trial.result.error is not None],
                 title="Rewards of the search",
-                reward="validation accuracy" + (" (shared weights)" if job.plan.evaluator == "shared-weights" else ""),
+                reward=_reward_label(job.plan),
             )
-        if result["random_search"]:
-            rows = [_estimate("found", result, found=True)]
-            labels = {"same_count": "random, as many trained", "same_time": "random, as much time"}
-            for name, label in labels.items():
-                group = result["random_search"][name]
-                rows.append(_estimate(label, group))
-            comparison(rows, folder / f"comparison.{suffix}", title=f"Accuracy on {result['test_images']} test images")
+        rows = [subject.estimate("found", result, found=True)]
+        for name, words in WORDS.items():
+            if name in result["random_search"]:
+                rows.append(subject.estimate(f"random, {words}", result["random_search"][name]))
+        if "reference" in result:
+            rows.append(subject.estimate(result["reference"]["network"], result["reference"]))
+        if len(rows) > 1:
+            comparison(
+                rows,
+                folder / f"comparison.{suffix}",
+                title=f"Test {subject.metric}",
+                measure="test accuracy, %" if shares else f"test {subject.metric}",
+                scale=100.0 if shares else 1.0,
+            )
 
 
-def _estimate(label: str, figures: dict[str, Any], *, found: bool = False) -> Estimate:
-    low, high = figures["test_interval"]
-    return Estimate(label, figures["test_accuracy"], low, high, found=found)
+def _reward_label(plan: Plan) -> str:
+    what = "validation accuracy" if plan.objective == "accuracy" else f"reward ({plan.objective})"
+    return what + (" (shared weights)" if plan.evaluator == "shared-weights" else "")
 
 
-def report(result: dict[str, Any], architecture: Architecture) -> list[str]:
+def report(result: dict[str, Any], architecture: Architecture, subject: Subject) -> list[str]:
     """The result as a page of Markdown."""
-    lines = [f"# {result['space']} {result['architecture']} on {result['data']}", "", *summary(result), ""]
+    lines = [f"# {result['space']} {result['architecture']} on {result['data']}", "", *result["summary"], ""]
     lines += ["![cells](cell.png)", ""]
     for graph in graphs_of(architecture):
         lines += [f"## {graph.title}", "", "```", *as_text(graph), "```", ""]
-    lines += ["## Accuracy by class", "", "| class | accuracy | test images |", "|---|---|---|"]
-    for name, figures in result["per_class"].items():
-        accuracy = "" if figures["accuracy"] is None else f"{figures['accuracy']:.2%}"
-        lines.append(f"| {name.replace('|', chr(92) + '|')} | {accuracy} | {figures['images']} |")
-    lines += ["", "## Seconds", "", "| phase | seconds |", "|---|---|"]
+    if isinstance(subject, ImageSubject):
+        lines += ["## Accuracy by class", "", "| class | accuracy | test images |", "|---|---|---|"]
+        for name, figures in result["per_class"].items():
+            accuracy = "" if figures["accuracy"] is None else f"{figures['accuracy']:.2%}"
+            lines.append(f"| {name.replace('|', chr(92) + '|')} | {accuracy} | {figures['images']} |")
+        lines.append("")
+    lines += ["## Seconds", "", "| phase | seconds |", "|---|---|"]
     lines += [f"| {name} | {value:.1f} |" for name, value in result["seconds"].items()]
     lines += ["", "![search](search.png)"]
     if result["random_search"]:
@@ -155,41 +148,38 @@ def report(result: dict[str, Any], architecture: Architecture) -> list[str]:
     return [*lines, ""]
 
 
-def summary(result: dict[str, Any]) -> list[str]:
+def _summary(result: dict[str, Any], subject: Subject) -> list[str]:
     """The result in a few lines of plain text."""
+    metric = f"test_{subject.metric}"
     low, high = result["test_interval"]
+    counted = f"{result['test_images']} images" if "test_images" in result else f"{result['test_tokens']:,} tokens"
     lines = [
         f"architecture     {result['architecture']} ({result['space']})",
-        f"test accuracy    {result['test_accuracy']:.2%}, 95 % interval {low:.2%} to {high:.2%}, "
-        f"{result['test_images']} images used once",
+        f"{metric.replace('_', ' '):<16} {subject.words(result[metric])}, "
+        f"95 % interval {subject.words(low)} to {subject.words(high)}, {counted} used once",
     ]
-    words = {"same_count": "as many trained", "same_time": "as much time"}
-    for name, what in words.items():
-        group = result["random_search"].get(name)
-        if group:
-            a, b = group["difference_interval"]
+    for name, what in WORDS.items():
+        if group := result["random_search"].get(name):
+            words = subject.words_of_difference(group["difference"], *group["difference_interval"])
             lines.append(
-                f"random search    {group['test_accuracy']:.2%} with {what} ({group['candidates']}); "
-                f"found minus random {group['difference'] * 100:+.2f} points, "
-                f"95 % interval {a * 100:+.2f} to {b * 100:+.2f}"
+                f"random search    {subject.words(group[metric])} with {what} ({group['candidates']}); "
+                f"found minus random {words}"
             )
-    group = result["random_search"].get("same_time")
-    if group:
-        a, b = group["difference_interval"]
-        verdict = (
-            "the search found a better network than random search in the same time"
-            if a > 0
-            else "the search found a worse network than random search in the same time"
-            if b < 0
-            else "on these test images the search cannot be told from random search"
+    if group := result["random_search"].get("same_time"):
+        lines.append(f"verdict          {better_of(subject, *group['difference_interval'])}")
+    if group := result.get("reference"):
+        words = subject.words_of_difference(group["difference"], *group["difference_interval"])
+        lines.append(
+            f"reference        {group['network']}: {subject.words(group[metric])} with {group['parameters']:,} "
+            f"parameters; found minus reference {words}"
         )
-        lines.append(f"verdict          {verdict}")
-    lines += [
+    lines += subject.details(result)
+    failed = f", {result['failed_trials']} failed" if result["failed_trials"] else ""
+    phases = ", ".join(f"{name} {value:.0f}" for name, value in result["seconds"].items())
+    return [
+        *lines,
         f"size             {result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds",
-        f"trials           {result['trials']}"
-        + (f", {result['failed_trials']} failed" if result["failed_trials"] else ""),
+        f"trials           {result['trials']}{failed}",
+        f"seconds          {phases}",
+        f"run folder       {result['run']}",
     ]
-    phases = (
-        ", ".join(f"{name} {value:.0f}" for name, value in result["seconds"].items()) if "seconds" in result else ""
-    )
-    return [*lines, f"seconds          {phases}", f"run folder       {result['run']}"]

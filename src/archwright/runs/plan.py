@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archwright.errors import ConfigError, RunError
-from archwright.runs.components import name_of_space, space_class, with_fields
+from archwright.evaluators.objective import OBJECTIVES
+from archwright.runs.components import name_of_space, named_again, space_class, with_fields
 from archwright.space import Space
 from archwright.training.recipe import ENAS_MICRO_FINAL, ENAS_MICRO_SEARCH, Recipe
 
 FORMAT = 1
-PHASES = ("search", "derive", "final training", "random search", "test")
+PHASES = ("search", "derive", "final training", "random search", "reference", "test")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Plan:
         final_space: the same space, with the settings of final training.
         controller: name; its settings are `controller_settings`.
         evaluator: "shared-weights" (ENAS) or "from-scratch" (NAS).
+        objective: what the reward is, a name in `archwright.evaluators.objective.OBJECTIVES`.
+        last_epochs: of a child's last epochs the best counts, where the objective asks for the best (NAS: 5).
         search_recipe: how shared weights, or each child of the search, are trained.
         final_recipe: how finalists and random candidates are trained.
         trials: proposals scored in the search.
@@ -38,6 +41,7 @@ class Plan:
         rank_minibatches: validation minibatches they are ranked on (ENAS uses one); None is the whole validation part.
         finalists: of those, how many are trained from scratch.
         baseline: train random architectures the same way: as many, and for as much time.
+        reference: train the space's reference network the same way (`nas-recurrent`: an LSTM of as many parameters).
         workers: processes that train children, with `from-scratch` (1: in this process).
         time_limit: seconds for one child, with `from-scratch`.
         minutes: what the whole run may take; None is a counted budget.
@@ -52,6 +56,8 @@ class Plan:
     controller: str = "reinforce"
     controller_settings: Mapping[str, Any] = field(default_factory=dict)
     evaluator: Literal["shared-weights", "from-scratch"] = "shared-weights"
+    objective: str = "accuracy"
+    last_epochs: int = 1
     search_recipe: Recipe = ENAS_MICRO_SEARCH
     final_recipe: Recipe = ENAS_MICRO_FINAL
     trials: int = 45_000
@@ -62,6 +68,7 @@ class Plan:
     rank_minibatches: int | None = None
     finalists: int = 1
     baseline: bool = True
+    reference: bool = False
     workers: int = 1
     time_limit: float | None = None
     seed: int = 0
@@ -71,13 +78,15 @@ class Plan:
     estimate: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("trials", "trials_per_epoch", "samples", "finalists", "workers"):
+        for name in ("trials", "trials_per_epoch", "samples", "finalists", "workers", "last_epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.finalists > self.samples and self.evaluator == "shared-weights":
             raise ConfigError(
                 f"finalists is {self.finalists}, more than the {self.samples} samples they are taken from"
             )
+        if self.objective not in OBJECTIVES:
+            raise ConfigError(f"objective is {self.objective!r}; pick one of {', '.join(sorted(OBJECTIVES))}")
         if self.evaluator not in ("shared-weights", "from-scratch"):
             raise ConfigError(f"evaluator is {self.evaluator!r}; it must be shared-weights or from-scratch")
         if self.evaluator == "shared-weights" and self.workers > 1:
@@ -103,14 +112,17 @@ class Plan:
         return {"format": FORMAT, **{k: dict(v) if isinstance(v, Mapping) else v for k, v in plain.items()}}
 
     @staticmethod
-    def from_json(data: Mapping[str, Any], *, space_named: str | None = None) -> Plan:
-        """Read what `to_json` wrote. A space from a user's file is loaded only if the user names it again."""
+    def from_json(
+        data: Mapping[str, Any], *, space_named: str | None = None, controller_named: str | None = None
+    ) -> Plan:
+        """Read what `to_json` wrote. Components from a user's file are loaded only if the user names them again."""
         try:
             if data["format"] != FORMAT:
                 raise RunError(f"plan format {data['format']!r} is unknown; this version of archwright reads {FORMAT}")
             values = {k: v for k, v in data.items() if k != "format"}
             values["space"] = space_from_json(values["space"], space_named)
             values["final_space"] = space_from_json(values["final_space"], space_named)
+            values["controller"] = named_again("controller", str(values["controller"]), controller_named)
             values["search_recipe"] = Recipe(**values["search_recipe"])
             values["final_recipe"] = Recipe(**values["final_recipe"])
             return Plan(**values)
@@ -127,11 +139,5 @@ def space_to_json(space: Space) -> dict[str, Any]:
 def space_from_json(data: Mapping[str, Any], named: str | None = None) -> Space:
     """The space. `named` is what the user called it in this call: a file is loaded only if it is named there."""
     values = dict(data)
-    name = str(values.pop("name"))
-    if ".py:" in name:
-        if named is None or ".py:" not in named:
-            raise RunError(
-                f"the space comes from {name}; nothing is loaded from there unless you say so: --space FILE.py:NAME"
-            )
-        name = named
+    name = named_again("space", str(values.pop("name")), named)
     return with_fields(space_class(name), values)

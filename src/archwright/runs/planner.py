@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,20 +9,19 @@ from typing import TYPE_CHECKING, Any
 from archwright.errors import ConfigError
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.plan import Plan
-from archwright.runs.timing import FORWARD, Rates, cost, measure
-from archwright.space import Space
+from archwright.runs.presets import PRESETS, SIZES, Preset, published, small
+from archwright.runs.timing import FORWARD, Cost, Rates, cost, measure, per_step, steps
 from archwright.training.device import resolve_device
-from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
+from archwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from archwright.data.images import ImageData
+    from archwright.runs.timing import Data
+    from archwright.space import Space
 
-PRESETS = ("small", "paper")
 MARGIN = 0.97  # of a wall-time budget is planned; loading, measuring and writing take the rest
 SHARE_OF_TRIALS = 0.25  # of search time; ENAS scores 300 trials x 160 images an epoch, forward only: about a quarter
 ROUND_SECONDS = 10.0  # of shared training and trials in turn: often enough for the controller, rare enough to be cheap
-# Widths and repeats to try, the smallest first. Multiples of 16 channels: others are slow on CPUs in channels_last.
-SIZES = ((16, 1), (32, 1), (32, 2), (48, 2), (48, 3), (64, 4), (64, 5))
+LEAST_CHILDREN = 40  # of a timed search that trains every child; their epochs are cut until so many fit
 SEARCH_PASSES, FINAL_PASSES = 8.0, 20.0  # over the training images, at least, for a larger network to be worth it
 
 
@@ -42,7 +40,7 @@ class Wishes:
 
 
 def make_plan(
-    data: ImageData,
+    data: Data,
     wishes: Wishes,
     *,
     data_name: str,
@@ -77,7 +75,8 @@ def make_plan(
         "threads": torch.get_num_threads(),
         "minutes": minutes,
     }
-    plan = _paper(wishes, base) if preset == "paper" else _small(data, wishes, base)
+    cls = space_class(wishes.space)
+    plan = _plan(published(cls) if preset == "paper" else small(cls, data), cls, wishes, base)
     if plan.evaluator == "shared-weights" and not plan.space.shares_weights:
         raise ConfigError(f"the space {plan.space.name} as configured shares no weights; use --evaluator from-scratch")
     if minutes is not None:
@@ -85,81 +84,34 @@ def make_plan(
     return replace(plan, estimate=estimate(plan, data, measure(plan, data))) if timed else plan
 
 
-def _paper(wishes: Wishes, base: dict[str, Any]) -> Plan:
-    """ENAS micro as published: the defaults of every component."""
-    cls = space_class(wishes.space)
-    space = with_fields(cls, wishes.space_fields)
-    return _plan(
-        wishes,
-        base,
-        space,
-        space.final(**_frozen(wishes.final_space_fields)),
-        ENAS_MICRO_SEARCH,
-        Recipe(),
-        {"trials": 150 * 300, "trials_per_epoch": 300, "samples": 10},
-        {},
-    )
-
-
-def _small(data: ImageData, wishes: Wishes, base: dict[str, Any], size: tuple[int, int] = SIZES[0]) -> Plan:
-    """Networks of a size and training of a length for a CPU: what differs from the papers differs for speed."""
-    cls = space_class(wishes.space)
-    names = {f.name for f in dataclasses.fields(cls)}
-    sizes = {k: v for k, v in {"filters": size[0], "repeats": size[1]}.items() if k in names}
-    space = with_fields(cls, {**sizes, **wishes.space_fields})
-    final = {**sizes, **{k: v for k, v in {"drop_path_keep": 0.9, "dropout": 0.1}.items() if k in names}}
-    carried = {k: v for k, v in wishes.space_fields.items() if k in sizes}
-    final_space = space.final(**_frozen({**final, **carried, **wishes.final_space_fields}))
-    task = data.task
-    batch = 64 if len(data.train) < 8192 else 128
-    common: dict[str, Any] = {
-        "batch": batch,
-        # Crops as far as the paper's 4 of 32 pixels; only colour photographs are mirrored without being told to.
-        "pad": max(1, min(task.height, task.width) // 8),
-        "flip": task.channels == 3,
-    }
-    rounds, trials_per_epoch = 20, 30
-    return _plan(
-        wishes,
-        base,
-        space,
-        final_space,
-        replace(ENAS_MICRO_SEARCH, **common, epochs=rounds),
-        replace(Recipe(), **common, epochs=30),
-        {"trials": rounds * trials_per_epoch, "trials_per_epoch": trials_per_epoch, "samples": 30},
-        {"learning_rate": 3.5e-3},  # the official micro script's; the paper's 3.5e-4 is for 2,000 steps an epoch
-    )
-
-
-def _plan(
-    wishes: Wishes,
-    base: dict[str, Any],
-    space: Space,
-    final_space: Space,
-    search_recipe: Recipe,
-    final_recipe: Recipe,
-    counts: dict[str, Any],
-    controller_settings: dict[str, Any],
-) -> Plan:
-    if wishes.controller != "reinforce":
-        controller_settings = {}
+def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]) -> Plan:
+    """A preset, and over it what the user set."""
+    space = with_fields(cls, {**preset.space, **wishes.space_fields})
+    carried = {k: v for k, v in wishes.space_fields.items() if k in preset.space}
+    final_space = space.final(**_frozen({**preset.final_space, **carried, **wishes.final_space_fields}))
+    counts = dict(preset.settings)
+    counts.setdefault("evaluator", "shared-weights" if space.shares_weights else "from-scratch")
     settings = dict(wishes.settings)
-    search_recipe = _changed(search_recipe, wishes.search_recipe)
-    if "trials" not in settings and "epochs" in wishes.search_recipe and settings.get("evaluator") != "from-scratch":
+    search_recipe = _changed(preset.search_recipe, wishes.search_recipe)
+    final_recipe = _changed(preset.final_recipe, wishes.final_recipe)
+    if settings.get("evaluator", counts["evaluator"]) == "from-scratch":
+        if "evaluator" not in preset.settings:  # the preset is for shared weights
+            counts = {**counts, "trials": 20, "trials_per_epoch": 1}
+            if "epochs" not in wishes.search_recipe:
+                search_recipe = replace(search_recipe, epochs=max(1, final_recipe.epochs // 5))
+    elif "trials" not in settings and "epochs" in wishes.search_recipe:
         per_epoch = settings.get("trials_per_epoch", counts["trials_per_epoch"])
         counts = {**counts, "trials": int(search_recipe.epochs * per_epoch)}
-    if settings.get("evaluator") == "from-scratch":
-        counts = {**counts, "trials": 20, "trials_per_epoch": 1}
-        if "epochs" not in wishes.search_recipe:
-            search_recipe = replace(search_recipe, epochs=max(1, final_recipe.epochs // 5))
+    controller_settings = preset.reinforce if wishes.controller == "reinforce" else {}
     return Plan(
         **{
             **base,
             "space": space,
             "final_space": final_space,
             "search_recipe": search_recipe,
-            "final_recipe": _changed(final_recipe, wishes.final_recipe),
+            "final_recipe": final_recipe,
             **counts,
+            "reference": cls.reference_name is not None,
             **settings,
             "controller_settings": {**controller_settings, **wishes.controller_settings},
         }
@@ -177,55 +129,56 @@ def _frozen(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
-def estimate(plan: Plan, data: ImageData, rates: Rates) -> dict[str, float]:
+def estimate(plan: Plan, data: Data, rates: Rates) -> dict[str, float]:
     """Seconds by phase."""
-    per_epoch = -(-len(data.train) // plan.search_recipe.batch)
+    per_epoch = steps(plan.search_recipe, data)
     if plan.evaluator == "shared-weights":
         search = plan.epochs * (plan.steps_per_epoch or per_epoch) * rates.shared_step + plan.trials * rates.trial
         derive = plan.samples * rates.trial * (plan.rank_minibatches or _minibatches(plan, data))
     else:
-        search = plan.trials * _child_seconds(plan, data, rates) / plan.workers
+        search = plan.trials * _child_cost(plan, data, rates).of(plan.search_recipe.epochs) / plan.workers
         derive = 0.0
-    one = cost(plan, data, rates.child_step).of(plan.final_recipe.epochs)
+    one = cost(plan.final_recipe, data, rates.child_step).of(plan.final_recipe.epochs)
     final = plan.finalists * one
     random = max(plan.finalists, int((search + derive + final) / one)) * one if plan.baseline else 0.0
+    reference = one if plan.reference else 0.0
     return {
         "search": search,
         "derive": derive,
         "final training": final,
         "random search": random,
+        "reference": reference,
         "test": _test_seconds(plan, data, rates),
     }
 
 
-def _child_seconds(plan: Plan, data: ImageData, rates: Rates) -> float:
+def _child_cost(plan: Plan, data: Data, rates: Rates) -> Cost:
     """Of one child of a search that trains every child."""
     recipe = plan.search_recipe
-    scaled = rates.child_step * recipe.batch / plan.final_recipe.batch
-    training = recipe.epochs * scaled * -(-len(data.train) // recipe.batch)
-    return training + scaled * FORWARD * len(data.validation) / recipe.batch  # once, at its end
+    return cost(recipe, data, rates.child_step * per_step(recipe, data) / per_step(plan.final_recipe, data))
 
 
-def _minibatches(plan: Plan, data: ImageData) -> int:
+def _minibatches(plan: Plan, data: Data) -> int:
     return max(1, len(data.validation) // (plan.evaluation_batch or plan.search_recipe.batch))
 
 
-def _test_seconds(plan: Plan, data: ImageData, rates: Rates) -> float:
+def _test_seconds(plan: Plan, data: Data, rates: Rates) -> float:
     """Of the network found and a few random ones, on the test part, and of the pictures."""
-    look = rates.child_step * FORWARD * len(data.test) / plan.final_recipe.batch
+    look = rates.child_step * FORWARD * len(data.test) / per_step(plan.final_recipe, data)
     return 4.0 + 3 * look
 
 
-def _within(seconds: float, data: ImageData, plan: Plan, wishes: Wishes) -> Plan:
+def _within(seconds: float, data: Data, plan: Plan, wishes: Wishes) -> Plan:
     """The plan that fills `seconds`: half for the search itself, the other half for its baseline if there is one."""
     base = {
         name: getattr(plan, name)
         for name in ("data", "data_options", "fingerprint", "controller", "controller_settings", "seed", "device")
     }
     base |= {"threads": plan.threads, "minutes": plan.minutes}
+    cls = space_class(wishes.space)
     chosen: Plan | None = None
     for size in SIZES:
-        candidate = _small(data, wishes, base, size)
+        candidate = _plan(small(cls, data, size), cls, wishes, base)
         fitted, passes = _fitted(seconds, data, candidate, measure(candidate, data), wishes)
         if chosen is not None and (passes[0] < SEARCH_PASSES or passes[1] < FINAL_PASSES):
             break
@@ -238,22 +191,22 @@ def _within(seconds: float, data: ImageData, plan: Plan, wishes: Wishes) -> Plan
     return chosen
 
 
-def _fitted(
-    seconds: float, data: ImageData, plan: Plan, rates: Rates, wishes: Wishes
-) -> tuple[Plan, tuple[float, float]]:
+def _fitted(seconds: float, data: Data, plan: Plan, rates: Rates, wishes: Wishes) -> tuple[Plan, tuple[float, float]]:
     minibatches = max(1, min(_minibatches(plan, data), int(0.04 * seconds / plan.samples / max(rates.trial, 1e-9))))
     derive = plan.samples * rates.trial * minibatches if plan.evaluator == "shared-weights" else 0.0
     work = MARGIN * seconds - _test_seconds(plan, data, rates) - derive
-    own = max(0.2 * seconds, work) * (0.5 if plan.baseline else 1.0)
+    # Search and final training, as much again for random search; a reference takes what final training takes.
+    share = (0.5 if plan.baseline else 1.0) / (1.2 if plan.reference else 1.0)
+    own = max(0.2 * seconds, work) * share
     search, final = own / 2, own / 2
-    per_epoch = -(-len(data.train) // plan.search_recipe.batch)
+    per_epoch = steps(plan.search_recipe, data)
     batch = int(plan.controller_settings.get("batch", 10))
     if plan.evaluator == "shared-weights":
-        steps = max(8, int(search * (1 - SHARE_OF_TRIALS) / rates.shared_step))
+        count = max(8, int(search * (1 - SHARE_OF_TRIALS) / rates.shared_step))
         rounds = max(4, min(150, round(search / ROUND_SECONDS)))
-        steps_per_epoch = max(2, steps // rounds)
+        steps_per_epoch = max(2, count // rounds)
         trials_per_epoch = max(batch, int(search * SHARE_OF_TRIALS / rounds / rates.trial) // batch * batch)
-        passes = steps / per_epoch
+        passes = count / per_epoch
         changes: dict[str, Any] = {
             "trials_per_epoch": trials_per_epoch,
             "trials": rounds * trials_per_epoch,
@@ -263,8 +216,11 @@ def _fitted(
         }
     else:
         passes = SEARCH_PASSES * 2
-        changes = {"trials": max(1, int(search * plan.workers / _child_seconds(plan, data, rates)))}
-    epochs = cost(plan, data, rates.child_step).epochs_within(final / plan.finalists)
+        each = _child_cost(plan, data, rates).epochs_within(search * plan.workers / LEAST_CHILDREN)
+        recipe = replace(plan.search_recipe, **{"epochs": min(each, plan.search_recipe.epochs), **wishes.search_recipe})
+        plan = replace(plan, search_recipe=recipe)
+        changes = {"trials": max(1, int(search * plan.workers / _child_cost(plan, data, rates).of(recipe.epochs)))}
+    epochs = cost(plan.final_recipe, data, rates.child_step).epochs_within(final / plan.finalists)
     changes["final_recipe"] = replace(plan.final_recipe, **{"epochs": epochs, **wishes.final_recipe})
     fitted = replace(plan, **{k: v for k, v in changes.items() if k not in wishes.settings})
     return replace(fitted, estimate=estimate(fitted, data, rates)), (passes, epochs)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from archwright.data.images import ImageData
+from archwright.data.text import TextData
 from archwright.loop import Proposal
 from archwright.runs.assembly import shared_weights
 from archwright.space import Open, sample
@@ -17,11 +19,11 @@ from archwright.training.fit import Fit
 from archwright.training.randomness import Stream, seeded
 
 if TYPE_CHECKING:
-    from archwright.data.images import ImageData
-    from archwright.nets.network import Network
     from archwright.runs.plan import Plan
     from archwright.space import Architecture
+    from archwright.training.recipe import Recipe
 
+Data = ImageData | TextData
 MEASURED = 6  # architectures that are timed: their costs differ several times over
 CONTROLLER_SECONDS = 0.004  # a controller's share in one trial: 54 steps, sampled and learned from in tens
 FORWARD = 1 / 3  # a forward pass is about a third of a training step
@@ -59,21 +61,31 @@ class Cost:
         return max(LEAST_EPOCHS, math.floor((whole + part) * 100) / 100)
 
 
-def cost(plan: Plan, data: ImageData, step: float) -> Cost:
-    """Of final training, from the seconds of a step."""
-    batch = plan.final_recipe.batch
-    return Cost(step * -(-len(data.train) // batch), step * FORWARD * len(data.validation) / batch)
+def cost(recipe: Recipe, data: Data, step: float) -> Cost:
+    """Of training, from the seconds of a step."""
+    return Cost(step * steps(recipe, data), step * FORWARD * len(data.validation) / per_step(recipe, data))
 
 
-def measure(plan: Plan, data: ImageData) -> Rates:
+def steps(recipe: Recipe, data: Data) -> int:
+    """Of a pass over the training part."""
+    return -(-len(data.train) // per_step(recipe, data))
+
+
+def per_step(recipe: Recipe, data: Data) -> int:
+    """Images, or tokens, in a step."""
+    return recipe.batch * (recipe.length if isinstance(data, TextData) else 1)
+
+
+def measure(plan: Plan, data: Data) -> Rates:
     """Time a few steps of everything the plan repeats, over several architectures: their mean is what a run pays."""
     architectures = [sample(plan.space, (plan.seed, 99, i)) for i in range(MEASURED)]
     shared = trial = 0.0
     if plan.evaluator == "shared-weights":
+        assert isinstance(data, ImageData)
         evaluator = shared_weights(plan, data)
         feed = iter(architectures * 2)
-        steps = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)
-        shared = mean_seconds(steps, MEASURED)
+        shared_steps = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)
+        shared = mean_seconds(shared_steps, MEASURED)
         proposals = [Proposal(i, a) for i, a in enumerate(architectures)]
         evaluator.evaluate(proposals[0])
         begun = time.perf_counter()
@@ -84,18 +96,27 @@ def measure(plan: Plan, data: ImageData) -> Rates:
     return Rates(shared, trial, child)
 
 
-def step_seconds(plan: Plan, data: ImageData, architecture: Architecture, steps: int, least: float = 0.0) -> float:
+def step_seconds(plan: Plan, data: Data, architecture: Architecture | None, count: int, least: float = 0.0) -> float:
     """Of final training: the mean of `steps`, and of as many more as `least` seconds take."""
     network = child_network(plan, data, architecture)
-    fit = Fit(network, data, replace(plan.final_recipe, epochs=1), seed=plan.seed, device=plan.device)
-    return mean_seconds(iter(fit), steps, least)
+    fit = Fit(network, data, replace(child_recipe(plan, architecture), epochs=1), seed=plan.seed, device=plan.device)
+    return mean_seconds(iter(fit), count, least)
 
 
-def child_network(plan: Plan, data: ImageData, architecture: Architecture) -> Network:
-    """The network of final training, with the weights it starts from."""
+def child_network(plan: Plan, data: Data, architecture: Architecture | None) -> Any:
+    """The network of final training, with the weights it starts from; None: the space's reference network."""
     with seeded(torch.device("cpu"), Stream.WEIGHTS, plan.seed):
-        network: Network = plan.final_space.network(Open.only(plan.final_space, architecture), data.task)  # type: ignore[assignment]
-    return network
+        if architecture is None:
+            return plan.final_space.reference(data.task)
+        space = plan.final_space.of(architecture)
+        return space.network(Open.only(space, architecture), data.task)
+
+
+def child_recipe(plan: Plan, architecture: Architecture | None) -> Recipe:
+    """The recipe of final training, with what the architecture itself says of it."""
+    if architecture is None:
+        return plan.final_recipe
+    return replace(plan.final_recipe, **plan.final_space.of(architecture).recipe(architecture))
 
 
 def mean_seconds(steps: Iterator[Any], count: int, least: float = 0.0) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from archwright.space import Space
 from archwright.spaces.enas_micro import EnasMicro
+from archwright.spaces.nas_conv import NasConv
+from archwright.spaces.nas_recurrent import NasRecurrent
 
-SPACES: dict[str, type[Space]] = {EnasMicro.name: EnasMicro}
+SPACES: dict[str, type[Space]] = {cls.name: cls for cls in (EnasMicro, NasConv, NasRecurrent)}
 
-__all__ = ["SPACES", "EnasMicro"]
+__all__ = ["SPACES", "EnasMicro", "NasConv", "NasRecurrent"]

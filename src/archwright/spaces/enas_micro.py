@@ -49,6 +49,7 @@ class EnasMicro(Space):
         operations: names in `archwright.nets.ops.OPERATIONS`.
         repeats: normal cells before, between and after the two reduction cells; the official `num_layers` is 3 x this.
         filters: channels of the first cells.
+        stem_stride: 1, 2 or 4: the cells see the image at that fraction of its size, at a fraction of the cost.
         ends: how loose ends are joined: "project" (fixed width, needed to share weights) or "concatenate".
         reduction: "before" (a factorised reduction, then the cell at stride 1) or "strided".
         base: one more 1x1 convolution on the newer input of each cell, as in the official final network.
@@ -65,6 +66,7 @@ class EnasMicro(Space):
     operations: tuple[str, ...] = OPERATIONS
     repeats: int = 2  # cifar10_micro_search.sh: num_layers 6
     filters: int = 20  # cifar10_micro_search.sh
+    stem_stride: int = 1
     ends: Literal["project", "concatenate"] = "project"
     reduction: Literal["before", "strided"] = "before"
     base: bool = False
@@ -78,6 +80,8 @@ class EnasMicro(Space):
         for name in ("nodes", "repeats", "filters"):
             if getattr(self, name) < 1:
                 raise SpaceError(f"{self.name}: {name} is {getattr(self, name)}; it must be at least 1")
+        if self.stem_stride not in (1, 2, 4):
+            raise SpaceError(f"{self.name}: stem_stride is {self.stem_stride}; it must be 1, 2 or 4")
         if not self.operations or len(set(self.operations)) != len(self.operations):
             raise SpaceError(f"{self.name}: operations must be different names, not {self.operations}")
 
@@ -137,6 +141,7 @@ class EnasMicro(Space):
             task,
             repeats=self.repeats,
             filters=self.filters,
+            stem_stride=self.stem_stride,
             ends=self.ends,
             reduction=self.reduction,
             base=self.base,

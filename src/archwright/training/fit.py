@@ -5,44 +5,40 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from archwright.errors import Diverged, RunError, TimedOut
 from archwright.loop import Progress, State
-from archwright.training.accuracy import evaluate_accuracy
-from archwright.training.batches import Batches
 from archwright.training.descent import Descent, saved_network
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
-from archwright.training.placement import place
+from archwright.training.lessons import lessons
 from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import Recipe
-from archwright.training.regularisation import training_loss
-from archwright.training.schedules import cosine_with_restarts
 
 if TYPE_CHECKING:
     from archwright.data.images import ImageData
-    from archwright.nets.network import Network
+    from archwright.data.text import TextData
 
 
 class Fit:
     """Trains `model` on the training part of `data`. Iterate over it: every step yields a `Progress`.
 
-    Metrics of a step: `loss`, `accuracy` (of the batch, in training mode), `learning_rate`; at the end of an epoch
-    `validation_accuracy` and `validation_loss` too. At every yield `state_dict` is consistent, and iterating anew goes
-    on after the last step. The learning rate and drop path move with every step. At the end the model is in evaluation
-    mode. The test part is not touched.
+    Metrics of a step: `loss`, `learning_rate`, of images `accuracy` (of the batch, in training mode); at the end of an
+    epoch `validation_loss` and `validation_accuracy`, or of text `validation_perplexity`. At every yield `state_dict`
+    is consistent, and iterating anew goes on after the last step. The learning rate and drop path move with every step.
+    At the end the model is in evaluation mode. The test part is not touched.
 
     Args:
         model: moved to `device` and trained in place.
-        data: the images; the training part stays on the device in one piece.
+        data: images, or text; the training part stays on the device in one piece.
         recipe: how to train.
         seed: of order, augmentation, dropout and drop path. The weights are the caller's.
         device: see `resolve_device`.
         time_limit: seconds of work in here, those before a resume included; what the caller does between steps is free.
-        validate_last: measure validation accuracy after the last so many epochs only; None is after each.
+        validate_last: measure validation after the last so many epochs only; None is after each.
         channels_last: keep channels innermost where that works: depthwise convolutions are several times faster.
         phase: the name in `Progress`.
 
@@ -54,8 +50,8 @@ class Fit:
 
     def __init__(
         self,
-        model: Network,
-        data: ImageData,
+        model: Any,
+        data: ImageData | TextData,
         recipe: Recipe | None = None,
         *,
         seed: int = 0,
@@ -69,37 +65,34 @@ class Fit:
         self.recipe = recipe = recipe if recipe is not None else Recipe()
         self.step = 0
         self.seconds = 0.0
-        self.validation: list[tuple[int, float]] = []  # (epoch counted from 1, accuracy), where it was measured
+        self.validation: list[tuple[int, float]] = []  # (epoch counted from 1, score), where it was measured
         self._seed, self._device, self._limit = seed, resolve_device(device), time_limit
         self._validate_from = 0 if validate_last is None else recipe.epochs - validate_last
-        with out_of_memory(f"the network and {len(data.train)} training images on {self._device}"):
-            self._channels_last = place(model, self._device, channels_last=channels_last)
-            self._batches = Batches(
-                data.train,
-                data.preprocessing,
-                recipe,
-                seed=seed,
-                device=self._device,
-                channels_last=self._channels_last,
-            )
+        with out_of_memory(f"the network and the training part on {self._device}"):
+            self._lessons = lessons(model, data, recipe, seed=seed, device=self._device, channels_last=channels_last)
         self._descent = Descent(model, recipe)
 
     @property
     def steps(self) -> int:
         """Steps of the whole training."""
-        return max(1, round(self.recipe.epochs * self._batches.per_epoch))
+        return max(1, round(self.recipe.epochs * self._lessons.per_epoch))
 
     @property
-    def validation_accuracy(self) -> float:
-        """The last one measured; NaN before the first."""
+    def scored_by(self) -> str:
+        """The metric in `validation`."""
+        return self._lessons.scored_by
+
+    @property
+    def score(self) -> float:
+        """The last validation accuracy, or perplexity, that was measured; NaN before the first."""
         return self.validation[-1][1] if self.validation else math.nan
 
     def __iter__(self) -> Iterator[Progress]:
         while self.step < self.steps:
             began = time.perf_counter()
             metrics = self._advance()
-            if self.step % self._batches.per_epoch == 0 or self.step == self.steps:
-                metrics |= self._validate(-(-self.step // self._batches.per_epoch))
+            if self.step % self._lessons.per_epoch == 0 or self.step == self.steps:
+                metrics |= self._validate(-(-self.step // self._lessons.per_epoch))
             self.seconds += time.perf_counter() - began
             if self._limit is not None and self.seconds > self._limit and self.step < self.steps:
                 raise TimedOut(
@@ -113,57 +106,46 @@ class Fit:
         if not self.model.training:
             self.model.train()
         self.model.set_progress(step / self.steps)
-        rate = cosine_with_restarts(
-            step / self._batches.per_epoch,
-            recipe.epochs,
-            high=recipe.learning_rate,
-            low=recipe.learning_rate_min,
-            period=recipe.restart_period,
-            factor=recipe.restart_factor,
-        )
+        rate = recipe.rate(step / self._lessons.per_epoch)
         with (
-            out_of_memory(f"a training step of {recipe.batch} images"),
+            out_of_memory(f"a training step of batch {recipe.batch}"),
             seeded(self._device, Stream.NOISE, self._seed, step),
         ):
-            x, labels = self._batches[step]
-            loss, accuracy = training_loss(self.model, x, labels, recipe)
+            loss, figures = self._lessons.loss(self.model, step)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = self._descent.gradient_norm()
             # The one moment of a step at which the host waits for the device.
-            values = torch.stack([loss.detach(), accuracy, norm]).tolist()
-            if not math.isfinite(values[0]) or not math.isfinite(values[2]):
+            value, size, *others = torch.stack([loss.detach(), norm, *figures.values()]).tolist()
+            if not math.isfinite(value) or not math.isfinite(size):
                 raise Diverged(
-                    f"{self.phase}: step {step + 1} of {self.steps} has loss {values[0]:g} and gradient norm "
-                    f"{values[2]:g} at learning rate {rate:g}; a lower learning rate may help"
+                    f"{self.phase}: step {step + 1} of {self.steps} has loss {value:g} and gradient norm "
+                    f"{size:g} at learning rate {rate:g}; a lower learning rate may help"
                 )
-            self._descent.step(rate, values[2])
+            self._descent.step(rate, size)
             self._descent.clear()
         self.step += 1
-        return {"loss": values[0], "accuracy": values[1], "learning_rate": rate}
+        return {"loss": value, **dict(zip(figures, others, strict=True)), "learning_rate": rate}
 
     def _validate(self, epoch: int) -> dict[str, float]:
-        if epoch <= self._validate_from or not len(self.data.validation):
+        if epoch <= self._validate_from:
             return {}
-        with out_of_memory("the validation images"):
-            score = evaluate_accuracy(
-                self.model,
-                self.data.validation,
-                self.data.preprocessing,
-                device=self._device,
-                channels_last=self._channels_last,
-            )
-        if not math.isfinite(score.loss):
-            raise Diverged(f"{self.phase}: after epoch {epoch} the validation loss is {score.loss:g}")
-        self.validation.append((epoch, score.accuracy))
-        return {"validation_accuracy": score.accuracy, "validation_loss": score.loss}
+        with out_of_memory("the validation part"):
+            metrics = dict(self._lessons.validate(self.model))
+        if not metrics:
+            return {}
+        if not math.isfinite(metrics["validation_loss"]):
+            raise Diverged(f"{self.phase}: after epoch {epoch} the validation loss is {metrics['validation_loss']:g}")
+        self.validation.append((epoch, metrics[self.scored_by]))
+        return metrics
 
     def state_dict(self) -> State:
-        """Weights, momentum, position and validation accuracies, as copies on the CPU."""
+        """Weights, momentum, position and validation scores, as copies on the CPU."""
         return {
             "model": saved_network(self.model),
             "momentum": self._descent.state_dict(),
             "step": self.step,
             "steps": self.steps,
+            "lessons": self._lessons.state_dict(),
             "validation": [list(measured) for measured in self.validation],
             "seconds": self.seconds,
         }
@@ -177,5 +159,6 @@ class Fit:
             )
         self.model.load_state_dict(state["model"])
         self._descent.load_state_dict(state["momentum"])
+        self._lessons.load_state_dict(state["lessons"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        self.validation = [(int(epoch), float(accuracy)) for epoch, accuracy in state["validation"]]
+        self.validation = [(int(epoch), float(score)) for epoch, score in state["validation"]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from archwright.errors import ConfigError
+from archwright.training.schedules import cosine_with_restarts, step_decay
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,17 @@ class Recipe:
 
     Dropout and drop path are fields of the space, since the network contains them.
 
+    Of text, `pad`, `flip`, `cutout`, `label_smoothing` and `auxiliary_weight` mean nothing; of images, `length`.
+
     Args:
         epochs: passes over the training images; a fraction stops inside a pass.
         batch: images per step. The last step of an epoch has what is left (one left image joins the step before).
+        length: tokens that a gradient goes back (truncated back-propagation through time); of text, `batch` is rows.
         learning_rate: at the start of every cosine period.
         learning_rate_min: at its end.
         restart_period: epochs of the first cosine period; see `schedules.cosine_with_restarts` for other totals.
         restart_factor: each period is this many times as long as the one before.
+        decay_at: shares of training after which the learning rate is divided by 10, instead of cosines.
         momentum: of SGD.
         nesterov: Nesterov's momentum.
         weight_decay: on every parameter, BatchNorm's and biases too.
@@ -37,10 +42,12 @@ class Recipe:
 
     epochs: float = 630  # cifar10_micro_final.sh: 10 + 20 + 40 + 80 + 160 + 320
     batch: int = 144  # cifar10_micro_final.sh
+    length: int = 35  # Zaremba 2014
     learning_rate: float = 0.05  # cifar10_micro_final.sh
     learning_rate_min: float = 1e-4  # cifar10_micro_final.sh; the paper has 0.001
     restart_period: int = 10  # T_0, ENAS 2018, section 3.2
     restart_factor: int = 2  # T_mul, ENAS 2018, section 3.2
+    decay_at: tuple[float, ...] = ()
     momentum: float = 0.9  # official code, utils.py
     nesterov: bool = True  # ENAS 2018, section 3.2
     weight_decay: float = 4e-4  # l2_reg 2e-4 times sum(w^2), without the 1/2 that weight decay implies; all variables
@@ -57,7 +64,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         self._require("epochs", 0 < self.epochs < math.inf, "greater than zero")
-        for name in ("batch", "restart_period", "restart_factor"):
+        for name in ("batch", "length", "restart_period", "restart_factor"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("pad", "cutout", "weight_decay", "auxiliary_weight", "learning_rate_min"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "zero or more")
@@ -73,6 +80,22 @@ class Recipe:
         self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
         self._require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
 
+        object.__setattr__(self, "decay_at", tuple(self.decay_at))
+        self._require("decay_at", all(0 < share < 1 for share in self.decay_at), "shares between 0 and 1")
+
+    def rate(self, position: float) -> float:
+        """The learning rate at `position`, in epochs."""
+        if self.decay_at:
+            return step_decay(position, self.epochs, high=self.learning_rate, at=self.decay_at)
+        return cosine_with_restarts(
+            position,
+            self.epochs,
+            high=self.learning_rate,
+            low=self.learning_rate_min,
+            period=self.restart_period,
+            factor=self.restart_factor,
+        )
+
     def _require(self, name: str, holds: bool, right: str) -> None:
         if not holds:
             raise ConfigError(f"Recipe: {name} is {getattr(self, name)!r}; it must be {right}")
@@ -82,3 +105,30 @@ ENAS_MICRO_FINAL = Recipe()
 
 # cifar10_micro_search.sh: the shared weights. 150 = 10 + 20 + 40 + 80; l2_reg 1e-4, so weight decay 2e-4.
 ENAS_MICRO_SEARCH = Recipe(epochs=150, batch=160, learning_rate_min=5e-4, weight_decay=2e-4)
+
+# NAS's children (Zoph & Le 2017, section 4.1), trained like DenseNets (Huang et al. 2017: batch 64, and a tenth of the
+# learning rate after a half and three quarters). Where ours differs: the paper crops from images scaled to 40 pixels.
+NAS_CONV = Recipe(
+    epochs=50,
+    batch=64,
+    learning_rate=0.1,
+    decay_at=(0.5, 0.75),
+    weight_decay=1e-4,
+    clip_norm=None,
+)
+
+# NAS's language models (Zoph & Le 2017, section 4.2: 35 epochs). The paper does not say how they are trained; this is
+# plain SGD with clipping, as Zaremba 2014. There the loss is a sum over 35 tokens, here their mean: rates are 20 for 1.
+NAS_RECURRENT = Recipe(
+    epochs=35,
+    batch=20,
+    learning_rate=20.0,
+    learning_rate_min=0.1,
+    restart_period=1000,
+    momentum=0.0,
+    nesterov=False,
+    weight_decay=0.0,
+    clip_norm=0.25,
+    pad=0,
+    flip=False,
+)

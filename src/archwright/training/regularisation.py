@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -63,3 +63,17 @@ def training_loss(
             auxiliary_weight=recipe.auxiliary_weight,
         )
     return loss, (logits.detach().argmax(1) == labels).float().mean()
+
+
+def token_loss(
+    model: Any,
+    tokens: Int[Tensor, "time batch"],
+    following: Int[Tensor, "time batch"],
+    states: Any,
+    recipe: Recipe,
+) -> tuple[Float[Tensor, ""], Any]:
+    """Mean cross entropy of each next token, at the recipe's precision, and the states at the end."""
+    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        logits, states = model(tokens, states)
+        loss = functional.cross_entropy(logits.flatten(0, 1), following.flatten())
+    return loss, states

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def restart_periods(total: float, *, period: float = 10, factor: int = 2) -> tuple[float, ...]:
@@ -38,3 +39,8 @@ def cosine_with_restarts(
             return low + (high - low) * (1 + math.cos(math.pi * (position - start) / length)) / 2
         start += length
     return low  # a position that rounding put behind the last period
+
+
+def step_decay(position: float, total: float, *, high: float, at: Sequence[float], factor: float = 10) -> float:
+    """`high`, divided by `factor` once for each share of `total` in `at` that has passed."""
+    return float(high / factor ** sum(position >= share * total for share in at))

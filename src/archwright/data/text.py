@@ -1,0 +1,217 @@
+"""Text as language models use it: one long row of tokens in each of three parts, and the vocabulary."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from archwright.errors import ConfigError, DataError
+from archwright.space import TextTask
+
+EOS, UNKNOWN = "<eos>", "<unk>"
+PARTS = {"train": ("train",), "validation": ("valid", "validation", "val", "dev"), "test": ("test",)}
+LEAST = 100  # tokens in a part
+Level = Literal["words", "characters"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TextData:
+    """Three parts of text, int64 [n] each, numbering `vocabulary`. The test part is for the end.
+
+    `level`: "words" (between spaces; a line ends with <eos>) or "characters".
+    """
+
+    train: Int[Tensor, " n"]
+    validation: Int[Tensor, " n"]
+    test: Int[Tensor, " n"]
+    vocabulary: tuple[str, ...]
+    level: Level
+    name: str
+    split: str
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"TextData({self.name}: {len(self.train)} {self.level}, vocabulary {len(self.vocabulary)})"
+
+    @property
+    def task(self) -> TextTask:
+        """What a model for this text must predict."""
+        return TextTask(len(self.vocabulary))
+
+    @property
+    def parts(self) -> dict[str, Tensor]:
+        """The three parts by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits over vocabulary and tokens."""
+        digest = hashlib.blake2b(repr(self.vocabulary).encode(), digest_size=6)
+        for part in self.parts.values():
+            digest.update(f"{len(part)}".encode())
+            digest.update(part.numpy().tobytes())
+        return digest.hexdigest()
+
+    def encode(self, text: str) -> Int[Tensor, " n"]:
+        """Tokens of other text; those that are not in the vocabulary become <unk>, or are an error without it."""
+        return encode(tokens_of(text, self.level), self.vocabulary)
+
+
+def tokens_of(text: str, level: Level) -> list[str]:
+    """Split text into tokens."""
+    if level == "characters":
+        return list(text)
+    return [token for line in text.splitlines() for token in (*line.split(), EOS)]
+
+
+def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> Int[Tensor, " n"]:
+    """Numbers of tokens."""
+    numbers = {token: number for number, token in enumerate(vocabulary)}
+    unknown = numbers.get(UNKNOWN)
+    found = [numbers.get(token, unknown) for token in tokens]
+    if None in found:
+        raise DataError(f"{tokens[found.index(None)]!r} is not in the vocabulary, which has no {UNKNOWN}")
+    return torch.from_numpy(np.array(found, dtype=np.int64))
+
+
+def is_text(source: object) -> bool:
+    """Whether `source` names text: `topics`, `text:PATH`, a .txt file, or a folder with a training .txt file."""
+    if isinstance(source, TextData):
+        return True
+    if not isinstance(source, (str, Path)):
+        return False
+    if str(source) == "topics" or str(source).startswith("text:") or str(source).endswith(".txt"):
+        return True
+    path = Path(source)
+    return path.is_dir() and any("train" in file.name for file in path.glob("*.txt"))
+
+
+def load_text(
+    source: str | Path | TextData,
+    *,
+    level: Level = "words",
+    vocabulary: int | None = None,
+    validation: float | None = None,
+    test: float | None = None,
+    limit: int | None = None,
+) -> TextData:
+    """Read text in three parts.
+
+    - `source`: "topics" (the interpreter's own documentation), a text file (cut into consecutive parts: 90 %, and
+      `validation` and `test` 5 % each), or a folder with one .txt file each for train, valid and test; `text:` may
+      stand before a path.
+    - `level`: words (between spaces) or characters.
+    - `vocabulary`: keep the most frequent tokens of the training part, at most so many; others become <unk>.
+    - `limit`: use at most so many training tokens.
+    """
+    if isinstance(source, TextData):
+        return source
+    if level not in ("words", "characters"):
+        raise ConfigError(f"level is {level!r}; it must be words or characters")
+    if vocabulary is not None and vocabulary < 2:
+        raise ConfigError(f"vocabulary is {vocabulary}; it must be at least 2")
+    name = str(source).removeprefix("text:")
+    if name == "topics":
+        parts, split = _cut(tokens_of(_topics(), level), validation, test, "the interpreter's documentation")
+    elif Path(name).is_dir():
+        if (validation, test) != (None, None):
+            raise ConfigError(f"{name} has parts of its own; leave out validation and test")
+        texts = {part: _part_file(Path(name), part) for part in PARTS}
+        parts = {part: tokens_of(_read(path), level) for part, path in texts.items()}
+        split = "the folder's own files: " + ", ".join(path.name for path in texts.values())
+    else:
+        parts, split = _cut(tokens_of(_read(Path(name)), level), validation, test, name)
+    if limit is not None:
+        if limit < LEAST:
+            raise ConfigError(f"limit is {limit}; a text needs at least {LEAST} training tokens")
+        parts["train"] = parts["train"][:limit]
+    for part, tokens in parts.items():
+        if len(tokens) < LEAST:
+            raise DataError(f"{name}: the {part} part has {len(tokens)} {level}; it needs at least {LEAST}")
+    words, notes = _vocabulary(parts, vocabulary)
+    numbers = {part: encode(tokens, words) for part, tokens in parts.items()}
+    counts = ", ".join(f"{len(tokens):,} {part}" for part, tokens in parts.items())
+    return TextData(
+        numbers["train"],
+        numbers["validation"],
+        numbers["test"],
+        words,
+        level,
+        name,
+        f"{counts} {level}: {split}; vocabulary {len(words):,}",
+        tuple(notes),
+    )
+
+
+def _vocabulary(parts: dict[str, list[str]], most: int | None) -> tuple[tuple[str, ...], list[str]]:
+    """By frequency in the training part; ties by the token itself."""
+    counts = Counter(parts["train"])
+    words = sorted(counts, key=lambda token: (-counts[token], token))
+    notes = []
+    if most is not None and len(words) > most:
+        words = [*[word for word in words if word != UNKNOWN][: most - 1], UNKNOWN]
+        known = set(words)
+        rare = sum(count for token, count in counts.items() if token not in known)
+        notes.append(f"{rare / len(parts['train']):.1%} of the training tokens are not in the vocabulary")
+    known = set(words)
+    missing = [sum(token not in known for token in parts[part]) for part in ("validation", "test")]
+    if any(missing):
+        if UNKNOWN not in known:
+            words.append(UNKNOWN)
+        notes.append(f"{missing[0]:,} validation and {missing[1]:,} test tokens are not in the vocabulary")
+    return tuple(words), notes
+
+
+def _cut(
+    tokens: list[str], validation: float | None, test: float | None, what: str
+) -> tuple[dict[str, list[str]], str]:
+    shares = [0.05 if share is None else share for share in (validation, test)]
+    if not (all(0 < share < 1 for share in shares) and sum(shares) < 1):
+        raise ConfigError(f"validation and test are {shares[0]} and {shares[1]}; they must be shares that leave a rest")
+    sizes = [round(len(tokens) * share) for share in shares]
+    first, second = len(tokens) - sum(sizes), len(tokens) - sizes[1]
+    parts = {"train": tokens[:first], "validation": tokens[first:second], "test": tokens[second:]}
+    return parts, f"consecutive parts of {what}"
+
+
+def _part_file(folder: Path, part: str) -> Path:
+    names = PARTS[part]
+    found = [
+        path
+        for path in sorted(folder.glob("*.txt"))
+        if any(name in path.stem.lower().replace("-", ".").replace("_", ".").split(".") for name in names)
+    ]
+    if len(found) != 1:
+        seen = ", ".join(path.name for path in found) or "none"
+        raise DataError(f"{folder}: expected one .txt file for {part} (such as {names[0]}.txt), found {seen}")
+    return found[0]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file; give a text file, or a folder with train, valid and test .txt"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text in UTF-8: byte {error.start} cannot be read") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+
+
+def _topics() -> str:
+    """The language reference as `help()` shows it, which comes with every interpreter."""
+    from pydoc_data.topics import topics
+
+    return "\n".join(topics[name] for name in sorted(topics))

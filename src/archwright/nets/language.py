@@ -1,0 +1,108 @@
+"""A language model around any recurrent cells: embedding, layers, classifier of the next token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archwright.errors import SpaceError
+from archwright.nets.recurrent import RecurrentCell, State
+
+States = tuple[State, ...]
+MakeCell = Callable[[int, int], RecurrentCell]  # (inputs, units)
+
+
+class LanguageModel(nn.Module):
+    """Predicts the next token of every position.
+
+    Dropout is variational (Gal 2015; Zaremba 2014 where it does not depend on time): one mask a sequence. `embedding`
+    drops words of the vocabulary, `input` what goes into a layer, `recurrent` what comes back to it, `output` what goes
+    to the classifier. With `tied`, the classifier's matrix is the embedding's (Inan 2016; Press & Wolf 2017).
+    """
+
+    def __init__(
+        self,
+        make: MakeCell,
+        vocabulary: int,
+        units: int,
+        layers: int,
+        *,
+        tied: bool,
+        embedding_dropout: float,
+        input_dropout: float,
+        recurrent_dropout: float,
+        output_dropout: float,
+        init: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, units)
+        self.cells = nn.ModuleList([make(units, units) for _ in range(layers)])
+        self.classify = nn.Linear(units, vocabulary)
+        if tied:
+            self.classify.weight = self.embedding.weight
+        self.embedding_dropout, self.input_dropout = embedding_dropout, input_dropout
+        self.recurrent_dropout, self.output_dropout = recurrent_dropout, output_dropout
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -init, init)
+        nn.init.zeros_(self.classify.bias)
+
+    def start(self, batch: int) -> States:
+        """Zero states."""
+        return tuple(cell.start(batch, self.embedding.weight) for cell in self.recurrent_cells())
+
+    def recurrent_cells(self) -> Sequence[RecurrentCell]:
+        """The layers, with their type."""
+        return [cell for cell in self.cells if isinstance(cell, RecurrentCell)]
+
+    def forward(
+        self, tokens: Int[Tensor, "time batch"], states: States
+    ) -> tuple[Float[Tensor, "time batch vocabulary"], States]:
+        """Logits of each next token, and the states to go on with."""
+        x, ends = self._embedded(tokens), []
+        for cell, state in zip(self.recurrent_cells(), states, strict=True):
+            x = self._dropped(x, self.input_dropout)
+            x, end = cell(x, state, self._mask(x, cell, self.recurrent_dropout))
+            ends.append(end)
+        return self.classify(self._dropped(x, self.output_dropout)), tuple(ends)
+
+    def set_progress(self, progress: float) -> None:
+        """Nothing here depends on how far training is."""
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        weight = self.embedding.weight
+        if self.training and self.embedding_dropout > 0:
+            keep = 1 - self.embedding_dropout
+            weight = weight * (torch.rand(len(weight), 1, device=weight.device) < keep).to(weight.dtype) / keep
+        return functional.embedding(tokens, weight)
+
+    def _dropped(self, x: Float[Tensor, "time batch units"], rate: float) -> Float[Tensor, "time batch units"]:
+        if not self.training or rate == 0:
+            return x
+        return x * ((torch.rand(x.shape[1:], device=x.device) < 1 - rate).to(x.dtype) / (1 - rate))
+
+    def _mask(self, x: Tensor, cell: RecurrentCell, rate: float) -> Tensor | None:
+        if not self.training or rate == 0:
+            return None
+        return (torch.rand(x.shape[1], cell.units, device=x.device) < 1 - rate).to(x.dtype) / (1 - rate)
+
+
+def units_within(parameters: int, vocabulary: int, layers: int, per_layer: int, per_unit: int, *, tied: bool) -> int:
+    """The most units with which a model has at most that many parameters.
+
+    A layer has `per_layer` * units^2 + `per_unit` * units of them, the embedding (and the classifier, unless `tied`)
+    vocabulary * units, and the classifier's bias one for each word.
+    """
+    a = layers * per_layer
+    b = vocabulary * (1 if tied else 2) + layers * per_unit
+    c = vocabulary - parameters
+    if c >= 0:
+        raise SpaceError(f"{parameters:,} parameters are too few for a vocabulary of {vocabulary:,}")
+    units = math.floor((-b + math.sqrt(b * b - 4 * a * c)) / (2 * a))
+    if units < 1:
+        raise SpaceError(f"{parameters:,} parameters are too few for a vocabulary of {vocabulary:,}")
+    return units

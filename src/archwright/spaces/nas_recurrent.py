@@ -1,0 +1,184 @@
+"""The recurrent space of NAS (Zoph & Le 2017, section 3.4): a tree of additions, products and activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from archwright.errors import SpaceError
+from archwright.space import Architecture, Choice, Open, Option, Program, Space, TextTask, replay
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archwright.nets.recurrent import Tree
+    from archwright.report.graph import Graph
+
+COMBINE = ("add", "elem_mult")
+ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu")
+FIELDS = ("combine", "activation")
+
+
+@dataclass(frozen=True)
+class NasRecurrent(Space):
+    """Cells of a recurrent network: a binary tree over `base` leaves, each of which reads x(t) and h(t-1).
+
+    Asked, in the order of Figure 5: combination and activation of every tree index (leaves, then inner nodes, the root
+    last), those of the cell inject, and the two cell indices. The *first* index names the node whose value before its
+    activation becomes c(t); the *second* the node whose output is joined with c(t-1). h(t) is the root's output. Only
+    leaves have weights. Inner node k joins the outputs of nodes 2 (k - base) and 2 (k - base) + 1.
+
+    With base 8 there are 8^15 * 8 * 15^2 = 6.3e16 answer lists, the paper's 6e16: both indices range over all nodes.
+    A network is a language model of `layers` such cells. No weights are shared: every child is trained.
+
+    Args:
+        base: leaves of the tree, 2 to 12; the paper's experiments have 8.
+        layers: of the language model.
+        parameters: the most a model may have; its units follow. Not used if `units` is given.
+        units: of every layer, and of the embedding; None: as `parameters` allows.
+        tied: the classifier's matrix is the embedding's.
+        embedding_dropout, input_dropout, recurrent_dropout, output_dropout: see `archwright.nets.language`.
+        init: weights are uniform in [-init, init].
+    """
+
+    name: ClassVar[str] = "nas-recurrent"
+    reads: ClassVar[tuple[str, ...]] = ("base",)
+    data: ClassVar[str] = "text"
+    reference_name: ClassVar[str | None] = "LSTM of as many parameters"
+
+    base: int = 8  # Zoph & Le 2017, section 4.2
+    layers: int = 2  # the same
+    parameters: int = 20_000_000  # of the "medium" models that the paper's children are as large as (Zaremba 2014)
+    units: int | None = None
+    tied: bool = False
+    embedding_dropout: float = 0.0
+    input_dropout: float = 0.5  # Zaremba 2014, medium
+    recurrent_dropout: float = 0.0
+    output_dropout: float = 0.5  # Zaremba 2014, medium
+    init: float = 0.05  # Zaremba 2014, medium
+
+    def __post_init__(self) -> None:
+        self._require("base", 2 <= self.base <= 12, "from 2 to 12")
+        self._require("layers", self.layers >= 1, "at least 1")
+        self._require("parameters", self.parameters >= 1, "at least 1")
+        self._require("units", self.units is None or self.units >= 1, "at least 1")
+        for name in ("embedding_dropout", "input_dropout", "recurrent_dropout", "output_dropout"):
+            self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
+
+    def _require(self, name: str, holds: bool, right: str) -> None:
+        if not holds:
+            raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The numbers of the tree's nodes."""
+        return tuple(range(2 * self.base - 1))
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        """Combinations, activations, and nodes of the tree."""
+        return {"combine": COMBINE, "activation": ACTIVATIONS, "index": self.indices}
+
+    def decide(self) -> Program:
+        """Tree indices, cell inject, cell indices (Figure 5)."""
+        words = self.vocabularies
+        for node in (*self.indices, "inject"):
+            for field in FIELDS:
+                yield Choice(f"{node}/{field}", words[field], vocabulary=field)
+        for index in ("first", "second"):
+            yield Choice(f"index/{index}", words["index"], vocabulary="index")
+
+    def from_tokens(self, tokens: Sequence[str | int]) -> Architecture:
+        """Read the tokens of a cell in the order in which they are asked."""
+        names = [f"{node}/{field}" for node in (*self.indices, "inject") for field in FIELDS]
+        names += ["index/first", "index/second"]
+        if len(tokens) != len(names):
+            raise SpaceError(f"a cell of base {self.base} has {len(names)} tokens, not {len(tokens)}")
+        return replay(self, dict(zip(names, tokens, strict=True)))
+
+    def tree(self, architecture: Architecture) -> Tree:
+        """The cell as a value that can be run."""
+        from archwright.nets.recurrent import Node, Tree
+
+        def node(name: object) -> Node:
+            return Node(*(str(architecture[f"{name}/{field}"]) for field in FIELDS))
+
+        first, second = (int(str(architecture[f"index/{which}"])) for which in ("first", "second"))
+        return Tree(tuple(node(index) for index in self.indices), node("inject"), first, second)
+
+    def network(self, open: Open, task: TextTask) -> nn.Module:
+        """The language model of the only architecture that is open."""
+        from archwright.nets.recurrent import TreeCell
+
+        if open.architecture is None:
+            raise SpaceError(f"{self.name} shares no weights: a network is built for one architecture")
+        tree = self.tree(open.architecture)
+        return self.language_model(lambda inputs, units: TreeCell(tree, inputs, units), 2 * self.base, 0, task)
+
+    def reference(self, task: TextTask) -> nn.Module:
+        """An LSTM of the same number of parameters, with the same dropout, to compare with."""
+        from archwright.nets.recurrent import LstmCell
+
+        return self.language_model(LstmCell, 8, 8, task)
+
+    def language_model(self, make: object, per_layer: int, per_unit: int, task: TextTask) -> nn.Module:
+        """The model around cells of `per_layer` * units^2 + `per_unit` * units parameters."""
+        from archwright.nets.language import LanguageModel, units_within
+
+        units = self.units or units_within(
+            self.parameters, task.vocabulary, self.layers, per_layer, per_unit, tied=self.tied
+        )
+        return LanguageModel(
+            make,  # type: ignore[arg-type]
+            task.vocabulary,
+            units,
+            self.layers,
+            tied=self.tied,
+            embedding_dropout=self.embedding_dropout,
+            input_dropout=self.input_dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            output_dropout=self.output_dropout,
+            init=self.init,
+        )
+
+    def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
+        """One drawing of the cell."""
+        return (_graph(self.tree(architecture)),)
+
+
+# TensorFlow's NASCell, the cell that the paper found with base 8 (A5 of the tokens as derived from its code).
+NAS_CELL: tuple[str | int, ...] = (
+    *("add", "sigmoid", "add", "relu", "add", "sigmoid", "elem_mult", "relu"),
+    *("add", "tanh", "add", "sigmoid", "add", "tanh", "add", "sigmoid"),
+    *("elem_mult", "tanh", "add", "tanh", "elem_mult", "tanh", "add", "sigmoid"),
+    *("elem_mult", "identity", "add", "tanh", "elem_mult", "tanh"),
+    *("add", "tanh", 12, 8),
+)
+
+
+def _graph(tree: Tree) -> Graph:
+    from archwright.report.graph import Edge, Graph, Node
+
+    nodes = [Node("x", "x[t]", "input"), Node("h", "h[t-1]", "input"), Node("c", "c[t-1]", "input")]
+    edges: list[Edge] = []
+    for index, node in enumerate(tree.nodes):
+        name, joined = str(index), {"add": "add", "elem_mult": "mul"}[node.combine]
+        sources = (
+            ("x", "h")
+            if index < tree.leaves
+            else tuple(_output(tree, 2 * (index - tree.leaves) + side) for side in (0, 1))
+        )
+        nodes += [Node(f"{name}/sum", joined, "combine"), Node(name, node.activation)]
+        edges += [Edge(s, f"{name}/sum") for s in sources] + [Edge(f"{name}/sum", name)]
+        if index == tree.second:
+            inject = {"add": "add", "elem_mult": "mul"}[tree.inject.combine]
+            nodes += [Node("inject/sum", inject, "combine"), Node("inject", tree.inject.activation)]
+            edges += [Edge(name, "inject/sum"), Edge("c", "inject/sum"), Edge("inject/sum", "inject")]
+    nodes += [Node("h[t]", "h[t]", "output"), Node("c[t]", "c[t]", "output")]
+    edges += [Edge(_output(tree, len(tree.nodes) - 1), "h[t]"), Edge(f"{tree.first}/sum", "c[t]")]
+    return Graph("recurrent cell", tuple(nodes), tuple(edges))
+
+
+def _output(tree: Tree, index: int) -> str:
+    return "inject" if index == tree.second else str(index)
