@@ -90,6 +90,15 @@ def test_an_epoch_is_due_after_so_many_trials_and_asks_for_one_set_of_architectu
     assert len(list(other.prepare(Asked(), 4))) == 3
 
 
+def test_a_warmup_trains_that_many_epochs_more_before_the_first_trial():
+    plain, warm = evaluator(), evaluator(warmup=2)
+    list(plain.prepare(Asked(), 0))
+    list(warm.prepare(Asked(), 0))
+    assert (plain.epoch, warm.epoch) == (1, 3)
+    list(warm.prepare(Asked(), 4))
+    assert warm.epoch == 4
+
+
 def test_shorter_epochs_go_on_in_the_same_pass_over_the_images():
     schedule = replace(RECIPE, learning_rate_min=RECIPE.learning_rate)  # so that only the images could differ
     one_pass, parts = evaluator(recipe=schedule), evaluator(recipe=schedule, steps_per_epoch=1)
@@ -226,6 +235,7 @@ def test_a_state_of_another_batch_is_refused():
     [
         ({"space": SPACE.final()}, "shares no weights; use FromScratch"),
         ({"trials_per_epoch": 0}, "trials_per_epoch is 0"),
+        ({"warmup": -1}, "warmup is -1"),
         ({"steps_per_epoch": 0}, "steps_per_epoch is 0"),
         ({"evaluation_batch": 1}, "evaluation_batch is 1; it must be at least 2"),
         ({"objective": AccuracyCubed()}, "needs best_validation_accuracy, which SharedWeights does not measure"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from command import done
 
 import archwright
 from archwright.runs.language_model import TrainedLanguageModel
+from archwright.spaces import SPACES
 from archwright.store import RunStore
 
 OWN = Path(__file__).with_name("own_components.py")
@@ -32,10 +34,13 @@ def language(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 def test_convolutions_by_two_workers(tmp_path: Path) -> None:
-    code, out, err = done("search", *NAS, *FEW, "--workers", "2", "--run", "run", "--json", cwd=tmp_path)
+    code, out, err = done(
+        "search", *NAS, *FEW, "--workers", "2", "--grid", "true", "--run", "run", "--json", cwd=tmp_path
+    )
     assert code == 0, err
     result = json.loads(out.splitlines()[-1])
     assert (result["trials"], result["failed_trials"], result["space"]) == (3, 0, "nas-conv")
+    assert set(result["recipe"]) == {"learning_rate", "weight_decay", "decay_at"}
     with RunStore.reading(tmp_path / "run") as store:
         depths = {t.number: dict(t.architecture.fields)["layers"] for t in store.trials()}
         rewards = [t.reward == t.result.metrics["best_validation_accuracy"] ** 3 for t in store.trials()]
@@ -113,9 +118,18 @@ def test_ones_own_space_and_controller_are_named_again_by_whoever_loads_a_run(tm
     assert code == 0, err
 
 
+@pytest.fixture
+def registry() -> Iterator[None]:
+    """The registry of spaces, as it was before the test."""
+    before = dict(SPACES)
+    yield
+    SPACES.clear()
+    SPACES.update(before)
+
+
+@pytest.mark.usefixtures("registry")
 def test_from_python_ones_own_space_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(archwright.spaces, "SPACES", {})  # not to be changed for other tests
     from own_components import Perceptrons
 
     result = archwright.search(

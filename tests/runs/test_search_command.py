@@ -23,7 +23,7 @@ from archwright.store import RunStore
 SMALL = [
     *("--space.nodes", "2", "--space.filters", "8", "--trials", "20", "--trials_per_epoch", "10", "--samples", "3"),
     *("--search_recipe.batch", "64", "--final_recipe.batch", "64", "--final_recipe.epochs", "3", "--limit", "256"),
-    *("--device", "cpu", "--seed", "3"),
+    *("--device", "cpu", "--seed", "3", "--warmup", "1"),
 ]
 
 

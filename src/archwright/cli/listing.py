@@ -28,7 +28,7 @@ def list_(arguments: Sequence[str]) -> int:
     elif not rows:
         print(f"no runs in {given.folder}; archwright search makes one")
     else:
-        columns = ("run", "begun", "data", "state", "trials", "test accuracy")
+        columns = ("run", "begun", "data", "state", "trials", "test")
         show_table(columns, [[row[name] for name in columns] for row in rows])
     return 0
 
@@ -37,15 +37,21 @@ def _row(folder: Path) -> dict[str, Any]:
     from archwright.runs.plan import PHASES
     from archwright.store import RunStore
 
-    row: dict[str, Any] = {"run": str(folder), "begun": "", "data": "", "state": "", "trials": "", "test accuracy": ""}
+    row: dict[str, Any] = {"run": str(folder), "begun": "", "data": "", "state": "", "trials": "", "test": ""}
     try:
         with RunStore.reading(folder) as store:
             result = store.get("result")
-            waiting = [name for name in PHASES if not store.get(f"done/{name}")]
-            row["begun"], row["data"] = store.get("begun") or "", (store.get("plan") or {}).get("data", "")
+            plan = store.get("plan") or {}
+            optional = {"grid": "grid", "random search": "baseline", "reference": "reference"}
+            wanted = [name for name in PHASES if plan.get(optional.get(name, ""), True)]
+            waiting = [name for name in wanted if not store.get(f"done/{name}")]
+            row["begun"], row["data"] = store.get("begun") or "", plan.get("data", "")
             row["trials"] = sum(1 for _ in store.trials())
             row["state"] = "finished" if result else f"in {waiting[0]}" if waiting else "to be reported"
-            row["test accuracy"] = f"{result['test_accuracy']:.2%}" if result else ""
+            if result and "test_accuracy" in result:
+                row["test"] = f"{result['test_accuracy']:.2%}"
+            elif result:
+                row["test"] = f"perplexity {result['test_perplexity']:.2f}"
     except ArchwrightError as error:
         row["state"] = f"unreadable: {error}"
     return row
@@ -85,19 +91,57 @@ def spaces(arguments: Sequence[str]) -> int:
 def check(arguments: Sequence[str]) -> int:
     """What is understood of a data set."""
     parser = argparse.ArgumentParser(prog="archwright check", description="Say what is understood of a data set.")
-    parser.add_argument("data", help="digits, .npz, image folder, or parquet")
+    parser.add_argument("data", help="digits, .npz, image folder, or parquet; topics, a .txt file, or a folder of them")
     parser.add_argument("--image_size", type=int, help="resize images to this many pixels")
+    parser.add_argument("--level", choices=("words", "characters"), help="what the tokens of a text are")
+    parser.add_argument("--vocabulary", type=int, help="keep the most frequent tokens of a text, at most this many")
     parser.add_argument("--seed", type=int, default=0, help="of the split")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args(arguments)
 
     from archwright.data.describe import as_lines, describe
-    from archwright.data.sources import load
+    from archwright.data.text import TextData
+    from archwright.runs.front import read
 
-    description = describe(load(given.data, seed=given.seed, image_size=given.image_size))
+    options = {k: getattr(given, k) for k in ("image_size", "level", "vocabulary") if getattr(given, k) is not None}
+    data = read(given.data, seed=given.seed, **options)
+    if isinstance(data, TextData):
+        return _check_text(data, given.json)
+    description = describe(data)
     if given.json:
         print_json(description)
     else:
         for line in as_lines(description):
             print(line)
+    return 0
+
+
+def _check_text(data: Any, json_output: bool) -> int:
+    import math
+
+    import torch
+
+    counts = torch.bincount(data.train, minlength=len(data.vocabulary)).double()
+    shares = counts[counts > 0] / counts.sum()
+    description = {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "split": data.split,
+        "level": data.level,
+        "vocabulary": len(data.vocabulary),
+        "most_frequent": list(data.vocabulary[:10]),
+        "parts": {name: len(part) for name, part in data.parts.items()},
+        "unigram_perplexity": math.exp(float(-(shares * shares.log()).sum())),
+        "notes": list(data.notes),
+    }
+    if json_output:
+        print_json(description)
+        return 0
+    print(f"data        {data.name} (fingerprint {data.fingerprint})")
+    print(f"split       {data.split}")
+    for note in data.notes:
+        print(f"note        {note}")
+    print(f"frequent    {'  '.join(repr(token)[1:-1] for token in data.vocabulary[:10])}")
+    perplexity = description["unigram_perplexity"]
+    print(f"perplexity  {perplexity:.1f} of a model that knows frequencies only: a trained one must be well below")
     return 0

@@ -90,9 +90,10 @@ def plan_lines(plan: Plan, split: str) -> list[str]:
     lines = [f"data: {split}", f"space: {_sizes(plan.space)}; final training: {_sizes(plan.final_space)}"]
     if plan.evaluator == "shared-weights":
         steps = f"{plan.steps_per_epoch} steps" if plan.steps_per_epoch else "a pass over the training images"
+        warmup = f" after {plan.warmup} without" if plan.warmup else ""
         lines.append(
-            f"search: {plan.epochs} rounds of {steps} of shared training (batch {recipe.batch}) "
-            f"and {plan.trials_per_epoch} trials; controller {plan.controller}"
+            f"search: {plan.epochs - plan.warmup} rounds of {steps} of shared training (batch {recipe.batch}) "
+            f"and {plan.trials_per_epoch} trials{warmup}; controller {plan.controller}"
         )
     else:
         lines.append(

@@ -54,6 +54,8 @@ class SharedWeights:
         trials_per_epoch: proposals scored after each epoch; official micro search: 30 controller steps of 10.
         steps_per_epoch: shared training steps between two rounds of trials; None is a whole pass, as in the paper. With
             fewer, the next epoch goes on in the same pass.
+        warmup: epochs of shared training before the first trial, on what the controller proposes untaught. ENAS: none;
+            but hardly trained weights make operations without weights look best, so short searches need some.
         architectures_per_step: M of section 2.2; 1 "works just fine".
         evaluation_batch: images of the minibatch; None is the training batch. Never more than there are.
         objective: from metrics (`validation_accuracy`, `validation_loss`) to the reward.
@@ -73,6 +75,7 @@ class SharedWeights:
         *,
         trials_per_epoch: int = 300,
         steps_per_epoch: int | None = None,
+        warmup: int = 0,
         architectures_per_step: int = 1,
         evaluation_batch: int | None = None,
         objective: Objective | None = None,
@@ -86,6 +89,7 @@ class SharedWeights:
             ("trials_per_epoch", trials_per_epoch, 1),
             ("steps_per_epoch", steps_per_epoch, 1),
             ("architectures_per_step", architectures_per_step, 1),
+            ("warmup", warmup, 0),
             ("evaluation_batch", evaluation_batch, 2),  # BatchNorm cannot normalise one value
         ):
             if value is not None and value < least:
@@ -103,6 +107,7 @@ class SharedWeights:
         self.skipped = 0  # steps not taken so far, in all epochs
         self._skipped_in_epoch = 0
         self._queue: list[Architecture] = []  # asked for, and not yet trained on
+        self._warmup = warmup
         self._each, self._seed = architectures_per_step, seed
         self._device = resolve_device(device)
         with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
@@ -124,7 +129,7 @@ class SharedWeights:
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
         """Train the epochs that are due after `told` trials; every step yields."""
-        while self.epoch <= told // self.trials_per_epoch:
+        while self.epoch <= self._warmup + told // self.trials_per_epoch:
             yield from self._train_epoch(ask)
 
     def _train_epoch(self, ask: Ask) -> Iterator[Progress]:

@@ -46,6 +46,7 @@ def shared_weights(plan: Plan, data: ImageData) -> SharedWeights:
         plan.search_recipe,
         trials_per_epoch=plan.trials_per_epoch,
         steps_per_epoch=plan.steps_per_epoch,
+        warmup=plan.warmup,
         evaluation_batch=plan.evaluation_batch,
         objective=OBJECTIVES[plan.objective](),
         seed=plan.seed,

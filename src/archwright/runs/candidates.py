@@ -12,6 +12,7 @@ import torch
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.runs.events import Event, Message
+from archwright.runs.grid import GRID_SHARE, changed
 from archwright.runs.subject import subject
 from archwright.runs.timing import child_network, child_recipe
 from archwright.space import Architecture, sample
@@ -40,16 +41,29 @@ class Candidates:
         return sample(self.plan.space.at(self.plan.trials - 1), (self.plan.seed, RANDOM, index))
 
     def train(
-        self, key: str, architecture: Architecture | None, phase: str, part: tuple[int, int], saved: Callable[[], None]
+        self,
+        key: str,
+        architecture: Architecture | None,
+        phase: str,
+        part: tuple[int, int],
+        saved: Callable[[], None],
+        change: dict[str, Any] | None = None,
     ) -> Iterator[Event]:
         """Train one candidate from where a killed run left it; one that is done already is left alone.
 
         No `architecture`: the space's reference network. `part`: it is number i of n in its phase. `saved` is called
-        whenever its state has been written.
+        whenever its state has been written. `change`: a point of the grid, for a part of the training; the weights are
+        not kept.
         """
         if self.record(key) is not None:
             return
         recipe = replace(child_recipe(self.plan, architecture), epochs=self.store.get("settled")["epochs"])
+        if change is None:
+            change = self.store.get("grid")
+        else:
+            recipe = replace(recipe, epochs=recipe.epochs * GRID_SHARE)
+        if change is not None:
+            recipe = changed(recipe, change)
         network = child_network(self.plan, self.data, architecture)
         fit = Fit(network, self.data, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
         begun = self.store.restore("training")
@@ -80,7 +94,8 @@ class Candidates:
                 "parameters": parameters(_delivered(network)),
                 **self.subject.size(network),
             }
-            self.store.save(f"weights-{key}", {"model": saved_network(network)})
+            if phase != "grid":
+                self.store.save(f"weights-{key}", {"model": saved_network(network)})
             yield Message(f"{name}: {self.subject.validated(record)}, {fit.seconds:.0f} s")
         self.store.put(f"candidate/{key}", record)
         self.store.forget("training")

@@ -18,6 +18,7 @@ from archwright.loop import Describes, Epochs, Minutes, Progress, Tally, Trial, 
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.events import Event, Message, Scored, Stage
+from archwright.runs.grid import grid
 from archwright.runs.plan import PHASES, Plan
 from archwright.runs.planner import MARGIN, pin_threads
 from archwright.runs.timing import Cost, cost, step_seconds, steps
@@ -62,12 +63,14 @@ class Job:
         stages = {
             "search": self._search,
             "derive": self._derive,
+            "grid": self._try_recipes,
             "final training": self._train_finalists,
             "random search": self._train_random,
             "reference": self._train_reference,
             "test": self._test,
         }
-        left_out = {"random search": not self.plan.baseline, "reference": not self.plan.reference}
+        plan = self.plan
+        left_out = {"grid": not plan.grid, "random search": not plan.baseline, "reference": not plan.reference}
         wanted = [phase for phase in PHASES if not left_out.get(phase)]
         for name in PHASES:
             if self.store.get(f"done/{name}") or name not in wanted:
@@ -208,6 +211,18 @@ class Job:
         return cost(
             self.plan.final_recipe, self.data, step_seconds(self.plan, self.data, architecture, TIMED_STEPS, least)
         )
+
+    def _try_recipes(self) -> Iterator[Event]:
+        """Settle how all networks are trained, by how the best architecture does in validation."""
+        best = Architecture.from_json(self.store.get("ranked")[0][0])
+        changes = grid(self.plan.final_recipe)
+        for index, change in enumerate(changes):
+            part = (index, len(changes))
+            yield from self.candidates.train(f"grid-{index}", best, "grid", part, lambda: self._account("grid"), change)
+        if tried := self.candidates.trained("grid"):
+            chosen = changes[int(self.candidates.best(tried).removeprefix("grid-"))]
+            self.store.put("grid", chosen)
+            yield Message("recipe: " + ", ".join(f"{name} {value}" for name, value in chosen.items()))
 
     def _train_finalists(self) -> Iterator[Event]:
         ranked = [Architecture.from_json(data) for data, _ in self.store.get("ranked")]

@@ -14,7 +14,7 @@ from archwright.space import Space
 from archwright.training.recipe import ENAS_MICRO_FINAL, ENAS_MICRO_SEARCH, Recipe
 
 FORMAT = 1
-PHASES = ("search", "derive", "final training", "random search", "reference", "test")
+PHASES = ("search", "derive", "grid", "final training", "random search", "reference", "test")
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,13 @@ class Plan:
         trials: proposals scored in the search.
         trials_per_epoch: scored after each epoch of shared training.
         steps_per_epoch: shared training steps between two such phases; None is a whole pass over the training part.
+        warmup: rounds of shared training before the first trial.
         evaluation_batch: validation images that a trial is scored on; None is the batch of `search_recipe`.
         samples: architectures that are sampled and ranked after the search (ENAS derives from 10).
         rank_minibatches: validation minibatches they are ranked on (ENAS uses one); None is the whole validation part.
         finalists: of those, how many are trained from scratch.
+        grid: after the search, try a small grid of recipes on the best architecture (Zoph & Le 2017, section 4.1), each
+            for a quarter of final training; all networks are then trained with the one that did best in validation.
         baseline: train random architectures the same way: as many, and for as much time.
         reference: train the space's reference network the same way (`nas-recurrent`: an LSTM of as many parameters).
         workers: processes that train children, with `from-scratch` (1: in this process).
@@ -63,10 +66,12 @@ class Plan:
     trials: int = 45_000
     trials_per_epoch: int = 300
     steps_per_epoch: int | None = None
+    warmup: int = 0
     evaluation_batch: int | None = None
     samples: int = 10
     rank_minibatches: int | None = None
     finalists: int = 1
+    grid: bool = False
     baseline: bool = True
     reference: bool = False
     workers: int = 1
@@ -94,13 +99,17 @@ class Plan:
                 f"workers is {self.workers}, but shared weights live in one process; use --evaluator from-scratch, "
                 "or workers 1"
             )
+        if self.warmup < 0:
+            raise ConfigError(f"warmup is {self.warmup}; it must be zero or more")
+        if self.grid and self.minutes is not None:
+            raise ConfigError("grid needs a counted budget: leave out --minutes, or --grid")
         if self.minutes is not None and not self.minutes > 0:
             raise ConfigError(f"minutes is {self.minutes}; it must be greater than zero")
 
     @property
     def epochs(self) -> int:
-        """Rounds of shared training and trials."""
-        return -(-self.trials // self.trials_per_epoch)
+        """Rounds of shared training; trials follow each after the first `warmup`."""
+        return self.warmup + -(-self.trials // self.trials_per_epoch)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.errors import ConfigError
 from archwright.runs.components import space_class, with_fields
+from archwright.runs.grid import GRID_SHARE, grid
 from archwright.runs.plan import Plan
 from archwright.runs.presets import PRESETS, SIZES, Preset, published, small
 from archwright.runs.timing import FORWARD, Cost, Rates, cost, measure, per_step, steps
@@ -101,7 +102,8 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
                 search_recipe = replace(search_recipe, epochs=max(1, final_recipe.epochs // 5))
     elif "trials" not in settings and "epochs" in wishes.search_recipe:
         per_epoch = settings.get("trials_per_epoch", counts["trials_per_epoch"])
-        counts = {**counts, "trials": int(search_recipe.epochs * per_epoch)}
+        rounds = search_recipe.epochs - settings.get("warmup", counts.get("warmup", 0))
+        counts = {**counts, "trials": max(1, int(rounds * per_epoch))}
     controller_settings = preset.reinforce if wishes.controller == "reinforce" else {}
     return Plan(
         **{
@@ -142,9 +144,11 @@ def estimate(plan: Plan, data: Data, rates: Rates) -> dict[str, float]:
     final = plan.finalists * one
     random = max(plan.finalists, int((search + derive + final) / one)) * one if plan.baseline else 0.0
     reference = one if plan.reference else 0.0
+    tried = len(grid(plan.final_recipe)) * GRID_SHARE * one if plan.grid else 0.0
     return {
         "search": search,
         "derive": derive,
+        "grid": tried,
         "final training": final,
         "random search": random,
         "reference": reference,
@@ -205,11 +209,13 @@ def _fitted(seconds: float, data: Data, plan: Plan, rates: Rates, wishes: Wishes
         count = max(8, int(search * (1 - SHARE_OF_TRIALS) / rates.shared_step))
         rounds = max(4, min(150, round(search / ROUND_SECONDS)))
         steps_per_epoch = max(2, count // rounds)
-        trials_per_epoch = max(batch, int(search * SHARE_OF_TRIALS / rounds / rates.trial) // batch * batch)
+        scoring = search * SHARE_OF_TRIALS / (rounds - rounds // 3)
+        trials_per_epoch = max(batch, int(scoring / rates.trial) // batch * batch)
         passes = count / per_epoch
         changes: dict[str, Any] = {
             "trials_per_epoch": trials_per_epoch,
-            "trials": rounds * trials_per_epoch,
+            "warmup": rounds // 3,
+            "trials": (rounds - rounds // 3) * trials_per_epoch,
             "steps_per_epoch": steps_per_epoch,
             "rank_minibatches": minibatches if minibatches < _minibatches(plan, data) else None,
             "search_recipe": replace(plan.search_recipe, **{"epochs": rounds, **wishes.search_recipe}),

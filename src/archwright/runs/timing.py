@@ -63,7 +63,8 @@ class Cost:
 
 def cost(recipe: Recipe, data: Data, step: float) -> Cost:
     """Of training, from the seconds of a step."""
-    return Cost(step * steps(recipe, data), step * FORWARD * len(data.validation) / per_step(recipe, data))
+    looked_at = min(len(data.validation), recipe.validation_limit or len(data.validation))
+    return Cost(step * steps(recipe, data), step * FORWARD * looked_at / per_step(recipe, data))
 
 
 def steps(recipe: Recipe, data: Data) -> int:

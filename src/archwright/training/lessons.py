@@ -64,10 +64,11 @@ class ImageLessons:
     def validate(self, model: Any) -> Mapping[str, float]:
         """See `Lessons`."""
         data = self._data
-        if not len(data.validation):
+        validation = data.validation[: self._recipe.validation_limit]
+        if not len(validation):
             return {}
         score = evaluate_accuracy(
-            model, data.validation, data.preprocessing, device=self._device, channels_last=self._channels_last
+            model, validation, data.preprocessing, device=self._device, channels_last=self._channels_last
         )
         return {"validation_accuracy": score.accuracy, "validation_loss": score.loss}
 
@@ -102,9 +103,10 @@ class TextLessons:
 
     def validate(self, model: Any) -> Mapping[str, float]:
         """See `Lessons`."""
-        if not len(self._data.validation):
+        validation = self._data.validation[: self._recipe.validation_limit].to(self._device)
+        if not len(validation):
             return {}
-        score = evaluate_perplexity(model, self._data.validation.to(self._device), length=self._recipe.length)
+        score = evaluate_perplexity(model, validation, length=self._recipe.length)
         return {"validation_perplexity": score.perplexity, "validation_loss": score.loss}
 
     def state_dict(self) -> State:

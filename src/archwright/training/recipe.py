@@ -37,6 +37,7 @@ class Recipe:
         flip: mirror half of the images left to right. Turn it off where a mirror image is another class (digits).
         cutout: side in pixels of the square that is blanked; 0 does not. 16 is usual for 32 x 32 (DeVries 2017).
         cutout_at: what is placed at random: the "centre" of the square (usual) or its top-left "corner" (ENAS code).
+        validation_limit: images, or tokens of text, that a look at the validation part takes; None: all of it.
         precision: of the forward pass. "bfloat16" is automatic mixed precision: weights and their updates stay float32.
     """
 
@@ -60,6 +61,7 @@ class Recipe:
     flip: bool = True  # ENAS 2018, section 3.2
     cutout: int = 0  # no official script sets it
     cutout_at: Literal["centre", "corner"] = "centre"
+    validation_limit: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class Recipe:
         self._require("clip_norm", self.clip_norm is None or self.clip_norm > 0, "None or greater than zero")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
         self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
+        self._require("validation_limit", self.validation_limit is None or self.validation_limit > 1, "more than 1")
         self._require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
 
         object.__setattr__(self, "decay_at", tuple(self.decay_at))

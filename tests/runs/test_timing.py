@@ -1,0 +1,44 @@
+"""How much training fits into a time, and the grid of recipes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archwright.runs.grid import changed, grid
+from archwright.runs.timing import LEAST_EPOCHS, Cost, mean_seconds
+from archwright.training.recipe import NAS_CONV, NAS_RECURRENT
+
+costs = st.builds(Cost, st.floats(0.01, 1e4), st.floats(0, 1e3))
+
+
+@given(costs, st.floats(0, 1e6))
+def test_as_many_epochs_as_fit_and_no_more(cost: Cost, seconds: float) -> None:
+    epochs = cost.epochs_within(seconds)
+    assert epochs == LEAST_EPOCHS or cost.of(epochs) <= seconds * (1 + 1e-9)
+    assert cost.of(epochs + 0.02) > seconds * (1 - 1e-9)
+
+
+@given(costs, st.integers(1, 50))
+def test_a_part_of_an_epoch_pays_for_a_whole_look_at_the_validation_part(cost: Cost, whole: int) -> None:
+    assert cost.of(whole) == pytest.approx(whole * (cost.training + cost.validation))
+    assert cost.of(whole + 0.5) == pytest.approx(cost.of(whole) + cost.training / 2 + cost.validation)
+
+
+@given(costs, costs, st.floats(0.1, 10))
+def test_costs_of_two_networks_add_up(a: Cost, b: Cost, epochs: float) -> None:
+    assert (a + b).of(epochs) == pytest.approx(a.of(epochs) + b.of(epochs))
+
+
+def test_steps_are_timed_until_they_end() -> None:
+    assert mean_seconds(iter(range(2)), 5) >= 0
+    assert mean_seconds(iter(range(100)), 3, least=0.0) >= 0
+
+
+def test_the_grid_varies_what_the_paper_varies() -> None:
+    points = grid(NAS_CONV)
+    assert len(points) == 3 * 2 * 2
+    assert len({changed(NAS_CONV, point) for point in points}) == 12
+    assert {point["decay_at"] for point in grid(NAS_RECURRENT)} == {()}
+    assert changed(NAS_CONV, {"learning_rate": 1.0, "weight_decay": 0.0, "decay_at": [0.5]}).decay_at == (0.5,)
