@@ -14,7 +14,7 @@ from archwright.controllers.reinforce import Reinforce
 from archwright.errors import SpaceError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.loop import Proposal
-from archwright.nets.layered import Layered, padded
+from archwright.nets.layered import Layered, paddings
 from archwright.runs.presets import published
 from archwright.space import Architecture, Links, Open, Task, count, decisions_of, replay, sample
 from archwright.spaces import NasConv
@@ -128,8 +128,9 @@ def test_a_layer_without_inputs_reads_the_image_and_loose_ends_are_concatenated(
 
 def test_smaller_maps_are_padded_evenly_with_zeros() -> None:
     x = torch.ones(1, 1, 2, 3)
-    made = padded(x, (5, 4))
-    assert made.shape == (1, 1, 5, 4)
+    around, none = paddings([(2, 3), (5, 4)])
+    assert none == (0, 0, 0, 0)
+    made = torch.nn.functional.pad(x, around)
     assert made[0, 0].tolist() == [[0] * 4, [1, 1, 1, 0], [1, 1, 1, 0], [0] * 4, [0] * 4]
 
 

@@ -24,9 +24,11 @@ SETTINGS = {
     "evaluation_batch": (int, "validation images a trial is scored on"),
     "samples": (int, "architectures sampled and ranked after the search"),
     "rank_minibatches": (int, "validation minibatches they are ranked on; all if not given"),
+    "shortlist": (int, "of those, how many are trained for a short time to choose from"),
     "finalists": (int, "how many of those are trained from scratch"),
     "grid": (bool, "after the search, try a small grid of recipes on the best architecture"),
     "baseline": (bool, "train random architectures the same way"),
+    "reference": (bool, "train the space's reference network the same way, if it has one (nas-recurrent: an LSTM)"),
     "workers": (int, "processes that train children (from-scratch only)"),
     "time_limit": (float, "seconds for one child (from-scratch only)"),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +12,9 @@ from archwright.nets.concatenate import concatenate
 from archwright.nets.layer import Layer
 from archwright.nets.network import Network, initialise
 from archwright.space import Architecture, Task
+
+Size = tuple[int, int]
+Padding = tuple[int, int, int, int]
 
 
 class ConvBlock(nn.Module):
@@ -65,19 +67,27 @@ class Layered(Network):
         self._pool_after = frozenset(number - 1 for number in pool_after)
         self.layers = nn.ModuleList()
         channels: list[int] = []
-        for layer, inputs in zip(layers, self._inputs, strict=True):
+        image: Size = (task.height, task.width)
+        sizes: list[Size] = []
+        self._padding: list[list[Padding]] = []  # of what each layer reads
+        for number, (layer, inputs) in enumerate(zip(layers, self._inputs, strict=True)):
             wide = sum(channels[source] for source in inputs) if inputs else task.channels
+            read_sizes = [sizes[source] for source in inputs]
+            self._padding.append(paddings(read_sizes))
+            size = _largest(read_sizes) if inputs else image
             if layer.kind == "conv":
                 made = ConvBlock(wide, layer.filters + more_filters, layer, block)
                 channels.append(made.outputs)
                 self.layers.append(made)
             else:
                 channels.append(wide)
-                size = (layer.height, layer.width)
-                padding = (layer.height // 2, layer.width // 2)
-                self.layers.append(
-                    nn.MaxPool2d(size, layer.stride, padding) if layer.kind == "pool" else nn.BatchNorm2d(wide)
-                )
+                square, around = (layer.height, layer.width), (layer.height // 2, layer.width // 2)
+                pooled = layer.kind == "pool"
+                self.layers.append(nn.MaxPool2d(square, layer.stride, around) if pooled else nn.BatchNorm2d(wide))
+            sizes.append((-(-size[0] // layer.stride[0]), -(-size[1] // layer.stride[1])))
+            if number in self._pool_after:
+                sizes, image = [_half(size) for size in sizes], _half(image)
+        self._padding_of_loose = paddings([sizes[number] for number in self._loose])
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(sum(channels[number] for number in self._loose), task.classes)
         initialise(self)
@@ -85,33 +95,38 @@ class Layered(Network):
     def with_auxiliary(
         self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "batch classes"], None]:
-        """Logits; there is no auxiliary head."""
+        """Logits; there is no auxiliary head. Images are of the task's size."""
         outputs: list[Tensor] = []
         for number, layer in enumerate(self.layers):
             inputs = self._inputs[number]
-            outputs.append(layer(self._joined([outputs[source] for source in inputs]) if inputs else x))
+            read = self._joined([outputs[source] for source in inputs], self._padding[number]) if inputs else x
+            outputs.append(layer(read))
             if number in self._pool_after:
-                outputs = [_halved(output) for output in outputs]
-                x = _halved(x)
-        joined = self._joined([outputs[number] for number in self._loose])
+                outputs = [functional.max_pool2d(output, 2, ceil_mode=True) for output in outputs]
+                x = functional.max_pool2d(x, 2, ceil_mode=True)
+        joined = self._joined([outputs[number] for number in self._loose], self._padding_of_loose)
         return self.classify(self.dropout(joined.mean(dim=(2, 3)))), None
 
-    def _joined(self, maps: list[Tensor]) -> Tensor:
-        if len(maps) == 1:
-            return maps[0]
-        size = max(m.shape[2] for m in maps), max(m.shape[3] for m in maps)
-        return concatenate([padded(m, size) for m in maps], training=self.training)
+    def _joined(self, maps: list[Tensor], padding: list[Padding]) -> Tensor:
+        made = [functional.pad(m, around) if any(around) else m for m, around in zip(maps, padding, strict=True)]
+        return concatenate(made, training=self.training) if len(made) > 1 else made[0]
 
 
-def padded(
-    x: Float[Tensor, "batch channels height width"], size: tuple[int, int]
-) -> Float[Tensor, "batch channels high wide"]:
-    """Zeros evenly around `x` up to `size`; of an odd number one more below and to the right."""
-    down, right = size[0] - x.shape[2], size[1] - x.shape[3]
-    if down == right == 0:
-        return x
-    return functional.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
+def paddings(sizes: Sequence[Size]) -> list[Padding]:
+    """The zeros around maps of these sizes that make them as large as the largest, as `functional.pad` takes them.
+
+    Even on both sides; of an odd number one more below and to the right.
+    """
+    found: list[Padding] = []
+    for height, width in sizes:
+        down, right = _largest(sizes)[0] - height, _largest(sizes)[1] - width
+        found.append((right // 2, right - right // 2, down // 2, down - down // 2))
+    return found
 
 
-def _halved(x: Tensor) -> Tensor:
-    return torch.max_pool2d(x, 2, ceil_mode=True)
+def _largest(sizes: Sequence[Size]) -> Size:
+    return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+
+def _half(size: Size) -> Size:
+    return (size[0] + 1) // 2, (size[1] + 1) // 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,9 +11,8 @@ import torch
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.runs.events import Event, Message
-from archwright.runs.grid import GRID_SHARE, changed
 from archwright.runs.subject import subject
-from archwright.runs.timing import child_network, child_recipe
+from archwright.runs.timing import child_network
 from archwright.space import Architecture, sample
 from archwright.training.descent import saved_network
 from archwright.training.fit import Fit
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from archwright.runs.plan import Plan
     from archwright.runs.timing import Data
     from archwright.store import RunStore
+    from archwright.training.recipe import Recipe
 
 RANDOM = 7  # the random stream of the random candidates
 
@@ -47,23 +46,17 @@ class Candidates:
         phase: str,
         part: tuple[int, int],
         saved: Callable[[], None],
-        change: dict[str, Any] | None = None,
+        *,
+        recipe: Recipe,
+        keep: bool = True,
     ) -> Iterator[Event]:
         """Train one candidate from where a killed run left it; one that is done already is left alone.
 
         No `architecture`: the space's reference network. `part`: it is number i of n in its phase. `saved` is called
-        whenever its state has been written. `change`: a point of the grid, for a part of the training; the weights are
-        not kept.
+        whenever its state has been written. `keep` the weights, or only the record.
         """
         if self.record(key) is not None:
             return
-        recipe = replace(child_recipe(self.plan, architecture), epochs=self.store.get("settled")["epochs"])
-        if change is None:
-            change = self.store.get("grid")
-        else:
-            recipe = replace(recipe, epochs=recipe.epochs * GRID_SHARE)
-        if change is not None:
-            recipe = changed(recipe, change)
         network = child_network(self.plan, self.data, architecture)
         fit = Fit(network, self.data, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
         begun = self.store.restore("training")
@@ -94,7 +87,7 @@ class Candidates:
                 "parameters": parameters(_delivered(network)),
                 **self.subject.size(network),
             }
-            if phase != "grid":
+            if keep:
                 self.store.save(f"weights-{key}", {"model": saved_network(network)})
             yield Message(f"{name}: {self.subject.validated(record)}, {fit.seconds:.0f} s")
         self.store.put(f"candidate/{key}", record)

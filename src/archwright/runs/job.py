@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
@@ -18,16 +18,17 @@ from archwright.loop import Describes, Epochs, Minutes, Progress, Tally, Trial, 
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.events import Event, Message, Scored, Stage
-from archwright.runs.grid import grid
+from archwright.runs.grid import GRID_SHARE, changed, grid
 from archwright.runs.plan import PHASES, Plan
-from archwright.runs.planner import MARGIN, pin_threads
-from archwright.runs.timing import Cost, cost, step_seconds, steps
+from archwright.runs.planner import MARGIN, SHORT, pin_threads
+from archwright.runs.timing import Cost, child_recipe, cost, step_seconds, steps
 from archwright.space import Architecture
 from archwright.training.measure import tune_malloc
 
 if TYPE_CHECKING:
     from archwright.runs.timing import Data
     from archwright.store import RunStore
+    from archwright.training.recipe import Recipe
 
 TRIES = 5  # finalists that may fail to train before the run gives up
 MOST_RANDOM = 64
@@ -152,11 +153,38 @@ class Job:
                 "every trial of the search failed, so there is no architecture to train; see the trials' errors"
             )
         best = sorted(ranked.items(), key=lambda item: (-item[1], item[0].id))
-        self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in best])
         shared = self.plan.evaluator == "shared-weights"
         words = f"{best[0][1]:.1%} with shared weights" if shared else f"reward {best[0][1]:.4g}"
         yield Message(f"best of {len(best)} architectures: {best[0][0].id}, {words}")
+        if self.plan.shortlist > 1:
+            yield from self._train_shortlist([architecture for architecture, _ in best[: self.plan.shortlist]])
+            best = self._reordered(best)
+        self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in best])
         yield from self._settle([architecture for architecture, _ in best[: self.plan.finalists]])
+
+    def _train_shortlist(self, architectures: Sequence[Architecture]) -> Iterator[Event]:
+        """Train the best ranked from scratch for a short time: what shared weights say of them is a rough guide."""
+        for index, architecture in enumerate(architectures):
+            part = (index, len(architectures))
+            yield from self.candidates.train(
+                f"short-{index}",
+                architecture,
+                "derive",
+                part,
+                lambda: self._account("derive"),
+                recipe=self._recipe(architecture, SHORT),
+                keep=False,
+            )
+
+    def _reordered(self, best: list[tuple[Architecture, float]]) -> list[tuple[Architecture, float]]:
+        """The shortlist by validation loss, which is finer than accuracy; then the others as they were."""
+        losses = {}
+        for key in self.candidates.trained("short"):
+            record = self.candidates.record(key)
+            assert record is not None
+            losses[int(key.removeprefix("short-"))] = record["validation_loss"]
+        first = sorted(losses, key=lambda index: losses[index])
+        return [best[i] for i in first] + [item for i, item in enumerate(best) if i not in losses]
 
     def _rank_samples(self) -> dict[Architecture, float]:
         """Sample from the controller as it is, rank with the shared weights on the validation part (ENAS 2.3)."""
@@ -218,7 +246,15 @@ class Job:
         changes = grid(self.plan.final_recipe)
         for index, change in enumerate(changes):
             part = (index, len(changes))
-            yield from self.candidates.train(f"grid-{index}", best, "grid", part, lambda: self._account("grid"), change)
+            yield from self.candidates.train(
+                f"grid-{index}",
+                best,
+                "grid",
+                part,
+                lambda: self._account("grid"),
+                recipe=changed(self._recipe(best, GRID_SHARE), change),
+                keep=False,
+            )
         if tried := self.candidates.trained("grid"):
             chosen = changes[int(self.candidates.best(tried).removeprefix("grid-"))]
             self.store.put("grid", chosen)
@@ -252,7 +288,16 @@ class Job:
         return self.plan.minutes is not None and self._left() < seconds / 3 * 2
 
     def _train(self, key: str, architecture: Architecture | None, phase: str, part: tuple[int, int]) -> Iterator[Event]:
-        yield from self.candidates.train(key, architecture, phase, part, lambda: self._account(phase))
+        recipe = self._recipe(architecture)
+        yield from self.candidates.train(key, architecture, phase, part, lambda: self._account(phase), recipe=recipe)
+
+    def _recipe(self, architecture: Architecture | None, share: float = 1.0) -> Recipe:
+        """How a network is trained, for a share of the epochs that are settled, or else planned."""
+        settled = self.store.get("settled")
+        epochs = self.plan.final_recipe.epochs if settled is None else settled["epochs"]
+        recipe = replace(child_recipe(self.plan, architecture), epochs=epochs * share)
+        change = self.store.get("grid")
+        return recipe if change is None else changed(recipe, change)
 
     def _test(self) -> Iterator[Event]:
         """Use the test part: once for the network found, once for each random one."""

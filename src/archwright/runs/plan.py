@@ -40,6 +40,8 @@ class Plan:
         evaluation_batch: validation images that a trial is scored on; None is the batch of `search_recipe`.
         samples: architectures that are sampled and ranked after the search (ENAS derives from 10).
         rank_minibatches: validation minibatches they are ranked on (ENAS uses one); None is the whole validation part.
+        shortlist: of those, how many are first trained from scratch for a sixth of final training; the best of them in
+            validation loss go on. 1: none, the ranking decides (ENAS).
         finalists: of those, how many are trained from scratch.
         grid: after the search, try a small grid of recipes on the best architecture (Zoph & Le 2017, section 4.1), each
             for a quarter of final training; all networks are then trained with the one that did best in validation.
@@ -70,6 +72,7 @@ class Plan:
     evaluation_batch: int | None = None
     samples: int = 10
     rank_minibatches: int | None = None
+    shortlist: int = 1
     finalists: int = 1
     grid: bool = False
     baseline: bool = True
@@ -83,7 +86,7 @@ class Plan:
     estimate: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("trials", "trials_per_epoch", "samples", "finalists", "workers", "last_epochs"):
+        for name in ("trials", "trials_per_epoch", "samples", "shortlist", "finalists", "workers", "last_epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.finalists > self.samples and self.evaluator == "shared-weights":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARGIN = 0.97  # of a wall-time budget is planned; loading, measuring and writing take the rest
 SHARE_OF_TRIALS = 0.25  # of search time; ENAS scores 300 trials x 160 images an epoch, forward only: about a quarter
 ROUND_SECONDS = 10.0  # of shared training and trials in turn: often enough for the controller, rare enough to be cheap
+SHORT = 1 / 6  # of final training, for the architectures on the shortlist
 LEAST_CHILDREN = 40  # of a timed search that trains every child; their epochs are cut until so many fit
 SEARCH_PASSES, FINAL_PASSES = 8.0, 20.0  # over the training images, at least, for a larger network to be worth it
 
@@ -141,6 +142,8 @@ def estimate(plan: Plan, data: Data, rates: Rates) -> dict[str, float]:
         search = plan.trials * _child_cost(plan, data, rates).of(plan.search_recipe.epochs) / plan.workers
         derive = 0.0
     one = cost(plan.final_recipe, data, rates.child_step).of(plan.final_recipe.epochs)
+    short = plan.shortlist * SHORT * one if plan.shortlist > 1 else 0.0
+    derive += short
     final = plan.finalists * one
     random = max(plan.finalists, int((search + derive + final) / one)) * one if plan.baseline else 0.0
     reference = one if plan.reference else 0.0
@@ -226,7 +229,8 @@ def _fitted(seconds: float, data: Data, plan: Plan, rates: Rates, wishes: Wishes
         recipe = replace(plan.search_recipe, **{"epochs": min(each, plan.search_recipe.epochs), **wishes.search_recipe})
         plan = replace(plan, search_recipe=recipe)
         changes = {"trials": max(1, int(search * plan.workers / _child_cost(plan, data, rates).of(recipe.epochs)))}
-    epochs = cost(plan.final_recipe, data, rates.child_step).epochs_within(final / plan.finalists)
+    short = plan.shortlist * SHORT if plan.shortlist > 1 else 0.0
+    epochs = cost(plan.final_recipe, data, rates.child_step).epochs_within(final / (plan.finalists + short))
     changes["final_recipe"] = replace(plan.final_recipe, **{"epochs": epochs, **wishes.final_recipe})
     fitted = replace(plan, **{k: v for k, v in changes.items() if k not in wishes.settings})
     return replace(fitted, estimate=estimate(fitted, data, rates)), (passes, epochs)
