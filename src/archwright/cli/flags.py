@@ -79,7 +79,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
         "--data",
         type=str | None,
         default=None,
-        help="digits, .npz, image folder, or parquet; for language models topics, text:FILE, or a folder of .txt",
+        help=DATA_HELP,
     )
     parser.add_argument("--minutes", type=float | None, default=None, help="what everything together may take")
     parser.add_argument("--preset", type=Literal["small", "paper"], default="small", help="what sets the sizes")

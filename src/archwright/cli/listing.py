@@ -34,7 +34,7 @@ def list_(arguments: Sequence[str]) -> int:
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    from archwright.runs.plan import PHASES
+    from archwright.runs.plan import wanted_phases
     from archwright.store import RunStore
 
     row: dict[str, Any] = {"run": str(folder), "begun": "", "data": "", "state": "", "trials": "", "test": ""}
@@ -42,9 +42,7 @@ def _row(folder: Path) -> dict[str, Any]:
         with RunStore.reading(folder) as store:
             result = store.get("result")
             plan = store.get("plan") or {}
-            optional = {"grid": "grid", "random search": "baseline", "reference": "reference"}
-            wanted = [name for name in PHASES if plan.get(optional.get(name, ""), True)]
-            waiting = [name for name in wanted if not store.get(f"done/{name}")]
+            waiting = [name for name in wanted_phases(plan) if not store.get(f"done/{name}")]
             row["begun"], row["data"] = store.get("begun") or "", plan.get("data", "")
             row["trials"] = sum(1 for _ in store.trials())
             row["state"] = "finished" if result else f"in {waiting[0]}" if waiting else "to be reported"
@@ -103,7 +101,7 @@ def check(arguments: Sequence[str]) -> int:
     from archwright.data.text import TextData
     from archwright.runs.front import read
 
-    options = {k: getattr(given, k) for k in ("image_size", "level", "vocabulary") if getattr(given, k) is not None}
+    options = {"image_size": given.image_size, "level": given.level, "vocabulary": given.vocabulary}
     data = read(given.data, seed=given.seed, **options)
     if isinstance(data, TextData):
         return _check_text(data, given.json)

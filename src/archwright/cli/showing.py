@@ -62,9 +62,6 @@ def show(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     given = parser.parse_args(arguments)
 
-    from archwright.report.drawing import draw
-    from archwright.report.graph import graphs_of
-    from archwright.report.text import as_text
     from archwright.runs.components import space_class, with_fields
     from archwright.training.measure import multiply_adds, parameters
 
@@ -96,29 +93,12 @@ def show(arguments: Sequence[str]) -> int:
         "parameters": parameters(network),
         "multiply_adds": multiply_adds(network.eval(), task),
     }
-    graphs = graphs_of(architecture)
-    pictures = []
-    if not given.no_pictures:
-        pictures = [draw(graphs, given.to / f"{architecture.id}.{kind}") for kind in ("png", "svg")]
-    if given.json:
-        print_json({**result, "pictures": [str(p) for p in pictures], "graphs": [as_text(g) for g in graphs]})
-        return 0
-    print(f"{architecture.space} {architecture.id}")
-    for graph in graphs:
-        print(f"\n{graph.title}")
-        for line in as_text(graph):
-            print(f"  {line}")
     sizes = ", ".join(f"{n} {getattr(final, n)}" for n in ("filters", "repeats") if hasattr(final, n))
-    print(f"\n{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds at {shape}, {sizes}")
-    for path in pictures:
-        print(f"drawn to {path}")
-    return 0
+    size_line = f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds at {shape}, {sizes}"
+    return _shown(given, architecture, result, size_line)
 
 
 def _show_language_model(given: Any, space: Any, architecture: Architecture, task: TextTask | None) -> int:
-    from archwright.report.drawing import draw
-    from archwright.report.graph import graphs_of
-    from archwright.report.text import as_text
     from archwright.training.measure import parameters
 
     task = TextTask(given.classes) if given.classes else task or TextTask(10_000)
@@ -131,6 +111,16 @@ def _show_language_model(given: Any, space: Any, architecture: Architecture, tas
         "units": network.embedding.embedding_dim,
         "parameters": parameters(network),
     }
+    size_line = f"{result['parameters']:,} parameters, {result['units']} units, vocabulary {task.vocabulary:,}"
+    return _shown(given, architecture, result, size_line)
+
+
+def _shown(given: Any, architecture: Architecture, result: dict[str, Any], size_line: str) -> int:
+    """Draw and print, as the flags ask."""
+    from archwright.report.drawing import draw
+    from archwright.report.graph import graphs_of
+    from archwright.report.text import as_text
+
     graphs = graphs_of(architecture)
     pictures = []
     if not given.no_pictures:
@@ -143,7 +133,7 @@ def _show_language_model(given: Any, space: Any, architecture: Architecture, tas
         print(f"\n{graph.title}")
         for line in as_text(graph):
             print(f"  {line}")
-    print(f"\n{result['parameters']:,} parameters, {result['units']} units, vocabulary {task.vocabulary:,}")
+    print(f"\n{size_line}")
     for path in pictures:
         print(f"drawn to {path}")
     return 0

@@ -19,7 +19,7 @@ from archwright.runs.components import space_class, with_fields
 from archwright.runs.events import Stage
 from archwright.runs.planner import Wishes, make_plan
 from archwright.runs.subject import subject
-from archwright.runs.timing import child_network, child_recipe
+from archwright.runs.timing import network_of, recipe_of
 from archwright.space import check
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters, tune_malloc
@@ -70,8 +70,8 @@ def train(arguments: Sequence[str]) -> int:
             data, wishes, data_name=source, data_options=options, seed=given.seed, device=given.device, timed=False
         )
         tune_malloc()
-        network = child_network(plan, data, architecture)
-        fit = Fit(network, data, child_recipe(plan, architecture), seed=given.seed, device=plan.device)
+        network = network_of(plan, data, architecture)
+        fit = Fit(network, data, recipe_of(plan, architecture), seed=given.seed, device=plan.device)
         display.say(f"data: {data.split}")
         display(Stage("training", 0.0, 0.0))
         begun = time.monotonic()

@@ -18,6 +18,18 @@ from archwright.space import Space
 
 NOT_FINITE_REWARD = 0.0  # what a reward of NaN or infinity counts as: the failure reward of the evaluators
 
+# NAS (Zoph & Le 2017, section 4.1).
+NAS: Mapping[str, Any] = {
+    "units": 35,
+    "layers": 2,
+    "init": 0.08,
+    "learning_rate": 6e-4,
+    "batch": 8,  # children per controller replica
+    "temperature": None,
+    "tanh_constant": None,
+    "entropy_weight": 0.0,
+}
+
 
 def reinforce_loss(
     log_prob: Float[Tensor, " batch"], reward: Float[Tensor, " batch"], baseline: float
@@ -117,17 +129,7 @@ class Reinforce:
 
         `changes` are arguments of `Reinforce`. The decay of NAS's baseline is not published.
         """
-        published: dict[str, Any] = {
-            "units": 35,
-            "layers": 2,
-            "init": 0.08,
-            "learning_rate": 6e-4,
-            "batch": 8,  # children per controller replica
-            "temperature": None,
-            "tanh_constant": None,
-            "entropy_weight": 0.0,
-        }
-        return cls(space, **{**published, **changes})
+        return cls(space, **{**NAS, **changes})
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
         """An architecture from the policy for each stream; the same one whatever else is asked for."""

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import torch
 
 from archwright.data.text import TextData
 from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.objective import Accuracy, InversePerplexity, Objective, needs, require
 from archwright.loop import Ask, Progress, Proposal, Result, State
-from archwright.space import Open, Task
+from archwright.space import Task
+from archwright.training.child import child_network, child_recipe
 from archwright.training.device import resolve_device
 from archwright.training.fit import Fit
 from archwright.training.measure import latency, parameters
-from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -88,9 +85,7 @@ class FromScratch:
 
     def network(self, architecture: Architecture) -> nn.Module:
         """The untrained child of an architecture, as `evaluate` begins with it."""
-        space = self.space.of(architecture)
-        with seeded(torch.device("cpu"), Stream.WEIGHTS, self.seed):
-            return space.network(Open.only(space, architecture), self.data.task)
+        return child_network(self.space, architecture, self.data.task, self.seed)
 
     def evaluate(self, proposal: Proposal) -> Result:
         """Train the child and score it. Raises `ChildFailure` where it cannot be scored."""
@@ -98,7 +93,7 @@ class FromScratch:
         fit = Fit(
             network,
             self.data,
-            replace(self.recipe, **self.space.of(proposal.architecture).recipe(proposal.architecture)),
+            child_recipe(self.space, proposal.architecture, self.recipe),
             seed=self.seed,
             device=self.device,
             time_limit=self.time_limit,

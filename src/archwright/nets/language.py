@@ -66,7 +66,7 @@ class LanguageModel(nn.Module):
         x, ends = self._embedded(tokens), []
         for cell, state in zip(self.recurrent_cells(), states, strict=True):
             x = self._dropped(x, self.input_dropout)
-            x, end = cell(x, state, self._mask(x, cell, self.recurrent_dropout))
+            x, end = cell(x, state, self._mask(x, cell.units, self.recurrent_dropout))
             ends.append(end)
         return self.classify(self._dropped(x, self.output_dropout)), tuple(ends)
 
@@ -81,14 +81,13 @@ class LanguageModel(nn.Module):
         return functional.embedding(tokens, weight)
 
     def _dropped(self, x: Float[Tensor, "time batch units"], rate: float) -> Float[Tensor, "time batch units"]:
-        if not self.training or rate == 0:
-            return x
-        return x * ((torch.rand(x.shape[1:], device=x.device) < 1 - rate).to(x.dtype) / (1 - rate))
+        mask = self._mask(x, x.shape[2], rate)
+        return x if mask is None else x * mask
 
-    def _mask(self, x: Tensor, cell: RecurrentCell, rate: float) -> Tensor | None:
+    def _mask(self, x: Tensor, units: int, rate: float) -> Float[Tensor, "batch units"] | None:
         if not self.training or rate == 0:
             return None
-        return (torch.rand(x.shape[1], cell.units, device=x.device) < 1 - rate).to(x.dtype) / (1 - rate)
+        return (torch.rand(x.shape[1], units, device=x.device) < 1 - rate).to(x.dtype) / (1 - rate)
 
 
 def units_within(parameters: int, vocabulary: int, layers: int, per_layer: int, per_unit: int, *, tied: bool) -> int:

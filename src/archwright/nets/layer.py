@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -16,3 +17,9 @@ class Layer:
     filters: int
     normalised: bool
     inputs: tuple[int, ...]
+
+
+def loose_ends(layers: Sequence[Layer]) -> tuple[int, ...]:
+    """The layers that no other layer reads; the last one is always among them."""
+    read = {source for layer in layers for source in layer.inputs}
+    return tuple(number for number in range(len(layers)) if number not in read)

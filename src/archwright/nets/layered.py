@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.nets.concatenate import concatenate
-from archwright.nets.layer import Layer
+from archwright.nets.layer import Layer, loose_ends
 from archwright.nets.network import Network, initialise
 from archwright.space import Architecture, Task
 
@@ -62,8 +62,7 @@ class Layered(Network):
     ) -> None:
         super().__init__()
         self._inputs = [tuple(layer.inputs) for layer in layers]
-        read = {source for inputs in self._inputs for source in inputs}
-        self._loose = [number for number in range(len(layers)) if number not in read]
+        self._loose = loose_ends(layers)
         self._pool_after = frozenset(number - 1 for number in pool_after)
         self.layers = nn.ModuleList()
         channels: list[int] = []

@@ -12,7 +12,7 @@ from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.runs.events import Event, Message
 from archwright.runs.subject import subject
-from archwright.runs.timing import child_network
+from archwright.runs.timing import network_of
 from archwright.space import Architecture, sample
 from archwright.training.descent import saved_network
 from archwright.training.fit import Fit
@@ -57,7 +57,7 @@ class Candidates:
         """
         if self.record(key) is not None:
             return
-        network = child_network(self.plan, self.data, architecture)
+        network = network_of(self.plan, self.data, architecture)
         fit = Fit(network, self.data, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
         begun = self.store.restore("training")
         if begun is not None and begun["key"] == key:
@@ -129,7 +129,7 @@ class Candidates:
             raise RunError(f"{self.store.folder}: the weights of {key} are missing")
         written = record["architecture"]
         architecture = None if written is None else Architecture.from_json(written)
-        network = _delivered(child_network(self.plan, self.data, architecture))
+        network = _delivered(network_of(self.plan, self.data, architecture))
         network.load_state_dict(state["model"])
         return network.to(torch.device(self.plan.device)).eval()
 

@@ -67,10 +67,11 @@ class Run:
 
 
 def read(source: Any, *, seed: int, **options: Any) -> Data:
-    """Images or text, by what the source is."""
+    """Images or text, by what the source is. Options that are None are not given."""
+    options = {name: value for name, value in options.items() if value is not None}
     text = is_text(source)
     foreign = {"image_size", "layout"} if text else {"level", "vocabulary"}
-    if wrong := sorted(foreign & {name for name, value in options.items() if value is not None}):
+    if wrong := sorted(foreign & set(options)):
         raise ConfigError(f"{wrong[0]} is for {'images' if text else 'text'}, and the data is {source}")
     return load_text(source, **options) if text else load(source, seed=seed, **options)
 

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
@@ -19,9 +20,9 @@ from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.events import Event, Message, Scored, Stage
 from archwright.runs.grid import GRID_SHARE, changed, grid
-from archwright.runs.plan import PHASES, Plan
+from archwright.runs.plan import PHASES, Plan, wanted_phases
 from archwright.runs.planner import MARGIN, SHORT, pin_threads
-from archwright.runs.timing import Cost, child_recipe, cost, step_seconds, steps
+from archwright.runs.timing import Cost, cost, recipe_of, step_seconds, steps
 from archwright.space import Architecture
 from archwright.training.measure import tune_malloc
 
@@ -70,11 +71,9 @@ class Job:
             "reference": self._train_reference,
             "test": self._test,
         }
-        plan = self.plan
-        left_out = {"grid": not plan.grid, "random search": not plan.baseline, "reference": not plan.reference}
-        wanted = [phase for phase in PHASES if not left_out.get(phase)]
-        for name in PHASES:
-            if self.store.get(f"done/{name}") or name not in wanted:
+        wanted = wanted_phases(vars(self.plan))
+        for name in wanted:
+            if self.store.get(f"done/{name}"):
                 continue
             if name == "search" and self._skip_search:
                 if not self._has_trials():
@@ -166,15 +165,8 @@ class Job:
         """Train the best ranked from scratch for a short time: what shared weights say of them is a rough guide."""
         for index, architecture in enumerate(architectures):
             part = (index, len(architectures))
-            yield from self.candidates.train(
-                f"short-{index}",
-                architecture,
-                "derive",
-                part,
-                lambda: self._account("derive"),
-                recipe=self._recipe(architecture, SHORT),
-                keep=False,
-            )
+            recipe = self._recipe(architecture, SHORT)
+            yield from self._train(f"short-{index}", architecture, "derive", part, recipe=recipe, keep=False)
 
     def _reordered(self, best: list[tuple[Architecture, float]]) -> list[tuple[Architecture, float]]:
         """The shortlist by validation loss, which is finer than accuracy; then the others as they were."""
@@ -246,15 +238,8 @@ class Job:
         changes = grid(self.plan.final_recipe)
         for index, change in enumerate(changes):
             part = (index, len(changes))
-            yield from self.candidates.train(
-                f"grid-{index}",
-                best,
-                "grid",
-                part,
-                lambda: self._account("grid"),
-                recipe=changed(self._recipe(best, GRID_SHARE), change),
-                keep=False,
-            )
+            recipe = changed(self._recipe(best, GRID_SHARE), change)
+            yield from self._train(f"grid-{index}", best, "grid", part, recipe=recipe, keep=False)
         if tried := self.candidates.trained("grid"):
             chosen = changes[int(self.candidates.best(tried).removeprefix("grid-"))]
             self.store.put("grid", chosen)
@@ -287,15 +272,25 @@ class Job:
         seconds = 0.0 if record is None else float(record.get("seconds", 0.0))
         return self.plan.minutes is not None and self._left() < seconds / 3 * 2
 
-    def _train(self, key: str, architecture: Architecture | None, phase: str, part: tuple[int, int]) -> Iterator[Event]:
-        recipe = self._recipe(architecture)
-        yield from self.candidates.train(key, architecture, phase, part, lambda: self._account(phase), recipe=recipe)
+    def _train(
+        self,
+        key: str,
+        architecture: Architecture | None,
+        phase: str,
+        part: tuple[int, int],
+        *,
+        recipe: Recipe | None = None,
+        keep: bool = True,
+    ) -> Iterator[Event]:
+        recipe = self._recipe(architecture) if recipe is None else recipe
+        account = partial(self._account, phase)
+        yield from self.candidates.train(key, architecture, phase, part, account, recipe=recipe, keep=keep)
 
     def _recipe(self, architecture: Architecture | None, share: float = 1.0) -> Recipe:
         """How a network is trained, for a share of the epochs that are settled, or else planned."""
         settled = self.store.get("settled")
         epochs = self.plan.final_recipe.epochs if settled is None else settled["epochs"]
-        recipe = replace(child_recipe(self.plan, architecture), epochs=epochs * share)
+        recipe = replace(recipe_of(self.plan, architecture), epochs=epochs * share)
         change = self.store.get("grid")
         return recipe if change is None else changed(recipe, change)
 

@@ -14,6 +14,7 @@ from archwright.space import Space
 from archwright.training.recipe import ENAS_MICRO_FINAL, ENAS_MICRO_SEARCH, Recipe
 
 FORMAT = 1
+OPTIONAL_PHASES = {"grid": "grid", "random search": "baseline", "reference": "reference"}  # and the fields that ask
 PHASES = ("search", "derive", "grid", "final training", "random search", "reference", "test")
 
 
@@ -140,6 +141,11 @@ class Plan:
             return Plan(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"the run's plan is damaged: {error!r}") from None
+
+
+def wanted_phases(fields: Mapping[str, Any]) -> list[str]:
+    """The phases of a plan, in order, from its fields (or its JSON)."""
+    return [phase for phase in PHASES if fields.get(OPTIONAL_PHASES.get(phase, ""), True)]
 
 
 def space_to_json(space: Space) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from archwright.controllers.reinforce import NAS
 from archwright.data.text import TextData
 from archwright.training.recipe import ENAS_MICRO_SEARCH, NAS_CONV, NAS_RECURRENT, Recipe
 
@@ -34,17 +35,6 @@ class Preset:
     reinforce: Mapping[str, Any] = field(default_factory=dict)
 
 
-# Zoph & Le 2017, section 4.1 (`Reinforce.nas`).
-NAS_CONTROLLER: Mapping[str, Any] = {
-    "units": 35,
-    "layers": 2,
-    "init": 0.08,
-    "learning_rate": 6e-4,
-    "batch": 8,
-    "entropy_weight": 0.0,
-    "temperature": None,
-    "tanh_constant": None,
-}
 NAS_REWARD: Mapping[str, Any] = {"evaluator": "from-scratch", "objective": "accuracy-cubed", "last_epochs": 5}
 NAS_TEXT_REWARD: Mapping[str, Any] = {"evaluator": "from-scratch", "objective": "inverse-perplexity-squared"}
 
@@ -54,11 +44,11 @@ def published(cls: type[Space]) -> Preset:
     if cls.name == "nas-conv":
         settings = {**NAS_REWARD, "trials": 12_800, "trials_per_epoch": 1}
         final = replace(NAS_CONV, epochs=300, decay_at=(0.5, 0.75))  # trained "until convergence"; DenseNet's length
-        return Preset(NAS_CONV, final, settings, reinforce=NAS_CONTROLLER)
+        return Preset(NAS_CONV, final, settings, reinforce=NAS)
     if cls.data == "text":
         settings = {**NAS_TEXT_REWARD, "trials": 15_000, "trials_per_epoch": 1}
         # Zoph & Le 2017, section 4.2; one child a replica, ten gradients to an update.
-        controller = {**NAS_CONTROLLER, "learning_rate": 5e-4, "batch": 10}
+        controller = {**NAS, "learning_rate": 5e-4, "batch": 10}
         return Preset(NAS_RECURRENT, NAS_RECURRENT, settings, reinforce=controller)
     settings = {"trials": 150 * 300, "trials_per_epoch": 300, "samples": 10}
     return Preset(ENAS_MICRO_SEARCH, Recipe(), settings)
@@ -121,7 +111,7 @@ def _small_nas(common: Mapping[str, Any], side: int) -> Preset:
         settings,
         space,
         {},
-        {**NAS_CONTROLLER, "learning_rate": 6e-3},
+        {**NAS, "learning_rate": 6e-3},
     )
 
 
@@ -136,6 +126,6 @@ def _small_text(data: TextData) -> Preset:
     }
     recipe = replace(NAS_RECURRENT, batch=32)
     settings = {**NAS_TEXT_REWARD, "trials": 60, "trials_per_epoch": 1}
-    controller = {**NAS_CONTROLLER, "learning_rate": 5e-3, "batch": 10}
+    controller = {**NAS, "learning_rate": 5e-3, "batch": 10}
     search = replace(recipe, epochs=2, validation_limit=10_000)
     return Preset(search, replace(recipe, epochs=10), settings, space, {}, controller)

@@ -14,7 +14,8 @@ from archwright.data.images import ImageData
 from archwright.data.text import TextData
 from archwright.loop import Proposal
 from archwright.runs.assembly import shared_weights
-from archwright.space import Open, sample
+from archwright.space import sample
+from archwright.training.child import child_network, child_recipe
 from archwright.training.fit import Fit
 from archwright.training.randomness import Stream, seeded
 
@@ -99,25 +100,24 @@ def measure(plan: Plan, data: Data) -> Rates:
 
 def step_seconds(plan: Plan, data: Data, architecture: Architecture | None, count: int, least: float = 0.0) -> float:
     """Of final training: the mean of `steps`, and of as many more as `least` seconds take."""
-    network = child_network(plan, data, architecture)
-    fit = Fit(network, data, replace(child_recipe(plan, architecture), epochs=1), seed=plan.seed, device=plan.device)
+    network = network_of(plan, data, architecture)
+    fit = Fit(network, data, replace(recipe_of(plan, architecture), epochs=1), seed=plan.seed, device=plan.device)
     return mean_seconds(iter(fit), count, least)
 
 
-def child_network(plan: Plan, data: Data, architecture: Architecture | None) -> Any:
+def network_of(plan: Plan, data: Data, architecture: Architecture | None) -> Any:
     """The network of final training, with the weights it starts from; None: the space's reference network."""
+    if architecture is not None:
+        return child_network(plan.final_space, architecture, data.task, plan.seed)
     with seeded(torch.device("cpu"), Stream.WEIGHTS, plan.seed):
-        if architecture is None:
-            return plan.final_space.reference(data.task)
-        space = plan.final_space.of(architecture)
-        return space.network(Open.only(space, architecture), data.task)
+        return plan.final_space.reference(data.task)
 
 
-def child_recipe(plan: Plan, architecture: Architecture | None) -> Recipe:
+def recipe_of(plan: Plan, architecture: Architecture | None) -> Recipe:
     """The recipe of final training, with what the architecture itself says of it."""
     if architecture is None:
         return plan.final_recipe
-    return replace(plan.final_recipe, **plan.final_space.of(architecture).recipe(architecture))
+    return child_recipe(plan.final_space, architecture, plan.final_recipe)
 
 
 def mean_seconds(steps: Iterator[Any], count: int, least: float = 0.0) -> float:

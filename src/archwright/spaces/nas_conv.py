@@ -192,14 +192,9 @@ class NasConv(Space):
         return (_graph(self.layers_of(architecture)),)
 
 
-def loose_ends(layers: tuple[Layer, ...]) -> tuple[int, ...]:
-    """The layers that no other layer reads; the last one is always among them."""
-    read = {source for layer in layers for source in layer.inputs}
-    return tuple(number for number in range(len(layers)) if number not in read)
-
-
 @functools.lru_cache(maxsize=256)
 def _graph(layers: tuple[Layer, ...]) -> Graph:
+    from archwright.nets.layer import loose_ends
     from archwright.report.graph import Edge, Graph, Node
 
     nodes, edges = [Node("image", "image", "input")], []

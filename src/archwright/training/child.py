@@ -1,0 +1,29 @@
+"""The network of one architecture, as its training begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from archwright.space import Open
+from archwright.training.randomness import Stream, seeded
+from archwright.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archwright.space import Architecture, Space
+
+
+def child_network(space: Space, architecture: Architecture, task: Any, seed: int) -> nn.Module:
+    """The untrained child; its weights depend on the seed alone."""
+    space = space.of(architecture)
+    with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
+        return space.network(Open.only(space, architecture), task)
+
+
+def child_recipe(space: Space, architecture: Architecture, recipe: Recipe) -> Recipe:
+    """The recipe, with what the architecture itself says of its training."""
+    return replace(recipe, **space.of(architecture).recipe(architecture))
