@@ -98,7 +98,7 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
     final_recipe = _changed(preset.final_recipe, wishes.final_recipe)
     if settings.get("evaluator", counts["evaluator"]) == "from-scratch":
         if "evaluator" not in preset.settings:  # the preset is for shared weights
-            counts = {**counts, "trials": 20, "trials_per_epoch": 1}
+            counts = {**counts, "trials": 20, "trials_per_epoch": 1, "warmup": 0, "shortlist": 1}
             if "epochs" not in wishes.search_recipe:
                 search_recipe = replace(search_recipe, epochs=max(1, final_recipe.epochs // 5))
     elif "trials" not in settings and "epochs" in wishes.search_recipe:
