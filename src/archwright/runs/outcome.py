@@ -118,7 +118,7 @@ def _pictures(job: Job, architecture: Architecture, result: dict[str, Any]) -> N
             comparison(
                 rows,
                 folder / f"comparison.{suffix}",
-                title=f"Test {subject.metric}",
+                title=f"{subject.metric.capitalize()} on {_counted(result)} of the test part",
                 measure="test accuracy, %" if shares else f"test {subject.metric}",
                 scale=100.0 if shares else 1.0,
             )
@@ -149,15 +149,18 @@ def report(result: dict[str, Any], architecture: Architecture, subject: Subject)
     return [*lines, ""]
 
 
+def _counted(result: dict[str, Any]) -> str:
+    return f"{result['test_images']} images" if "test_images" in result else f"{result['test_tokens']:,} tokens"
+
+
 def _summary(result: dict[str, Any], subject: Subject) -> list[str]:
     """The result in a few lines of plain text."""
     metric = f"test_{subject.metric}"
     low, high = result["test_interval"]
-    counted = f"{result['test_images']} images" if "test_images" in result else f"{result['test_tokens']:,} tokens"
     lines = [
         f"architecture     {result['architecture']} ({result['space']})",
         f"{metric.replace('_', ' '):<16} {subject.words(result[metric])}, "
-        f"95 % interval {subject.words(low)} to {subject.words(high)}, {counted} used once",
+        f"95 % interval {subject.words(low)} to {subject.words(high)}, {_counted(result)} used once",
     ]
     for name, what in WORDS.items():
         if group := result["random_search"].get(name):
