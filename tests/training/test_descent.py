@@ -46,6 +46,33 @@ def test_with_every_gradient_there_it_is_pytorchs_sgd(recipe):
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "pytorchs"),
+    [
+        (replace(RECIPE, optimizer="adam", epsilon=1e-3), torch.optim.Adam),
+        (replace(RECIPE, optimizer="rmsprop", second_decay=0.9, epsilon=1.0), torch.optim.RMSprop),
+        (replace(RECIPE, optimizer="rmsprop", momentum=0.0, nesterov=False), torch.optim.RMSprop),
+    ],
+)
+def test_with_every_gradient_there_it_is_pytorchs(recipe, pytorchs):
+    ours, theirs = network(), network()
+    descent = Descent(ours, recipe)
+    if pytorchs is torch.optim.Adam:
+        settings = {"betas": (recipe.momentum, recipe.second_decay)}
+    else:
+        settings = {"momentum": recipe.momentum, "alpha": recipe.second_decay}
+    optimizer = pytorchs(theirs.parameters(), lr=1, eps=recipe.epsilon, weight_decay=recipe.weight_decay, **settings)
+    for step in range(4):
+        advance(ours, descent, step)
+        theirs(torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(step))).square().sum().backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
+        optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+        optimizer.step()
+        optimizer.zero_grad()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
 def test_a_parameter_without_a_gradient_keeps_its_value_and_its_momentum():
     model = nn.ModuleList([nn.Linear(2, 1), nn.Linear(2, 1)])
     descent = Descent(model, RECIPE)
@@ -62,16 +89,18 @@ def test_a_parameter_without_a_gradient_keeps_its_value_and_its_momentum():
         assert not torch.equal(moving, model[active].weight)
 
 
-def test_its_state_is_enough_to_go_on_from_and_a_copy():
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_its_state_is_enough_to_go_on_from_and_a_copy(optimizer):
+    recipe = replace(RECIPE, optimizer=optimizer)
     ours, other = network(), network()
-    descent = Descent(ours, RECIPE)
+    descent = Descent(ours, recipe)
     advance(ours, descent, 0)
     state = descent.state_dict()
     other.load_state_dict(ours.state_dict())
     frozen = {name: tensor.clone() for name, tensor in state.items()}
     advance(ours, descent, 1)
     assert all(torch.equal(frozen[name], state[name]) for name in frozen)
-    resumed = Descent(other, RECIPE)
+    resumed = Descent(other, recipe)
     resumed.load_state_dict(state)
     advance(other, resumed, 1)
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), other.parameters(), strict=True))

@@ -12,7 +12,7 @@ from archwright.training.schedules import cosine_with_restarts, step_decay
 
 @dataclass(frozen=True)
 class Recipe:
-    """Nesterov SGD with cosine restarts; the defaults are the official ENAS micro final run (cifar10_micro_final.sh).
+    """How a network is trained; the defaults are the official ENAS micro final run (cifar10_micro_final.sh).
 
     Dropout and drop path are fields of the space, since the network contains them.
 
@@ -27,8 +27,11 @@ class Recipe:
         restart_period: epochs of the first cosine period; see `schedules.cosine_with_restarts` for other totals.
         restart_factor: each period is this many times as long as the one before.
         decay_at: shares of training after which the learning rate is divided by 10, instead of cosines.
-        momentum: of SGD.
-        nesterov: Nesterov's momentum.
+        optimizer: "sgd", "adam" or "rmsprop" (PyTorch's; TensorFlow's RMSProp has epsilon inside the root).
+        momentum: of SGD and RMSProp; of Adam the decay of the mean gradient (beta 1).
+        nesterov: Nesterov's momentum, of SGD.
+        second_decay: of the mean squared gradient: Adam's beta 2, RMSProp's alpha.
+        epsilon: of Adam and RMSProp.
         weight_decay: on every parameter, BatchNorm's and biases too.
         clip_norm: the largest norm of the whole gradient; None does not clip.
         label_smoothing: share of the target spread over all classes.
@@ -49,8 +52,11 @@ class Recipe:
     restart_period: int = 10  # T_0, ENAS 2018, section 3.2
     restart_factor: int = 2  # T_mul, ENAS 2018, section 3.2
     decay_at: tuple[float, ...] = ()
+    optimizer: Literal["sgd", "adam", "rmsprop"] = "sgd"  # ENAS 2018, section 3.2
     momentum: float = 0.9  # official code, utils.py
     nesterov: bool = True  # ENAS 2018, section 3.2
+    second_decay: float = 0.999
+    epsilon: float = 1e-8
     weight_decay: float = 4e-4  # l2_reg 2e-4 times sum(w^2), without the 1/2 that weight decay implies; all variables
     # 5 is what the official scripts ask for, but their code appends the unclipped gradient. We clip, as NASNet and
     # DARTS do at the same 5.
@@ -77,6 +83,9 @@ class Recipe:
         )
         self._require("momentum", 0 <= self.momentum < 1, "from 0 to below 1")
         self._require("nesterov", not self.nesterov or self.momentum > 0, "False when momentum is 0")
+        self._require("optimizer", self.optimizer in ("sgd", "adam", "rmsprop"), "'sgd', 'adam' or 'rmsprop'")
+        self._require("second_decay", 0 < self.second_decay < 1, "between 0 and 1")
+        self._require("epsilon", self.epsilon > 0, "greater than zero")
         self._require("clip_norm", self.clip_norm is None or self.clip_norm > 0, "None or greater than zero")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
         self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
