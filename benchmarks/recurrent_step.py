@@ -41,7 +41,7 @@ class ByHand(RecurrentCell):
         self.input = torch.nn.Parameter(torch.empty(inputs, 8 * units))
         self.hidden = torch.nn.Parameter(torch.empty(units, 8 * units))
 
-    def forward(self, x: Tensor, state: Any, mask: Tensor | None = None) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, state: Any, mask: Any = None, architecture: Any = None) -> tuple[Tensor, Any]:
         h, c = state
         outputs = []
         for product in (x @ self.input).unbind(0):

@@ -12,7 +12,8 @@ import torch
 
 from archwright.controllers.policy import Policy
 from archwright.controllers.random import Random
-from archwright.controllers.reinforce import Reinforce, moving_average, reinforce_loss
+from archwright.controllers.reinforce import Reinforce, moving_average, reinforce_loss, skip_penalty
+from archwright.controllers.rollout import Sets
 from archwright.errors import ConfigError
 from archwright.loop import Describes, Proposal, Result, Trial
 from archwright.space import (
@@ -277,3 +278,37 @@ def test_leaves_the_number_of_threads_alone() -> None:
 def test_refuses_impossible_settings(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
         Reinforce(Static(), **wrong)
+
+
+# The skip penalty
+
+
+def test_the_skip_penalty_is_the_papers_divergence_by_hand() -> None:
+    """Two decisions of a lane with anchors (p = 0.5 and 0.25; p = 0.9), one without; the mean over the former."""
+
+    def divergence(p: float) -> float:
+        return p * math.log(p / 0.4) + (1 - p) * math.log((1 - p) / 0.6)
+
+    valid = torch.tensor([[True, True], [True, False], [False, False]])
+    probabilities = torch.tensor([[0.5, 0.25], [0.9, 0.0], [0.0, 0.0]])
+    sets = Sets(("a", "b", "c"), torch.tensor([1, 1, 1]), probabilities, valid)
+    by_hand = (divergence(0.5) + divergence(0.25) + divergence(0.9)) / 2
+    assert skip_penalty(sets, 0.4, 2).tolist() == pytest.approx([0.0, by_hand], rel=1e-5)
+    assert skip_penalty(None, 0.4, 2).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("target", [0.1, 0.9])
+def test_with_equal_rewards_the_skip_penalty_alone_moves_links_to_its_target(target: float) -> None:
+    controller = Reinforce(
+        Skips(), learning_rate=0.02, entropy_weight=0.0, skip_weight=1.0, skip_target=target, temperature=None, seed=1
+    )
+    for first in range(0, 1500, 10):
+        controller.tell(trials(controller.ask(range(first, first + 10)), lambda _: 0.5))
+    sets = controller.policy.sample([Skips()] * 50, list(range(50))).sets
+    assert sets is not None
+    assert sets.probabilities[sets.valid].mean().item() == pytest.approx(target, abs=0.05)
+
+
+def test_a_skip_penalty_out_of_range_is_refused() -> None:
+    with pytest.raises(ConfigError, match="target between 0 and 1"):
+        Reinforce(Skips(), skip_target=1.0)

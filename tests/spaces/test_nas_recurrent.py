@@ -12,7 +12,8 @@ from torch import Tensor
 
 from archwright.errors import SpaceError
 from archwright.nets.language import LanguageModel, units_within
-from archwright.nets.recurrent import Node, Tree, TreeCell
+from archwright.nets.recurrent import TreeCell
+from archwright.nets.tree import Node, Tree, TreeSequence
 from archwright.space import Choice, Open, TextTask, count, decisions_of, sample
 from archwright.spaces.nas_recurrent import NAS_CELL, NasRecurrent
 
@@ -59,7 +60,8 @@ def test_the_papers_example_by_hand() -> None:
     tokens = ["add", "tanh", "elem_mult", "relu", "elem_mult", "sigmoid", "add", "relu", 1, 0]
     tree = space.tree(space.from_tokens(tokens))
     x, h = [torch.tensor([[v]]) for v in (0.5, 2.0)], [torch.tensor([[v]]) for v in (-0.25, 3.0)]
-    out, c = tree.step(x, h, torch.tensor([[0.75]]))
+    step = tree.step(x, h, torch.tensor([[0.75]]))
+    out, c = step.outputs[-1], step.new_c
     a0 = max(0.0, math.tanh(0.5 - 0.25) + 0.75)  # steps 1 and 3
     a1 = max(0.0, 2.0 * 3.0)  # step 2
     assert c.item() == pytest.approx(6.0)  # step 5: W3 x * W4 h, before the ReLU
@@ -107,9 +109,24 @@ def test_the_published_cell_is_tensorflows_nascell(seed: int) -> None:
 def test_injection_may_reach_the_root_and_the_same_node_may_be_both() -> None:
     tree = Tree((Node("add", "identity"),) * 3, Node("elem_mult", "identity"), first=2, second=2)
     one = torch.ones(1, 1)
-    out, c = tree.step([one, one], [one, one], 5 * one)
-    assert c.item() == 4.0  # before activation and injection
-    assert out.item() == 20.0
+    step = tree.step([one, one], [one, one], 5 * one)
+    assert step.new_c.item() == 4.0  # before activation and injection
+    assert step.outputs[-1].item() == 20.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 6), st.integers(0, 2**32), st.booleans())
+def test_the_written_derivative_is_the_derivative(base: int, seed: int, masked: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    space = NasRecurrent(base=base)
+    tree = space.tree(sample(space, seed))
+    mask = torch.tensor([[2.0, 0.0], [0.0, 2.0]], dtype=torch.float64) if masked else None
+    inputs = drawn(3, 2, base, 2), drawn(2, base * 2), drawn(2, 2), drawn(2, 2)
+    assert torch.autograd.gradcheck(lambda *given: TreeSequence.apply(tree, *given, mask), inputs)
 
 
 # Language models

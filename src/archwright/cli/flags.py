@@ -15,13 +15,17 @@ from archwright.training.recipe import Recipe
 # Fields of Plan that are set with flags of their own.
 SETTINGS = {
     "evaluator": (Literal["shared-weights", "from-scratch"], "how proposals are scored"),
-    "objective": (str | None, "what the reward is: accuracy, accuracy-cubed"),
+    "objective": (
+        str | None,
+        "what the reward is: accuracy, accuracy-cubed, inverse-perplexity, inverse-perplexity-squared",
+    ),
     "last_epochs": (int, "the best of a child's last epochs counts, for accuracy-cubed (from-scratch only)"),
     "trials": (int, "proposals scored in the search"),
     "trials_per_epoch": (int, "scored after each round of shared training"),
     "steps_per_epoch": (int, "steps of a round of shared training; a whole pass if not given"),
     "warmup": (int, "rounds of shared training before the first trial"),
-    "evaluation_batch": (int, "validation images a trial is scored on"),
+    "architectures_per_step": (int, "sampled in a step of shared training (ENAS: 1)"),
+    "evaluation_batch": (int, "validation images, or rows of text, a trial is scored on"),
     "samples": (int, "architectures sampled and ranked after the search"),
     "rank_minibatches": (int, "validation minibatches they are ranked on; all if not given"),
     "shortlist": (int, "of those, how many are trained for a short time to choose from"),

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from archwright.controllers.policy import Policy
+from archwright.controllers.rollout import Sets
 from archwright.controllers.threads import one_thread
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
@@ -30,12 +31,44 @@ NAS: Mapping[str, Any] = {
     "entropy_weight": 0.0,
 }
 
+# The official macro search (cifar10_macro_search.sh and main.py).
+ENAS_MACRO: Mapping[str, Any] = {
+    "units": 64,
+    "learning_rate": 1e-3,
+    "betas": (0.0, 0.999),
+    "epsilon": 1e-3,
+    "temperature": None,
+    "tanh_constant": 1.5,
+    "batch": 20,
+    "entropy_weight": 1e-4,
+    "skip_weight": 0.8,
+    "skip_target": 0.4,
+    "baseline_start": 0.0,
+}
+
 
 def reinforce_loss(
     log_prob: Float[Tensor, " batch"], reward: Float[Tensor, " batch"], baseline: float
 ) -> Float[Tensor, ""]:
     """-mean(log_prob * (reward - baseline)): its gradient is minus the REINFORCE estimate (Zoph & Le 2017, 3.2)."""
     return -(log_prob * (reward - baseline).detach()).mean()
+
+
+def skip_penalty(sets: Sets | None, target: float, batch: int) -> Float[Tensor, " batch"]:
+    """How far the links of each architecture are from being in with probability `target`: KL(p || target).
+
+    Summed over a decision's anchors, and the mean over the decisions that have any (official macro code, C3). It is of
+    the probabilities that are sampled from; the official code takes sigmoid(q) here and samples with sigmoid(2q).
+    """
+    if sets is None:
+        return torch.zeros(batch)
+    p = sets.probabilities.clamp(1e-6, 1 - 1e-6)
+    divergence = p * (p / target).log() + (1 - p) * ((1 - p) / (1 - target)).log()
+    asked = sets.valid.any(1)
+    each = (divergence * sets.valid).sum(1)[asked]
+    lanes = sets.lanes[asked]
+    total = torch.zeros(batch, dtype=each.dtype).index_add(0, lanes, each)
+    return total / torch.bincount(lanes, minlength=batch).clamp(min=1)
 
 
 def moving_average(average: float, values: Sequence[float], decay: float) -> float:
@@ -60,7 +93,8 @@ class Reinforce:
     would last for most of it. Here the first minibatch is compared with its own mean, unless `baseline_start` is given.
 
     The entropy bonus is the official code's: `entropy_weight` times the entropy of the decisions, as a part of the
-    reward (and so of the baseline); no gradient flows through it.
+    reward (and so of the baseline); no gradient flows through it. The skip penalty (ENAS's macro space) is a part of
+    the loss, with its own gradient, and no part of the reward; see `skip_penalty`.
 
     Args:
         space: what is searched. Each proposal is drawn from `space.at(stream)`.
@@ -69,6 +103,8 @@ class Reinforce:
         clip: largest norm of the gradient; None does not clip.
         batch: rewards per update.
         entropy_weight: of the entropy bonus.
+        skip_weight: of the skip penalty; 0 is none. ENAS's macro search: 0.8.
+        skip_target: the share of links that it wants to be in (ENAS: 0.4).
         baseline_decay: of the baseline, per reward.
         baseline_start: the baseline before the first reward; None takes the mean of the first minibatch.
         seed: of the initial parameters and, with the stream's number, of every proposal.
@@ -91,6 +127,8 @@ class Reinforce:
         clip: float | None = None,
         batch: int = 10,  # cifar10_micro_search.sh: controller_num_aggregate
         entropy_weight: float = 1e-4,  # ENAS for Penn Treebank, and the official code for CIFAR-10
+        skip_weight: float = 0.0,
+        skip_target: float = 0.4,  # ENAS, macro
         baseline_decay: float = 0.99,  # official code, main.py; the paper does not say
         baseline_start: float | None = None,
         seed: int = 0,
@@ -99,6 +137,11 @@ class Reinforce:
             raise ConfigError(
                 f"Reinforce(batch={batch!r}, learning_rate={learning_rate!r}, baseline_decay={baseline_decay!r}): "
                 "the batch must be at least 1, the learning rate positive and the decay from 0 to 1"
+            )
+        if not skip_weight >= 0 or not 0 < skip_target < 1:
+            raise ConfigError(
+                f"Reinforce(skip_weight={skip_weight!r}, skip_target={skip_target!r}): the weight must be zero or more "
+                "and the target between 0 and 1"
             )
         self.space = space
         self.batch = batch
@@ -120,6 +163,7 @@ class Reinforce:
             self.policy.parameters(), lr=learning_rate, betas=(betas[0], betas[1]), eps=epsilon, fused=True
         )
         self._clip, self._entropy_weight, self._decay = clip, entropy_weight, baseline_decay
+        self._skip_weight, self._skip_target = skip_weight, skip_target
         self._pending: list[Trial] = []
         self._figures: dict[str, float] = {}  # of the last update
 
@@ -157,6 +201,8 @@ class Reinforce:
             rewarded = torch.tensor(rewards, dtype=entropy.dtype) + self._entropy_weight * entropy
             baseline = float(rewarded.mean()) if self.baseline is None else self.baseline
             loss = reinforce_loss(rollout.log_prob, rewarded, baseline)
+            if self._skip_weight > 0:
+                loss = loss + self._skip_weight * skip_penalty(rollout.sets, self._skip_target, len(trials)).mean()
             if loss.requires_grad:  # not if nothing was asked
                 self._adam.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -3,49 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
-from archwright.evaluators.objective import Accuracy, Objective, require
+from archwright.evaluators.objective import Accuracy, InversePerplexity, Objective, require
 from archwright.loop import Ask, Progress, Proposal, Result, State
 from archwright.space import Architecture, Open
-from archwright.training.accuracy import score_logits
-from archwright.training.batches import Batches, arrange
 from archwright.training.descent import Descent, saved_network
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
-from archwright.training.placement import place
-from archwright.training.randomness import Stream, seeded, stream
+from archwright.training.lessons import lessons
+from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
-from archwright.training.regularisation import training_loss
+from archwright.training.scoring import Batch, scoring
 
 if TYPE_CHECKING:
     from archwright.data.images import ImageData
-    from archwright.nets.network import Network
+    from archwright.data.text import TextData
     from archwright.space import Space
 
 ASK_AT_ONCE = 32  # proposals: a batched controller answers 32 in little more time than one
-METRICS = ("validation_accuracy", "validation_loss")
 
 
 class SharedWeights:
     """Trains one supernet on sampled architectures (phase 1), scores proposals with its weights (phase 2).
 
-    `prepare` trains epoch k when k * `trials_per_epoch` trials have been told: a whole pass over the training images,
+    `prepare` trains epoch k when k * `trials_per_epoch` trials have been told: a whole pass over the training part,
     each step on `architectures_per_step` freshly asked architectures and one batch, their gradients averaged. The
-    learning rate moves once an epoch, by cosine with restarts; after `recipe.epochs` it stays at its minimum.
-    `evaluate` runs the proposal on one minibatch of validation images, chosen by the seed and the proposal's stream
-    number, without augmentation or dropout. The space's supernet decides which BatchNorm statistics that uses (for
-    shared weights: those of the minibatch). The accuracy ranks architectures; it is not what they reach when trained.
+    learning rate moves once an epoch; after `recipe.epochs` it stays where it ends. `evaluate` runs the proposal on one
+    minibatch of the validation part, chosen by the seed and the proposal's stream number, without augmentation or
+    dropout; of text that is a piece of many rows, from zero states. The space's supernet decides which statistics
+    normalise there (for shared weights: those of the minibatch). The score ranks architectures; it is not what they
+    reach when trained.
 
     Unlike the official code: weights that a step did not sample get no momentum or decay, gradients really are
     clipped, the auxiliary head is trained, and dropout is off while scoring. As in it: weight decay is on all
     parameters, and drop path is off (it is for final training). A step whose loss or gradient is not finite is not
-    taken and counted in `skipped`; an epoch of only such steps raises `Diverged`.
+    taken, so that the weights stay the last good ones (enas_lm goes back to its last checkpoint), and it is counted in
+    `skipped`; an epoch of only such steps raises `Diverged`.
 
     Args:
         space: its `network(Open.all(space), task)` is the supernet.
@@ -57,8 +56,10 @@ class SharedWeights:
         warmup: epochs of shared training before the first trial, on what the controller proposes untaught. ENAS: none;
             but hardly trained weights make operations without weights look best, so short searches need some.
         architectures_per_step: M of section 2.2; 1 "works just fine".
-        evaluation_batch: images of the minibatch; None is the training batch. Never more than there are.
-        objective: from metrics (`validation_accuracy`, `validation_loss`) to the reward.
+        evaluation_batch: images, or rows of text, of the minibatch; None is the training batch. Never more than there
+            are.
+        objective: from metrics (`validation_loss` and `validation_accuracy`, or of text `validation_perplexity`) to the
+            reward; None is the accuracy, or 80 / perplexity (ENAS).
         seed: of weights, order, augmentation, dropout and minibatches.
         device: see `resolve_device`.
         channels_last: keep channels innermost where that works: depthwise convolutions are several times faster.
@@ -70,7 +71,7 @@ class SharedWeights:
     def __init__(
         self,
         space: Space,
-        data: ImageData,
+        data: ImageData | TextData,
         recipe: Recipe = ENAS_MICRO_SEARCH,
         *,
         trials_per_epoch: int = 300,
@@ -94,14 +95,10 @@ class SharedWeights:
         ):
             if value is not None and value < least:
                 raise ConfigError(f"SharedWeights: {name} is {value}; it must be at least {least}")
-        if len(data.validation) < 2:
-            raise ConfigError(
-                f"SharedWeights: {len(data.validation)} validation images are too few; scoring needs at least 2"
-            )
         self.space, self.data, self.recipe = space, data, recipe
         self.trials_per_epoch: float = trials_per_epoch
-        self.objective: Objective = objective if objective is not None else Accuracy()
-        require(self.objective, METRICS, "SharedWeights")
+        usual = InversePerplexity() if space.data == "text" else Accuracy()
+        self.objective: Objective = objective if objective is not None else usual
         self.epoch = 0  # epochs of shared training that are complete
         self.step = 0  # steps of the epoch that is under way
         self.skipped = 0  # steps not taken so far, in all epochs
@@ -111,21 +108,21 @@ class SharedWeights:
         self._each, self._seed = architectures_per_step, seed
         self._device = resolve_device(device)
         with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
-            network: Network = space.network(Open.all(space), data.task)  # type: ignore[assignment]
-        with out_of_memory(f"the shared weights and the images on {self._device}"):
-            self.network, self._channels_last = network, place(network, self._device, channels_last=channels_last)
-            self._batches = Batches(
-                data.train,
-                data.preprocessing,
-                recipe,
-                seed=seed,
-                device=self._device,
-                channels_last=self._channels_last,
+            self.network: Any = space.network(Open.all(space), data.task)
+        with out_of_memory(f"the shared weights and the data on {self._device}"):
+            self._lessons = lessons(
+                self.network, data, recipe, seed=seed, device=self._device, channels_last=channels_last
             )
-            self._validation = data.validation.x.to(self._device), data.validation.y.to(self._device)
-        self._minibatch = min(evaluation_batch or recipe.batch, len(data.validation))
-        self._steps = steps_per_epoch or self._batches.per_epoch
-        self._descent = Descent(network, recipe)
+            self._scoring = scoring(
+                data,
+                evaluation_batch or recipe.batch,
+                recipe.length,
+                self._device,
+                channels_last=self._lessons.channels_last,
+            )
+        require(self.objective, self._scoring.metrics, "SharedWeights")
+        self._steps = steps_per_epoch or self._lessons.per_epoch
+        self._descent = Descent(self.network, recipe)
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
         """Train the epochs that are due after `told` trials; every step yields."""
@@ -157,75 +154,63 @@ class SharedWeights:
             self.network.train()
         position = self.epoch * self._steps + self.step
         with (
-            out_of_memory(f"a step of the shared weights with {self.recipe.batch} images"),
+            out_of_memory(f"a step of the shared weights with a batch of {self.recipe.batch}"),
             seeded(self._device, Stream.NOISE, self._seed, position),
         ):
-            x, labels = self._batches[position]
-            total = torch.zeros(2, device=self._device)
+            figures: dict[str, Tensor] = {}
             for architecture in sampled:
-                loss, accuracy = training_loss(self.network, x, labels, self.recipe, architecture)
+                loss, others = self._lessons.loss(self.network, position, architecture)
                 loss = loss / len(sampled)
                 loss.backward()  # type: ignore[no-untyped-call]
-                total += torch.stack([loss.detach(), accuracy / len(sampled)])
+                for name, value in {"loss": loss.detach(), **{n: v / len(sampled) for n, v in others.items()}}.items():
+                    figures[name] = figures[name] + value if name in figures else value
             norm = self._descent.gradient_norm()
             # The one moment of a step at which the host waits for the device.
-            loss_value, accuracy_value, norm_value = torch.cat([total, norm[None]]).tolist()
-            if math.isfinite(loss_value) and math.isfinite(norm_value):
+            *values, norm_value = torch.stack([*figures.values(), norm]).tolist()
+            metrics = dict(zip(figures, values, strict=True))
+            if math.isfinite(metrics["loss"]) and math.isfinite(norm_value):
                 self._descent.step(rate, norm_value)
             else:
                 self.skipped += 1
                 self._skipped_in_epoch += 1
+                self._lessons.restart()
             self._descent.clear()
-        return {
-            "loss": loss_value,
-            "accuracy": accuracy_value,
-            "learning_rate": rate,
-            "epoch": self.epoch + 1,
-            "skipped": self.skipped,
-        }
+        return {**metrics, "learning_rate": rate, "epoch": self.epoch + 1, "skipped": self.skipped}
 
     def evaluate(self, proposal: Proposal) -> Result:
         """Score one proposal on its minibatch. Raises `ChildFailure` where it cannot be scored."""
-        order = stream(Stream.VALIDATION, self._seed, proposal.stream).permutation(len(self.data.validation))
-        chosen = torch.from_numpy(order[: self._minibatch]).to(self._device)
-        with out_of_memory(f"scoring with {self._minibatch} images"):
-            accuracy, loss = self._score(proposal.architecture, *self._images(chosen))
-        if not math.isfinite(loss):
-            raise ChildFailure(f"with the shared weights the architecture's loss is {loss}")
-        metrics = {"validation_accuracy": accuracy, "validation_loss": loss}
+        with out_of_memory(f"scoring with a minibatch of {self._scoring.size}"):
+            batch = self._scoring.draw(self._seed, proposal.stream)
+            metrics = self._score(proposal.architecture, batch)
+        if not math.isfinite(metrics["validation_loss"]):
+            raise ChildFailure(f"with the shared weights the architecture's loss is {metrics['validation_loss']}")
         reward = float(self.objective(metrics))
         if not math.isfinite(reward):
             raise ChildFailure(f"the objective gave {reward} for {metrics}")
         return Result(reward, metrics)
 
     def rank(self, architectures: Sequence[Architecture], *, minibatches: int | None = 1) -> list[float]:
-        """The accuracies of several architectures on the same validation images, in their order, for choosing the best.
+        """The rewards of several architectures on the same validation data, in their order, for choosing the best.
 
         ENAS derives its architecture from samples ranked on a single minibatch (section 2.3). None takes all
-        minibatches that are whole. An architecture whose logits are not finite has accuracy 0.
+        minibatches that are whole. An architecture that is not finite there has the reward of a failure.
         """
-        order = torch.from_numpy(stream(Stream.VALIDATION, self._seed, 0).permutation(len(self.data.validation)))
-        whole = len(order) // self._minibatch
-        parts = order[: whole * self._minibatch].view(whole, -1)[:minibatches].to(self._device)
-        totals = [0.0] * len(architectures)
-        for part in parts:  # outermost, so that one minibatch at a time is in memory
-            images = self._images(part)
-            for index, architecture in enumerate(architectures):
-                accuracy, loss = self._score(architecture, *images)
-                totals[index] += accuracy if math.isfinite(loss) else -math.inf
-        return [max(0.0, total / len(parts)) for total in totals]
+        scores: list[list[Mapping[str, float]]] = [[] for _ in architectures]
+        for name in self._scoring.whole(self._seed, 0)[:minibatches]:  # outermost: one minibatch at a time in memory
+            batch = self._scoring.batch(name)
+            for architecture, found in zip(architectures, scores, strict=True):
+                found.append(self._score(architecture, batch))
+        rewards = []
+        for found in scores:
+            metrics = self._scoring.mean(found)
+            reward = float(self.objective(metrics)) if math.isfinite(metrics["validation_loss"]) else math.nan
+            rewards.append(reward if math.isfinite(reward) else self.failure_reward)
+        return rewards
 
-    def _images(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        x, labels = self._validation
-        return arrange(self.data.preprocessing(x[chosen]), self._channels_last), labels[chosen]
-
-    def _score(self, architecture: Architecture, x: Tensor, labels: Tensor) -> tuple[float, float]:
+    def _score(self, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
         if self.network.training:  # walks thousands of modules, so only when the phase changes
             self.network.eval()
-        with torch.no_grad():
-            correct, losses = score_logits(self.network(x, architecture), labels)
-            count, loss = torch.stack([correct.sum().float(), losses.mean()]).tolist()
-        return count / len(labels), loss
+        return self._scoring.score(self.network, architecture, batch)
 
     def state_dict(self) -> State:
         """Weights, momentum, position, and what was asked and not yet trained on, as copies on the CPU."""
@@ -238,6 +223,7 @@ class SharedWeights:
             "skipped": self.skipped,
             "skipped_in_epoch": self._skipped_in_epoch,
             "queue": [architecture.to_json() for architecture in self._queue],
+            "lessons": self._lessons.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -249,6 +235,7 @@ class SharedWeights:
             )
         self.network.load_state_dict(state["network"])
         self._descent.load_state_dict(state["momentum"])
+        self._lessons.load_state_dict(state["lessons"])
         self.epoch, self.step, self.skipped = int(state["epoch"]), int(state["step"]), int(state["skipped"])
         self._skipped_in_epoch = int(state["skipped_in_epoch"])
         self._queue = [Architecture.from_json(data) for data in state["queue"]]

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from archwright.errors import SpaceError
 from archwright.nets.recurrent import RecurrentCell, State
+from archwright.space import Architecture
 
 States = tuple[State, ...]
 MakeCell = Callable[[int, int], RecurrentCell]  # (inputs, units)
@@ -60,13 +61,13 @@ class LanguageModel(nn.Module):
         return [cell for cell in self.cells if isinstance(cell, RecurrentCell)]
 
     def forward(
-        self, tokens: Int[Tensor, "time batch"], states: States
+        self, tokens: Int[Tensor, "time batch"], states: States, architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "time batch vocabulary"], States]:
-        """Logits of each next token, and the states to go on with."""
+        """Logits of each next token, and the states to go on with. Shared weights need an architecture to run."""
         x, ends = self._embedded(tokens), []
         for cell, state in zip(self.recurrent_cells(), states, strict=True):
             x = self._dropped(x, self.input_dropout)
-            x, end = cell(x, state, self._mask(x, cell.units, self.recurrent_dropout))
+            x, end = cell(x, state, self._mask(x, cell.units, self.recurrent_dropout), architecture)
             ends.append(end)
         return self.classify(self._dropped(x, self.output_dropout)), tuple(ends)
 

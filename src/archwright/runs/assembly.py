@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archwright.data.images import ImageData
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.evaluators.objective import OBJECTIVES
 from archwright.evaluators.shared_weights import SharedWeights
@@ -12,6 +11,7 @@ from archwright.loop import Engine, Inline
 from archwright.runs.components import controller_class
 
 if TYPE_CHECKING:
+    from archwright.data.images import ImageData
     from archwright.data.text import TextData
     from archwright.runs.plan import Plan
 
@@ -24,7 +24,6 @@ def controller(plan: Plan) -> Any:
 def evaluator(plan: Plan, data: ImageData | TextData) -> SharedWeights | FromScratch:
     """What scores the trials of the search."""
     if plan.evaluator == "shared-weights":
-        assert isinstance(data, ImageData)
         return shared_weights(plan, data)
     return FromScratch(
         plan.space,
@@ -38,7 +37,7 @@ def evaluator(plan: Plan, data: ImageData | TextData) -> SharedWeights | FromScr
     )
 
 
-def shared_weights(plan: Plan, data: ImageData) -> SharedWeights:
+def shared_weights(plan: Plan, data: ImageData | TextData) -> SharedWeights:
     """The shared weights, untrained."""
     return SharedWeights(
         plan.space,
@@ -47,6 +46,7 @@ def shared_weights(plan: Plan, data: ImageData) -> SharedWeights:
         trials_per_epoch=plan.trials_per_epoch,
         steps_per_epoch=plan.steps_per_epoch,
         warmup=plan.warmup,
+        architectures_per_step=plan.architectures_per_step,
         evaluation_batch=plan.evaluation_batch,
         objective=OBJECTIVES[plan.objective](),
         seed=plan.seed,

@@ -152,8 +152,8 @@ class Job:
                 "every trial of the search failed, so there is no architecture to train; see the trials' errors"
             )
         best = sorted(ranked.items(), key=lambda item: (-item[1], item[0].id))
-        shared = self.plan.evaluator == "shared-weights"
-        words = f"{best[0][1]:.1%} with shared weights" if shared else f"reward {best[0][1]:.4g}"
+        words = f"{best[0][1]:.1%}" if self.plan.objective == "accuracy" else f"reward {best[0][1]:.4g}"
+        words += " with shared weights" if self.plan.evaluator == "shared-weights" else ""
         yield Message(f"best of {len(best)} architectures: {best[0][0].id}, {words}")
         if self.plan.shortlist > 1:
             yield from self._train_shortlist([architecture for architecture, _ in best[: self.plan.shortlist]])

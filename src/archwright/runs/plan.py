@@ -38,7 +38,9 @@ class Plan:
         trials_per_epoch: scored after each epoch of shared training.
         steps_per_epoch: shared training steps between two such phases; None is a whole pass over the training part.
         warmup: rounds of shared training before the first trial.
-        evaluation_batch: validation images that a trial is scored on; None is the batch of `search_recipe`.
+        architectures_per_step: of shared training (ENAS's M: 1).
+        evaluation_batch: validation images, or rows of text, that a trial is scored on; None is the batch of
+            `search_recipe`.
         samples: architectures that are sampled and ranked after the search (ENAS derives from 10).
         rank_minibatches: validation minibatches they are ranked on (ENAS uses one); None is the whole validation part.
         shortlist: of those, how many are first trained from scratch for a sixth of final training; the best of them in
@@ -70,6 +72,7 @@ class Plan:
     trials_per_epoch: int = 300
     steps_per_epoch: int | None = None
     warmup: int = 0
+    architectures_per_step: int = 1
     evaluation_batch: int | None = None
     samples: int = 10
     rank_minibatches: int | None = None
@@ -87,7 +90,16 @@ class Plan:
     estimate: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("trials", "trials_per_epoch", "samples", "shortlist", "finalists", "workers", "last_epochs"):
+        for name in (
+            "trials",
+            "trials_per_epoch",
+            "samples",
+            "shortlist",
+            "finalists",
+            "workers",
+            "last_epochs",
+            "architectures_per_step",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.finalists > self.samples and self.evaluator == "shared-weights":

@@ -166,7 +166,8 @@ def _child_cost(plan: Plan, data: Data, rates: Rates) -> Cost:
 
 
 def _minibatches(plan: Plan, data: Data) -> int:
-    return max(1, len(data.validation) // (plan.evaluation_batch or plan.search_recipe.batch))
+    batch = plan.evaluation_batch or plan.search_recipe.batch
+    return max(1, len(data.validation) // per_step(replace(plan.search_recipe, batch=batch), data))
 
 
 def _test_seconds(plan: Plan, data: Data, rates: Rates) -> float:

@@ -83,7 +83,6 @@ def measure(plan: Plan, data: Data) -> Rates:
     architectures = [sample(plan.space, (plan.seed, 99, i)) for i in range(MEASURED)]
     shared = trial = 0.0
     if plan.evaluator == "shared-weights":
-        assert isinstance(data, ImageData)
         evaluator = shared_weights(plan, data)
         feed = iter(architectures * 2)
         shared_steps = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)

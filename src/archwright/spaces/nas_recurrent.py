@@ -12,7 +12,7 @@ from archwright.space import Architecture, Choice, Open, Option, Program, Space,
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.nets.recurrent import Tree
+    from archwright.nets.tree import Tree
     from archwright.report.graph import Graph
 
 COMBINE = ("add", "elem_mult")
@@ -99,7 +99,7 @@ class NasRecurrent(Space):
 
     def tree(self, architecture: Architecture) -> Tree:
         """The cell as a value that can be run."""
-        from archwright.nets.recurrent import Node, Tree
+        from archwright.nets.tree import Node, Tree
 
         def node(name: object) -> Node:
             return Node(*(str(architecture[f"{name}/{field}"]) for field in FIELDS))

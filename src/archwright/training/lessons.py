@@ -18,17 +18,22 @@ from archwright.training.regularisation import token_loss, training_loss
 if TYPE_CHECKING:
     from archwright.data.images import ImageData
     from archwright.data.text import TextData
+    from archwright.space import Architecture
     from archwright.training.recipe import Recipe
 
 
 class Lessons(Protocol):
-    """Training data in steps. `scored_by` names the metric of validation, and whether more of it is better."""
+    """Training data in steps. `scored_by` names the metric of validation. `channels_last`: the model's format now."""
 
     per_epoch: int
     scored_by: str
+    channels_last: bool
 
-    def loss(self, model: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of step number `step`, and other figures of the batch."""
+    def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of step number `step`, and other figures of the batch. `architecture` is for a supernet."""
+
+    def restart(self) -> None:
+        """Forget what the last step left for the next one: it was not finite."""
 
     def validate(self, model: Any) -> Mapping[str, float]:
         """The metrics of the validation part, `validation_loss` among them; nothing if there is no such part."""
@@ -49,17 +54,23 @@ class ImageLessons:
         self, model: Any, data: ImageData, recipe: Recipe, seed: int, device: torch.device, channels_last: bool
     ) -> None:
         self._data, self._recipe, self._device = data, recipe, device
-        self._channels_last = place(model, device, channels_last=channels_last)
+        self._channels_last = self.channels_last = place(model, device, channels_last=channels_last)
         self._batches = Batches(
             data.train, data.preprocessing, recipe, seed=seed, device=device, channels_last=self._channels_last
         )
         self.per_epoch = self._batches.per_epoch
+        self._drawn: tuple[int, Tensor, Tensor] | None = None
 
-    def loss(self, model: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """See `Lessons`; also the accuracy of the batch in training mode."""
-        x, labels = self._batches[step]
-        loss, accuracy = training_loss(model, x, labels, self._recipe)
+        if self._drawn is None or self._drawn[0] != step:  # the same batch for every architecture of a step
+            self._drawn = step, *self._batches[step]
+        _, x, labels = self._drawn
+        loss, accuracy = training_loss(model, x, labels, self._recipe, architecture)
         return loss, {"accuracy": accuracy}
+
+    def restart(self) -> None:
+        """Nothing is left from step to step."""
 
     def validate(self, model: Any) -> Mapping[str, float]:
         """See `Lessons`."""
@@ -84,22 +95,29 @@ class TextLessons:
     """Consecutive pieces of rows of text (truncated BPTT): the states at the end of one are the start of the next."""
 
     scored_by = "validation_perplexity"
+    channels_last = False
 
     def __init__(self, model: Any, data: TextData, recipe: Recipe, seed: int, device: torch.device) -> None:
         model.to(device)
         self._data, self._recipe, self._device = data, recipe, device
         self._rows = Rows(data.train.to(device), recipe.batch, recipe.length)
         self.per_epoch = len(self._rows)
+        self._begun: tuple[int, Any] | None = None  # the step under way and the states at its start
         self._carried: tuple[tuple[Tensor, ...], ...] | None = None
 
-    def loss(self, model: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Lessons`."""
-        if step % self.per_epoch == 0 or self._carried is None:
-            self._carried = model.start(self._rows.batch)
+    def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Lessons`. All architectures of a step start from the same states; the last one's are carried on."""
+        if self._begun is None or self._begun[0] != step:
+            fresh = step % self.per_epoch == 0 or self._carried is None
+            self._begun = step, model.start(self._rows.batch) if fresh else self._carried
         tokens, following = self._rows[step % self.per_epoch]
-        loss, states = token_loss(model, tokens, following, self._carried, self._recipe)
+        loss, states = token_loss(model, tokens, following, self._begun[1], self._recipe, architecture)
         self._carried = tuple(tuple(part.detach() for part in state) for state in states)
         return loss, {}
+
+    def restart(self) -> None:
+        """The next step starts from zero states."""
+        self._begun = self._carried = None
 
     def validate(self, model: Any) -> Mapping[str, float]:
         """See `Lessons`."""

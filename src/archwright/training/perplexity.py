@@ -33,6 +33,11 @@ class Rows:
     def __len__(self) -> int:
         return -(-(len(self._rows) - 1) // self._length)
 
+    @property
+    def whole(self) -> int:
+        """How many pieces have their full length."""
+        return (len(self._rows) - 1) // self._length
+
     def __getitem__(self, piece: int) -> tuple[Int[Tensor, "time batch"], Int[Tensor, "time batch"]]:
         """Tokens and the tokens that follow them."""
         begin = piece * self._length

@@ -71,9 +71,10 @@ def token_loss(
     following: Int[Tensor, "time batch"],
     states: Any,
     recipe: Recipe,
+    architecture: Architecture | None = None,
 ) -> tuple[Float[Tensor, ""], Any]:
     """Mean cross entropy of each next token, at the recipe's precision, and the states at the end."""
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        logits, states = model(tokens, states)
+        logits, states = model(tokens, states) if architecture is None else model(tokens, states, architecture)
         loss = functional.cross_entropy(logits.flatten(0, 1), following.flatten())
     return loss, states

@@ -1,0 +1,162 @@
+"""ENAS's macro networks (Pham et al. 2018, section 2.3): a chain of layers, one operation each, with skip connections.
+
+States are numbered: 0 is the stem's output, k the output of layer k. Layer k reads state k - 1, and any of those before
+it as skips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from archwright.errors import SpaceError
+from archwright.nets.cell import Joined
+from archwright.nets.network import Network, initialise
+from archwright.nets.ops import OPERATIONS, FactorizedReduction, Pointwise, Separable, operation
+from archwright.nets.state import State, apply
+from archwright.space import Architecture, Task
+
+Wiring: TypeAlias = (
+    "tuple[tuple[str, tuple[int, ...]], ...]"  # for each layer, its operation and the states it skips to
+)
+
+
+class Convolution(nn.Sequential):
+    """(ReLU,) convolution without bias, BatchNorm."""
+
+    after_relu = True
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+
+# What differs from the cells' operations of the same name: here a separable convolution is applied once (C3).
+LAYER_OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "conv_3x3": lambda channels: Convolution(channels, 3),
+    "conv_5x5": lambda channels: Convolution(channels, 5),
+    "sep_3x3": lambda channels: Separable(channels, 3, 1, repeats=1),
+    "sep_5x5": lambda channels: Separable(channels, 5, 1, repeats=1),
+}
+
+
+def layer_operation(name: str, channels: int) -> nn.Module:
+    """Build an operation by name; any of `archwright.nets.ops.OPERATIONS` will do too."""
+    if name in LAYER_OPERATIONS:
+        return LAYER_OPERATIONS[name](channels)
+    if name not in OPERATIONS:
+        known = sorted({*LAYER_OPERATIONS, *OPERATIONS})
+        raise SpaceError(f"{name!r} is not an operation; there are {', '.join(known)}")
+    return operation(name, channels, 1)
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """What is open of a layer: operations, and the states that may be skipped to."""
+
+    operations: tuple[str, ...]
+    skips: tuple[int, ...]
+
+
+class MacroLayer(nn.Module):
+    """(ReLU,) 1x1 convolution, BatchNorm, the operation; then its output and the skips are joined to `channels`.
+
+    The join is ReLU, 1x1 convolution, BatchNorm over the concatenation (ENAS 2018, appendix B). As in the official
+    final network, every layer but the first has one, with or without skips.
+    """
+
+    def __init__(self, options: LayerOptions, channels: int, *, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.before = nn.ModuleDict({name: Pointwise(channels, channels) for name in options.operations})
+        self.operations = nn.ModuleDict({name: layer_operation(name, channels) for name in options.operations})
+        self.join = Joined((*options.skips, number), channels) if number > 1 else None
+
+    def forward(self, states: Mapping[int, State], name: str, skips: Sequence[int]) -> Tensor:
+        """The layer's output."""
+        x = apply(self.before[name], states[self.number - 1])
+        x = apply(self.operations[name], State(x))
+        if self.join is None:
+            return x
+        joined: Tensor = self.join([*(states[skip].tensor for skip in skips), x], (*skips, self.number))
+        return joined
+
+
+class MacroNetwork(Network):
+    """Stem, layers, and after the layers in `halve_after` a factorised reduction of every state that is still read.
+
+    `options` tell what is open of each layer, `fixed` is a child's wiring, `wire` reads an architecture's. `double`: a
+    reduction doubles the channels (official final network; in its search they stay).
+    """
+
+    def __init__(
+        self,
+        options: Sequence[LayerOptions],
+        fixed: Wiring | None,
+        wire: Callable[[Architecture], Wiring],
+        task: Task,
+        *,
+        filters: int,
+        stem_stride: int,
+        halve_after: Sequence[int],
+        double: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self._wire, self._fixed = wire, fixed
+        kernel = 3 if stem_stride < 4 else 5
+        self.stem = nn.Sequential(
+            nn.Conv2d(task.channels, filters, kernel, stem_stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(filters),
+        )
+        self.layers, self.reductions = nn.ModuleList(), nn.ModuleDict()
+        open_skips = [layer.skips for layer in options]
+        channels = filters
+        for number, layer in enumerate(options, start=1):
+            self.layers.append(MacroLayer(layer, channels, number=number))
+            if number in halve_after:
+                wider = 2 * channels if double else channels
+                kept = still_read(open_skips, number)
+                self.reductions[str(number)] = nn.ModuleDict(
+                    {str(state): FactorizedReduction(channels, wider) for state in kept}
+                )
+                channels = wider
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(channels, task.classes, bias=False)  # no bias (C3)
+        initialise(self)
+
+    def with_auxiliary(
+        self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
+    ) -> tuple[Float[Tensor, "batch classes"], None]:
+        """Logits; there is no auxiliary head."""
+        wiring = self._wiring(architecture)
+        skips = [layer_skips for _, layer_skips in wiring]
+        states = {0: State(self.stem(x))}
+        for number, (layer, (name, chosen)) in enumerate(zip(self.layers, wiring, strict=True), start=1):
+            states[number] = State(layer(states, name, chosen))
+            kept = still_read(skips, number)
+            if str(number) in self.reductions:
+                reductions: nn.ModuleDict = self.reductions[str(number)]  # type: ignore[assignment]
+                states = {state: State(reductions[str(state)](states[state].tensor)) for state in kept}
+            else:
+                states = {state: states[state] for state in kept}
+        pooled = states[len(wiring)].tensor.mean(dim=(2, 3))  # without a ReLU (C3)
+        return self.classify(self.dropout(pooled)), None
+
+    def _wiring(self, architecture: Architecture | None) -> Wiring:
+        if self._fixed is not None:
+            return self._fixed
+        if architecture is None:
+            raise SpaceError("a network with shared weights needs an architecture to run")
+        return self._wire(architecture)
+
+
+def still_read(skips: Sequence[Sequence[int]], number: int) -> list[int]:
+    """The states that layers after `number` read, in order; `skips` of all layers."""
+    later = {state for layer in skips[number:] for state in layer if state < number}
+    return sorted(later | {number})

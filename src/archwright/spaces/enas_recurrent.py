@@ -1,0 +1,211 @@
+"""The recurrent space of ENAS (Pham et al. 2018, section 2.1): a chain of nodes with highway connections."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from archwright.errors import SpaceError
+from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, Space, TextTask, replay
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archwright.nets.highway import Chain
+    from archwright.report.graph import Graph
+
+ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")  # in the order of the official code's numbers
+
+
+@dataclass(frozen=True)
+class EnasRecurrent(Space):
+    """Cells of `nodes` nodes: node 1 reads x(t) and h(t-1), every other one earlier node; each has an activation.
+
+    Asked: the activation of node 1, then per node its input and its activation; every node ends in an anchor step. The
+    mathematics, with its highway connections, is in `archwright.nets.highway`. A network is a language model of
+    `layers` such cells. Weights are shared: one matrix pair for every ordered pair of nodes.
+
+    The paper counts 4^N * N! architectures; node 1 has no input to choose, so these are 4^N * (N - 1)!.
+
+    Args:
+        nodes: of a cell.
+        averaged: h(t) is the mean of the "loose" ends (the paper), or of "all" nodes but the first (google-research's
+            enas_lm, whose cells are given so).
+        normalised: normalise h(t) over the batch, which steadies shared weights; a delivered model goes without.
+        layers: of the language model.
+        units: of every layer, and of the embedding.
+        parameters: instead of `units`: the most that a child may have, the largest child of a search.
+        tied: the classifier's matrix is the embedding's.
+        embedding_dropout, input_dropout, recurrent_dropout, output_dropout: see `archwright.nets.language`.
+        init: weights are uniform in [-init, init].
+    """
+
+    name: ClassVar[str] = "enas-recurrent"
+    reads: ClassVar[tuple[str, ...]] = ("nodes",)
+    data: ClassVar[str] = "text"
+    reference_name: ClassVar[str | None] = "LSTM of as many parameters"
+
+    nodes: int = 12  # ENAS 2018, section 3.1
+    averaged: Literal["loose", "all"] = "loose"
+    normalised: bool = True
+    layers: int = 1
+    units: int | None = 1000  # carpedm20; the paper gives 24M parameters for the final model only
+    parameters: int = 24_000_000  # ENAS 2018, table 1
+    tied: bool = True  # ENAS 2018, section 3.1
+    embedding_dropout: float = 0.0
+    input_dropout: float = 0.2  # enas_lm, search.py
+    recurrent_dropout: float = 0.25  # the same
+    output_dropout: float = 0.75  # the same
+    init: float = 0.04  # the same is 0.05 to 0.04 by size; no other source says
+
+    def __post_init__(self) -> None:
+        self._require("nodes", self.nodes >= 1, "at least 1")
+        self._require("averaged", self.averaged in ("loose", "all"), "'loose' or 'all'")
+        self._require("averaged", self.averaged == "loose" or self.nodes > 1, "'loose' for a cell of one node")
+        self._require("layers", self.layers >= 1, "at least 1")
+        self._require("units", self.units is None or self.units >= 1, "at least 1")
+        self._require("parameters", self.parameters >= 1, "at least 1")
+        for name in ("embedding_dropout", "input_dropout", "recurrent_dropout", "output_dropout"):
+            self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
+
+    def _require(self, name: str, holds: bool, right: str) -> None:
+        if not holds:
+            raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        """One vocabulary: the activations."""
+        return {"activation": ACTIVATIONS}
+
+    @property
+    def shares_weights(self) -> bool:
+        """Every setting has widths that do not depend on the architecture."""
+        return True
+
+    def decide(self) -> Program:
+        """Per node an input (but for the first), an activation, an anchor step."""
+        anchors: tuple[str, ...] = ()
+        for node in range(1, self.nodes + 1):
+            if anchors:
+                yield Link(f"{node}/input", among=anchors)
+            yield Choice(f"{node}/activation", ACTIVATIONS, vocabulary="activation")
+            yield Anchor(str(node))
+            anchors = (*anchors, str(node))
+
+    def final(self, **changes: Any) -> EnasRecurrent:
+        """A model to deliver: without normalisation, with the dropout of enas_lm's final run."""
+        published = {"normalised": False, "input_dropout": 0.175, "recurrent_dropout": 0.225}
+        return dataclasses.replace(self, **{**published, **changes})
+
+    def network(self, open: Open, task: TextTask) -> nn.Module:
+        """The supernet, or the child of the only architecture that is open."""
+        from archwright.nets.highway import HighwayCell
+
+        pairs = [(node, int(source)) for node in range(2, self.nodes + 1) for source in open[f"{node}/input"]]
+        fixed = self.chain(open.architecture) if open.architecture is not None else None
+        make = functools.partial(HighwayCell, pairs, fixed, self.chain, normalised=self.normalised)
+        return self._language_model(make, 2 * (self.nodes + 1), 0, task)
+
+    def reference(self, task: TextTask) -> nn.Module:
+        """An LSTM of the same number of parameters as a child, with the same dropout, to compare with."""
+        from archwright.nets.recurrent import LstmCell
+
+        child = self._units(2 * (self.nodes + 1), 0, task)
+        matched = dataclasses.replace(self, units=None, parameters=self._parameters(child, task))
+        return matched._language_model(LstmCell, 8, 8, task)
+
+    def _parameters(self, units: int, task: TextTask) -> int:
+        """Of a child that is `units` wide."""
+        words = task.vocabulary * units * (1 if self.tied else 2) + task.vocabulary
+        return words + self.layers * 2 * (self.nodes + 1) * units * units
+
+    def _units(self, per_layer: int, per_unit: int, task: TextTask) -> int:
+        from archwright.nets.language import units_within
+
+        if self.units is not None:
+            return self.units
+        return units_within(self.parameters, task.vocabulary, self.layers, per_layer, per_unit, tied=self.tied)
+
+    def _language_model(self, make: Callable[..., Any], per_layer: int, per_unit: int, task: TextTask) -> nn.Module:
+        from archwright.nets.language import LanguageModel
+
+        return LanguageModel(
+            make,
+            task.vocabulary,
+            self._units(per_layer, per_unit, task),
+            self.layers,
+            tied=self.tied,
+            embedding_dropout=self.embedding_dropout,
+            input_dropout=self.input_dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            output_dropout=self.output_dropout,
+            init=self.init,
+        )
+
+    def chain(self, architecture: Architecture) -> Chain:
+        """The cell as a value that can be run."""
+        return _chain(architecture, self.nodes, self.averaged)
+
+    def from_tokens(self, text: str) -> Architecture:
+        """Read the official code's string: the activation of node 1, then per node the number of its input (0 is node
+        1) and its activation: 0 tanh, 1 relu, 2 identity, 3 sigmoid."""
+        numbers = _numbers(text, 2 * self.nodes - 1)
+        return self._from_numbers((0, *numbers), ACTIVATIONS)
+
+    def from_pairs(self, text: str) -> Architecture:
+        """Read a string of google-research's enas_lm: per node from the second its input and its activation: 0 tanh, 1
+        relu, 2 sigmoid, 3 identity. Node 1 is tanh there, and h the mean of all other nodes (`averaged`)."""
+        numbers = _numbers(text, 2 * self.nodes - 2)
+        return self._from_numbers((0, 0, *numbers), ("tanh", "relu", "sigmoid", "identity"))
+
+    def _from_numbers(self, numbers: Sequence[int], activations: Sequence[str]) -> Architecture:
+        answers: dict[str, Any] = {}
+        for node in range(1, self.nodes + 1):
+            source, activation = numbers[2 * node - 2 : 2 * node]
+            if activation >= len(activations):
+                raise SpaceError(f"node {node} has activation {activation}; there are 0 to {len(activations) - 1}")
+            answers[f"{node}/activation"] = activations[activation]
+            if node > 1:
+                answers[f"{node}/input"] = str(source + 1)
+        return replay(self, answers)
+
+    def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
+        """One drawing of the cell."""
+        return (_graph(self.chain(architecture)),)
+
+
+def _numbers(text: str, length: int) -> list[int]:
+    parts = text.split()
+    if len(parts) != length or not all(part.isdecimal() for part in parts):
+        raise SpaceError(f"a cell of that many nodes is {length} numbers from 0 up, not {text!r}")
+    return [int(part) for part in parts]
+
+
+@functools.lru_cache(maxsize=1024)
+def _chain(architecture: Architecture, nodes: int, averaged: str) -> Chain:
+    from archwright.nets.highway import Chain, loose_ends
+
+    sources = tuple(int(str(architecture[f"{node}/input"])) for node in range(2, nodes + 1))
+    activations = tuple(str(architecture[f"{node}/activation"]) for node in range(1, nodes + 1))
+    return Chain(sources, activations, loose_ends(sources) if averaged == "loose" else tuple(range(2, nodes + 1)))
+
+
+# The cell that the official repository gives for Penn Treebank (its README warns that the code there is wrong), and the
+# one of google-research's enas_lm, 8 nodes after the first.
+ENAS_CELL_12 = "0 0 0 1 1 2 1 2 0 2 0 5 1 1 0 6 1 8 1 8 1 8 1"
+ENAS_CELL_LM = "0 2 1 0 2 1 2 2 4 0 5 0 3 2 6 2"
+
+
+def _graph(chain: Chain) -> Graph:
+    from archwright.report.graph import Edge, Graph, Node
+
+    nodes = [Node("x", "x[t]", "input"), Node("h", "h[t-1]", "input")]
+    nodes += [Node(str(i), name, "operation") for i, name in enumerate(chain.activations, start=1)]
+    edges = [Edge("x", "1"), Edge("h", "1")]
+    edges += [Edge(str(source), str(node)) for node, source in enumerate(chain.sources, start=2)]
+    nodes.append(Node("output", "mean", "output"))
+    edges += [Edge(str(node), "output") for node in chain.averaged]
+    return Graph("recurrent cell", tuple(nodes), tuple(edges))
