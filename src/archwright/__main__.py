@@ -10,6 +10,7 @@ COMMANDS = {
     "resume": "go on with a run that was stopped or killed, to the same end",
     "finish": "derive and train from what an interrupted search has so far",
     "train": "train any stored architecture, at any width or repeats, on any data",
+    "rank": "say whether a run's shared weights rank architectures as training from scratch does",
     "show": "draw an architecture and count its parameters and multiply-adds",
     "export": "write a model as plain PyTorch source, torch.export or ONNX",
     "predict": "classify images with a run's model",

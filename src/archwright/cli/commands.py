@@ -16,6 +16,7 @@ MODULES = {
     "resume": "archwright.cli.searching",
     "finish": "archwright.cli.searching",
     "train": "archwright.cli.training",
+    "rank": "archwright.cli.ranking",
     "show": "archwright.cli.showing",
     "export": "archwright.cli.showing",
     "predict": "archwright.cli.showing",

@@ -216,3 +216,26 @@ def _draw_estimate(axes: Axes, line: int, estimate: Estimate, scale: float) -> N
         color=INK,
         fontweight="bold" if estimate.found else "normal",
     )
+
+
+def agreement(
+    first_scores: Sequence[float],
+    second_scores: Sequence[float],
+    path: str | Path,
+    *,
+    title: str,
+    first: str,
+    second: str,
+) -> Path:
+    """Plot two scores of the same items against each other, one dot an item. `first` and `second` name the axes."""
+    path = checked_path(path)
+    with settings():
+        figure, axes = _figure(4.4)
+        axes.scatter(first_scores, second_scores, s=26, c=FOUND, linewidths=0, alpha=0.8)
+        _frame(axes)
+        axes.grid(color="#e4e4e4", lw=0.8)
+        axes.set_axisbelow(True)
+        axes.set_xlabel(first, parse_math=False)
+        axes.set_ylabel(second, parse_math=False)
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        return save(figure, path, title=title)

@@ -18,6 +18,7 @@ from archwright.evaluators.shared_weights import SharedWeights
 from archwright.loop import Describes, Epochs, Minutes, Progress, Tally, Trial, Trials, run
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
+from archwright.runs.collapse import Collapse
 from archwright.runs.events import Event, Message, Scored, Stage
 from archwright.runs.grid import GRID_SHARE, changed, grid
 from archwright.runs.plan import PHASES, Plan, wanted_phases
@@ -127,11 +128,14 @@ class Job:
             left = 1.05 * self.plan.estimate["search"] - self._spent("search")
             budget = _Either(budget, Minutes(max(left, 1.0) / 60))
         engine = assembly.engine(self.plan)
+        collapse = Collapse(self.plan.trials)
         try:
             for event in run(controller, evaluator, budget=budget, store=self.store, engine=engine):
                 if isinstance(event, Trial):
                     figures = dict(controller.metrics()) if isinstance(controller, Describes) else {}
                     yield Scored(event, figures)
+                    if warning := collapse.see(event, figures):
+                        yield Message(warning)
                 else:
                     yield event
                 if time.monotonic() - self._tick > 10:

@@ -1,0 +1,53 @@
+"""`archwright rank`: whether a run's shared weights can be trusted."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from archwright.cli.commands import print_json
+from archwright.cli.display import Display
+from archwright.cli.searching import INTERRUPTED
+from archwright.runs import front
+from archwright.runs.ranking import Ranking
+
+
+def rank(arguments: Sequence[str]) -> int:
+    """Train random architectures from scratch and compare their order with the shared weights'."""
+    parser = argparse.ArgumentParser(
+        prog="archwright rank",
+        description="Say whether the shared weights of a finished run rank architectures as training from scratch "
+        "does: Kendall's tau between the two over random architectures, with its 95 % interval. Can be stopped; the "
+        "same command goes on.",
+    )
+    parser.add_argument("run", type=Path, help="the run folder")
+    parser.add_argument("--architectures", type=int, default=40, help="how many (default 40)")
+    parser.add_argument("--epochs", type=float, help="of each, from scratch; default: a sixth of final training")
+    parser.add_argument("--data", help="where the data is now, if it has moved")
+    parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
+    parser.add_argument("--controller", help="FILE.py:NAME, for a run whose controller comes from your own file")
+    parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
+    given = parser.parse_args(arguments)
+    with Display(json_output=given.json) as display:
+        opened = front.opened(given.run, data=given.data, space=given.space, controller=given.controller)
+        with opened as (store, plan, data):
+            ranking = Ranking(plan, data, store, architectures=given.architectures, epochs=given.epochs)
+            try:
+                for event in ranking:
+                    display(event)
+            except KeyboardInterrupt:
+                display.say(f"stopped; the same command goes on, what is trained is in {given.run}")
+                return INTERRUPTED
+        result = ranking.result
+        if given.json:
+            print_json(result)
+        else:
+            low, high = result["interval"]
+            count = result["architectures"]
+            display.say(
+                f"Kendall's tau {result['tau']:.2f}, 95 % interval {low:.2f} to {high:.2f}, {count} architectures"
+            )
+            display.say(result["verdict"])
+            display.say(f"drawn to {given.run / 'ranking.png'}")
+    return 0

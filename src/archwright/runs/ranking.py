@@ -1,0 +1,133 @@
+"""Whether the shared weights of a run rank architectures as training from scratch does: `archwright rank`."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from archwright.errors import ConfigError, RunError
+from archwright.evaluators.shared_weights import SharedWeights
+from archwright.files import write
+from archwright.report.plots import agreement
+from archwright.report.statistics import kendall_tau
+from archwright.runs import assembly
+from archwright.runs.candidates import Candidates
+from archwright.runs.events import Event, Message, Stage
+from archwright.runs.planner import pin_threads
+from archwright.runs.timing import cost, recipe_of, step_seconds
+from archwright.space import Architecture, sample
+from archwright.training.measure import tune_malloc
+
+if TYPE_CHECKING:
+    from archwright.runs.plan import Plan
+    from archwright.runs.timing import Data
+    from archwright.store import RunStore
+
+RANK = 11  # the random stream of the architectures
+SHARE = 1 / 6  # of final training, as for a shortlist
+TRUSTED, WEAK = 0.4, 0.0  # tau that is worth following; the interval's low end that says there is something at all
+
+
+class Ranking:
+    """Scores `architectures` random ones with the shared weights of a run, trains each from scratch for `epochs`, and
+    compares the two orders. Iterate over it for the events; `result` after. Those that are trained already stay so.
+    """
+
+    def __init__(
+        self, plan: Plan, data: Data, store: RunStore, *, architectures: int = 40, epochs: float | None = None
+    ) -> None:
+        if plan.evaluator != "shared-weights":
+            raise ConfigError(f"{store.folder}: the search trained every child from scratch; there is nothing to rank")
+        if architectures < 3:
+            raise ConfigError(f"architectures is {architectures}; an order needs at least 3, and 40 to say something")
+        settled = store.get("settled")
+        if settled is None:
+            raise RunError(f"{store.folder}: the run has not trained anything yet; archwright resume goes on with it")
+        usual = SHARE * float(settled["epochs"])
+        before = store.get("ranking")
+        if before is not None and epochs is not None and epochs != before:
+            raise ConfigError(f"{store.folder} has been ranked with {before:g} epochs; epochs must stay the same")
+        self.epochs = float(before if before is not None else usual if epochs is None else epochs)
+        self.plan, self.data, self.store, self._count = plan, data, store, architectures
+        self.result: dict[str, Any] = {}
+        self._candidates = Candidates(plan, data, store)
+
+    def __iter__(self) -> Iterator[Event]:
+        plan, store = self.plan, self.store
+        tune_malloc()
+        pin_threads(plan)
+        store.put("ranking", self.epochs)
+        space = plan.space.at(plan.trials - 1)
+        drawn = [sample(space, (plan.seed, RANK, index)) for index in range(self._count)]
+        done = len(self._candidates.trained("rank"))
+        each = cost(plan.final_recipe, self.data, step_seconds(plan, self.data, drawn[0], 3)).of(self.epochs)
+        seconds = max(0, self._count - done) * each
+        yield Stage("ranking", seconds, seconds)
+        yield Message(f"{self._count} random architectures, {self.epochs:g} epochs each from scratch")
+        shared = self._shared(drawn)
+        begun = time.monotonic()
+        for index, architecture in enumerate(drawn):
+            recipe = replace(recipe_of(plan, architecture), epochs=self.epochs)
+            part = (index, self._count)
+            yield from self._candidates.train(
+                f"rank-{index}", architecture, "ranking", part, lambda: None, recipe=recipe, keep=False
+            )
+        self._conclude(drawn, shared, time.monotonic() - begun)
+
+    def _shared(self, drawn: list[Architecture]) -> list[float]:
+        """Rewards with the shared weights as the search left them, on the whole validation part."""
+        evaluator, saved = assembly.evaluator(self.plan, self.data), self.store.load()
+        assert isinstance(evaluator, SharedWeights)
+        if saved.evaluator is None:
+            raise RunError(f"{self.store.folder}: the shared weights were not stored")
+        evaluator.load_state_dict(saved.evaluator)
+        return evaluator.rank(drawn, minibatches=None)
+
+    def _conclude(self, drawn: list[Architecture], shared: list[float], seconds: float) -> None:
+        judge = self._candidates.subject
+        pairs = []
+        for index, (architecture, reward) in enumerate(zip(drawn, shared, strict=True)):
+            record = self._candidates.record(f"rank-{index}")
+            if record is not None and record["error"] is None:
+                metric = f"validation_{judge.metric}"
+                pairs.append((architecture.id, reward, float(record[metric]), judge.rank(record)))
+        if len(pairs) < 3:
+            raise RunError(f"{self.store.folder}: only {len(pairs)} architectures could be trained, too few to rank")
+        order = sorted(range(len(pairs)), key=lambda i: pairs[i][3])
+        places = [0] * len(pairs)
+        for place, index in enumerate(order):
+            places[index] = place
+        tau, low, high = kendall_tau([pair[1] for pair in pairs], places)
+        figures = {"tau": tau, "interval": [low, high], "architectures": len(pairs), "epochs": self.epochs}
+        self.result = {
+            **figures,
+            "verdict": verdict(tau, low),
+            "failed": self._count - len(pairs),
+            "seconds": round(seconds, 2),
+            "pairs": [{"architecture": a, "shared": s, f"validation_{judge.metric}": v} for a, s, v, _ in pairs],
+        }
+        folder = self.store.folder
+        agreement(
+            [pair[1] for pair in pairs],
+            [pair[2] for pair in pairs],
+            folder / "ranking.png",
+            title=f"Shared weights and training from scratch: Kendall's tau {tau:.2f} [{low:.2f}, {high:.2f}]",
+            first="reward with shared weights",
+            second=f"validation {judge.metric}, {self.epochs:g} epochs from scratch",
+        )
+        write(folder / "ranking.json", json.dumps(self.result, indent=1).encode())
+
+
+def verdict(tau: float, low: float) -> str:
+    """Whether a ranking can be trusted, in words."""
+    if math.isnan(tau):
+        return "the shared weights score all of them alike: their ranking cannot be trusted"
+    if low <= WEAK:
+        return "the ranking cannot be told from none: choose by training (--shortlist), or train the weights longer"
+    if tau < TRUSTED:
+        return "the ranking says something, but little: train a shortlist from scratch before choosing"
+    return "the ranking can be trusted to tell good from bad, though not to pick the best"

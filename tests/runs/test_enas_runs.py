@@ -1,0 +1,112 @@
+"""ENAS's macro and recurrent spaces through the real command: search, export, kill and resume, rank."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command import archwright_command, done
+
+from archwright.errors import ConfigError, RunError
+from archwright.runs import front
+from archwright.runs.ranking import Ranking, verdict
+from archwright.store import RunStore
+
+MACRO = [
+    *("--space", "enas-macro", "--space.layers", "3", "--space.filters", "8", "--final_space.filters", "8"),
+    *("--limit", "128", "--trials", "8", "--trials_per_epoch", "4", "--warmup", "1", "--samples", "4"),
+    *("--shortlist", "1", "--final_recipe.epochs", "1", "--device", "cpu", "--seed", "2"),
+]
+TEXT = [
+    *("--space", "enas-recurrent", "--space.nodes", "3", "--space.units", "8", "--final_space.units", "8"),
+    *("--level", "characters", "--limit", "1500", "--validation", "0.01", "--test", "0.01"),
+    *("--trials", "8", "--trials_per_epoch", "4", "--warmup", "1", "--steps_per_epoch", "3", "--samples", "4"),
+    *("--shortlist", "2", "--final_recipe.epochs", "1", "--evaluation_batch", "8", "--device", "cpu"),
+    *("--architectures_per_step", "2", "--search_recipe.batch", "8", "--search_recipe.length", "8"),
+]
+
+
+@pytest.fixture(scope="module")
+def macro(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    folder = tmp_path_factory.mktemp("macro")
+    code, out, err = done("search", *MACRO, "--run", "run", "--json", cwd=folder)
+    assert code == 0, err
+    return folder, json.loads(out.splitlines()[-1])
+
+
+def test_a_macro_network_is_found_drawn_and_exported(macro: tuple[Path, dict[str, object]]) -> None:
+    folder, result = macro
+    assert (result["space"], result["trials"], result["failed_trials"]) == ("enas-macro", 8, 0)
+    assert (folder / "run" / "cell.png").stat().st_size > 100
+    code, _, err = done("export", "run", "--to", "out", "--formats", "source,pt2", cwd=folder)
+    assert code == 0, err
+    code, out, err = done("show", "run", "--json", cwd=folder)
+    assert code == 0, err
+    assert json.loads(out.splitlines()[-1])["parameters"] == result["parameters"]
+
+
+def test_rank_says_how_far_the_shared_weights_can_be_trusted_and_goes_on(macro: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = macro
+    words = ["rank", "run", "--epochs", "1", "--json"]
+    code, out, err = done(*words, "--architectures", "3", cwd=folder)
+    assert code == 0, err
+    first = json.loads(out.splitlines()[-1])
+    code, out, err = done(*words, "--architectures", "5", cwd=folder)
+    assert code == 0, err
+    result = json.loads(out.splitlines()[-1])
+    assert result["pairs"][:3] == first["pairs"]
+    assert len(result["pairs"]) == result["architectures"] == 5
+    assert "rank" in result["verdict"]
+    stored = json.loads((folder / "run" / "ranking.json").read_text())
+    assert stored["tau"] == pytest.approx(result["tau"], nan_ok=True)
+    assert (folder / "run" / "ranking.png").stat().st_size > 1000
+    with RunStore.reading(folder / "run") as store:
+        assert store.get("candidate/rank-4")["validation_accuracy"] == result["pairs"][4]["validation_accuracy"]
+    code, out, err = done("rank", "run", "--epochs", "2", cwd=folder)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "has been ranked with 1 epochs" in err
+
+
+def test_a_ranking_that_makes_no_sense_is_refused(macro: tuple[Path, dict[str, object]]) -> None:
+    with front.opened(macro[0] / "run") as (store, plan, data):
+        with pytest.raises(ConfigError, match="needs at least 3"):
+            Ranking(plan, data, store, architectures=2)
+        with pytest.raises(ConfigError, match="nothing to rank"):
+            Ranking(replace(plan, evaluator="from-scratch"), data, store)
+
+
+def trials(folder: Path) -> int:
+    """How many are recorded; none where there is no run yet."""
+    try:
+        with RunStore.reading(folder) as store:
+            return sum(1 for _ in store.trials())
+    except RunError:
+        return 0
+
+
+def test_a_recurrent_search_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    code, out, err = done("search", *TEXT, "--run", "whole", "--json", cwd=tmp_path)
+    assert code == 0, err
+    whole = json.loads(out.splitlines()[-1])
+    assert (whole["space"], whole["trials"], whole["failed_trials"]) == ("enas-recurrent", 8, 0)
+    assert whole["reference"]["network"].startswith("LSTM")
+    process = archwright_command("search", *TEXT, "--run", "cut", cwd=tmp_path)
+    while process.poll() is None and trials(tmp_path / "cut") < 3:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=60)
+    code, out, err = done("resume", "cut", "--json", cwd=tmp_path)
+    assert code == 0, err
+    cut = json.loads(out.splitlines()[-1])
+    for name in ("architecture", "test_perplexity", "validation_perplexity", "trials"):
+        assert cut[name] == whole[name], name
+
+
+def test_the_verdict_follows_the_interval() -> None:
+    assert "cannot be told from none" in verdict(0.5, -0.1)
+    assert "little" in verdict(0.3, 0.1)
+    assert "can be trusted" in verdict(0.6, 0.3)
+    assert "cannot be trusted" in verdict(float("nan"), float("nan"))
