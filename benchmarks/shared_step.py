@@ -1,15 +1,21 @@
-"""Images per second and peak memory of a training step of shared weights: the ENAS micro search's, on the CPU.
+"""A training step of shared weights: throughput and peak memory, beside a child's and beside a plain reference.
 
-    python benchmarks/shared_step.py [--rounds 3] [--architectures 10] [--threads N] [--json]
+    python benchmarks/shared_step.py [--space micro|macro|recurrent] [--rounds 3] [--architectures 10] [--threads N]
 
-The supernet has 20 filters and 6 layers (2 repeats) and takes 128 images of 3 x 32 x 32. A round is one step (forward,
-backward, clip, SGD, as in `SharedWeights`) on each of ten fixed architectures, after one step that does not count.
-Fewer architectures are quicker, and have another peak.
-"ours" is how the product runs it: channels_last, and memory that the C library keeps (`tune_malloc`). Beside it the
-same code as PyTorch comes: contiguous, default malloc. Settings of malloc last for a process, so each variant of each
-round is a process of its own; the two take turns. Figures are medians over the rounds; the ratio is the median of the
-rounds' ratios, so that it holds on a busy machine too. The peak is that of the whole process (`ru_maxrss`); what it is
-before the network is built, PyTorch itself, is shown apart.
+A step is forward, backward, clip, update, as in `SharedWeights`, at the sizes of the official searches: `micro` 20
+filters and 6 layers, `macro` 12 layers of 36 filters, 128 images of 3 x 32 x 32 each; `recurrent` 12 nodes of 1,000
+units, 64 x 35 words of a vocabulary of 10,000. A round is, for each of ten fixed architectures, one step that does not
+count and one that does. Variants:
+
+- `shared`: the supernet as the product runs it: channels_last, and memory that the C library keeps (`tune_malloc`).
+- `child`: each architecture's network alone, run the same way. `shared` should cost what it costs.
+- `plain` (images): the supernet as PyTorch comes: contiguous, default malloc.
+- `products` (recurrent): only the matrix products of such a step, forward and backward, with nothing between them.
+
+Settings of malloc last for a process, so each variant of each round is a process of its own; they take turns. Figures
+are medians over the rounds, ratios medians of the rounds' ratios, so that they hold on a busy machine too. The peak is
+that of the whole process (`ru_maxrss`); what it is before the network is built, PyTorch itself, is shown apart. `bound`
+is the child's peak plus the shared weights and their momentum.
 """
 
 from __future__ import annotations
@@ -22,12 +28,17 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
-VARIANTS = ("ours", "reference")
-WHAT = {"ours": "channels_last, tuned malloc", "reference": "contiguous, default malloc"}
-BATCH, FILTERS, REPEATS = 128, 20, 2
+VARIANTS = {
+    "micro": ("shared", "child", "plain"),
+    "macro": ("shared", "child", "plain"),
+    "recurrent": ("shared", "child", "products"),
+}
+IMAGES = 128
+ROWS, LENGTH, VOCABULARY, UNITS, NODES = 64, 35, 10_000, 1000, 12
 
 
 def peak() -> int:
@@ -35,100 +46,204 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def one_round(variant: str, count: int, threads: int | None) -> dict[str, float]:
-    """Run a variant in this process: images per second over the architectures, and peaks in bytes."""
+def image_steps(space: Any, recipe: Any, variant: str, count: int) -> Iterator[Callable[[], None]]:
+    """For each architecture, a step."""
     import torch
 
     from archwright.space import Open, Task, sample
-    from archwright.spaces import EnasMicro
     from archwright.training.batches import arrange
     from archwright.training.descent import Descent
-    from archwright.training.measure import tune_malloc
-    from archwright.training.recipe import ENAS_MICRO_SEARCH
     from archwright.training.regularisation import training_loss
 
-    ours = variant == "ours"
-    if ours:
+    task = Task(3, 32, 32, 10)
+    tuned = variant != "plain"
+    x, labels = arrange(torch.randn(IMAGES, 3, 32, 32), tuned), torch.randint(0, 10, (IMAGES,))
+
+    def placed(open_: Any) -> tuple[Any, Any]:
+        network = space.network(open_, task).train()
+        if tuned:
+            network.to(memory_format=torch.channels_last)
+        return network, Descent(network, recipe)
+
+    network, descent = placed(Open.all(space)) if variant != "child" else (None, None)
+    for seed in range(count):
+        architecture = sample(space, seed)
+        if variant == "child":
+            network, descent = placed(Open.only(space, architecture))
+
+        def step(network: Any = network, descent: Any = descent, architecture: Any = architecture) -> None:
+            loss, _ = training_loss(network, x, labels, recipe, architecture)
+            loss.backward()
+            descent.step(recipe.learning_rate, descent.gradient_norm().item())
+            descent.clear()
+
+        yield step
+
+
+def text_steps(variant: str, count: int) -> Iterator[Callable[[], None]]:
+    """The same for the recurrent space."""
+    import torch
+
+    from archwright.space import Open, TextTask, sample
+    from archwright.spaces import EnasRecurrent
+    from archwright.training.descent import Descent
+    from archwright.training.recipe import ENAS_RECURRENT as RECIPE
+    from archwright.training.regularisation import token_loss
+
+    space = EnasRecurrent(nodes=NODES, units=UNITS)
+    task = TextTask(VOCABULARY)
+    tokens = torch.randint(0, VOCABULARY, (LENGTH + 1, ROWS))
+    shared = space.network(Open.all(space), task).train() if variant == "shared" else None
+    descent = Descent(shared, RECIPE) if shared is not None else None
+    for seed in range(count):
+        architecture = sample(space, seed)
+        if variant == "products":
+            yield products
+            continue
+        network = shared
+        if variant == "child":
+            network = space.network(Open.only(space, architecture), task).train()
+            descent = Descent(network, RECIPE)
+
+        def step(network: Any = network, descent: Any = descent, architecture: Any = architecture) -> None:
+            loss, _ = token_loss(network, tokens[:-1], tokens[1:], network.start(ROWS), RECIPE, architecture)
+            loss.backward()
+            descent.step(0.1, descent.gradient_norm().item())
+            descent.clear()
+
+        yield step
+
+
+def products() -> None:
+    """The matrix products of a step of the recurrent space: of every node at every time, of the input, of the words."""
+    import torch
+
+    with torch.no_grad():
+        h, wide = torch.randn(ROWS, UNITS), torch.randn(ROWS, 2 * UNITS)
+        matrices = [torch.randn(UNITS, 2 * UNITS) for _ in range(NODES)]
+        for _ in range(LENGTH):
+            for matrix in matrices:
+                h @ matrix
+        for _ in range(LENGTH):
+            for matrix in matrices:
+                wide @ matrix.t()
+        every, every_wide = torch.randn(LENGTH * ROWS, UNITS), torch.randn(LENGTH * ROWS, 2 * UNITS)
+        for _ in matrices:
+            every.t() @ every_wide
+        for matrix, out in (
+            (matrices[0], every_wide),
+            (torch.randn(UNITS, VOCABULARY), torch.randn(LENGTH * ROWS, VOCABULARY)),
+        ):
+            every @ matrix
+            out @ matrix.t()
+            every.t() @ out
+
+
+def one_round(space_name: str, variant: str, count: int, threads: int | None) -> dict[str, float]:
+    """Run a variant in this process: images or words per second over the architectures, and peaks in bytes."""
+    import torch
+
+    from archwright.space import Open, Task, TextTask
+    from archwright.spaces import EnasMacro, EnasMicro, EnasRecurrent
+    from archwright.training.measure import parameters, tune_malloc
+    from archwright.training.recipe import ENAS_MACRO_SEARCH, ENAS_MICRO_SEARCH
+
+    if variant != "plain":
         tune_malloc()
     if threads is not None:
         torch.set_num_threads(threads)
     torch.manual_seed(0)
-    recipe = replace(ENAS_MICRO_SEARCH, batch=BATCH)
-    space = EnasMicro(repeats=REPEATS, filters=FILTERS)
-    architectures = [sample(space, seed) for seed in range(count)]
     before = peak()
-    network = space.network(Open.all(space), Task(3, 32, 32, 10)).train()
-    if ours:
-        network.to(memory_format=torch.channels_last)
-    descent = Descent(network, recipe)
-    x, labels = arrange(torch.randn(BATCH, 3, 32, 32), ours), torch.randint(0, 10, (BATCH,))
+    spaces = {"micro": (EnasMicro(), ENAS_MICRO_SEARCH), "macro": (EnasMacro(), ENAS_MACRO_SEARCH)}
+    if space_name == "recurrent":
+        steps, size = text_steps(variant, count), ROWS * LENGTH
+    else:
+        space, recipe = spaces[space_name]
+        steps, size = image_steps(space, replace(recipe, batch=IMAGES), variant, count), IMAGES
     seconds = []
-    for architecture in [architectures[0], *architectures]:
+    for step in steps:
+        step()
         began = time.perf_counter()
-        loss, _ = training_loss(network, x, labels, recipe, architecture)
-        loss.backward()
-        descent.step(recipe.learning_rate, descent.gradient_norm().item())
-        descent.clear()
+        step()
         seconds.append(time.perf_counter() - began)
+    highest = peak()
+    if space_name == "recurrent":
+        space = EnasRecurrent(nodes=NODES, units=UNITS)
+        with torch.device("meta"):
+            weights = parameters(space.network(Open.all(space), TextTask(VOCABULARY)))
+        kept = 4 * weights  # the published recipe has no momentum
+    else:
+        with torch.device("meta"):
+            kept = 8 * parameters(spaces[space_name][0].network(Open.all(spaces[space_name][0]), Task(3, 32, 32, 10)))
     return {
-        "images_per_second": BATCH * count / sum(seconds[1:]),
-        "peak": peak(),
+        "per_second": size * count / sum(seconds),
+        "peak": highest,
         "before": before,
+        "shared_weights": kept,
         "threads": torch.get_num_threads(),
     }
 
 
-def in_a_process(variant: str, count: int, threads: int | None) -> dict[str, float]:
+def in_a_process(space: str, variant: str, count: int, threads: int | None) -> dict[str, float]:
     """`one_round` in a process of its own, without settings of malloc from the environment."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
     }
-    command = [sys.executable, __file__, "--variant", variant, "--architectures", str(count)]
+    command = [sys.executable, __file__, "--space", space, "--variant", variant, "--architectures", str(count)]
     command += [] if threads is None else ["--threads", str(threads)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
-def measure(rounds: int, count: int, threads: int | None) -> dict[str, object]:
-    """Both variants in turns: medians, their ratio, and the rounds one by one."""
-    runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
+def measure(space: str, rounds: int, count: int, threads: int | None) -> dict[str, Any]:
+    """All variants in turns: medians, `shared` over each, and the rounds one by one."""
+    variants = VARIANTS[space]
+    runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     for number in range(rounds):
-        for variant in VARIANTS if number % 2 == 0 else reversed(VARIANTS):
-            runs[variant].append(in_a_process(variant, count, threads))
+        for variant in variants if number % 2 == 0 else reversed(variants):
+            runs[variant].append(in_a_process(space, variant, count, threads))
     middle = {
         variant: {key: statistics.median(run[key] for run in done) for key in done[0]} for variant, done in runs.items()
     }
-    pairs = zip(*([run["images_per_second"] for run in runs[variant]] for variant in VARIANTS), strict=True)
-    return {"medians": middle, "ratio": statistics.median(ours / theirs for ours, theirs in pairs), "rounds": runs}
+    ratios = {
+        variant: statistics.median(
+            ours["per_second"] / theirs["per_second"]
+            for ours, theirs in zip(runs["shared"], runs[variant], strict=True)
+        )
+        for variant in variants
+    }
+    return {"medians": middle, "shared_over": ratios, "rounds": runs}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", choices=VARIANTS, help="only this one; all three if not given")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--architectures", type=int, default=10, help="steps of a round: the first of the fixed ones")
+    parser.add_argument("--architectures", type=int, default=10, help="of a round: the first of the fixed ones")
     parser.add_argument("--threads", type=int, help="of PyTorch; its own choice if not given")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--variant", choices=VARIANTS, help="run this one once, in this process, and print its figures")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each space")
+    parser.add_argument("--variant", help="run this one once, in this process, and print its figures")
     chosen = parser.parse_args(arguments)
     if chosen.variant is not None:
-        print(json.dumps(one_round(chosen.variant, chosen.architectures, chosen.threads)))
+        print(json.dumps(one_round(chosen.space, chosen.variant, chosen.architectures, chosen.threads)))
         return
-    figures = measure(chosen.rounds, chosen.architectures, chosen.threads)
-    if chosen.json:
-        print(json.dumps(figures))
-        return
-    medians = figures["medians"]
-    reference = medians["reference"]["images_per_second"]
-    print(f"{'step of the shared weights':<32}{'images/s':>10}{'ratio':>8}{'peak GiB':>10}{'PyTorch alone GiB':>18}")
-    for variant in VARIANTS:
-        run = medians[variant]
-        ratio = figures["ratio"] if variant == "ours" else run["images_per_second"] / reference
-        print(
-            f"{WHAT[variant]:<32}{run['images_per_second']:>10.1f}{ratio:>8.2f}"
-            f"{run['peak'] / 2**30:>10.2f}{run['before'] / 2**30:>18.2f}"
-        )
-    threads = medians["ours"]["threads"]
-    print(f"{chosen.rounds} rounds of {chosen.architectures} steps, {threads:.0f} threads, batch {BATCH}")
+    for space in [chosen.space] if chosen.space else VARIANTS:
+        figures = measure(space, chosen.rounds, chosen.architectures, chosen.threads)
+        if chosen.json:
+            print(json.dumps({"space": space, **figures}))
+            continue
+        medians = figures["medians"]
+        unit = "words/s" if space == "recurrent" else "images/s"
+        print(f"{space:<12}{unit:>10}{'shared over it':>16}{'peak GiB':>10}{'before GiB':>12}{'bound GiB':>11}")
+        for variant in VARIANTS[space]:
+            run = medians[variant]
+            bound = medians["child"]["peak"] + run["shared_weights"] if variant == "shared" else run["peak"]
+            print(
+                f"{variant:<12}{run['per_second']:>10.1f}{figures['shared_over'][variant]:>16.2f}"
+                f"{run['peak'] / 2**30:>10.2f}{run['before'] / 2**30:>12.2f}{bound / 2**30:>11.2f}"
+            )
+        threads = medians["shared"]["threads"]
+        print(f"{chosen.rounds} rounds of {chosen.architectures} architectures, {threads:.0f} threads\n")
 
 
 if __name__ == "__main__":
