@@ -65,7 +65,7 @@ def test_interrupted_training_ends_at_the_same_bits(per_step: int, cuts: tuple[i
 def test_it_learns_and_its_reward_is_enas() -> None:
     dry = {"units": 16, "input_dropout": 0.0, "recurrent_dropout": 0.0, "output_dropout": 0.0, "init": 0.3}
     adam = replace(RECIPE, optimizer="adam", momentum=0.9, learning_rate=0.01, batch=10)
-    # Rows of other lengths than a multiple of 6: if all were at the same word, normalising over them would leave nothing.
+    # Rows are no multiple of 6 long: if all were at the same word, normalising over them would leave nothing.
     shared = evaluator(space=replace(SPACE, **dry), recipe=adam, steps_per_epoch=100, evaluation_batch=7)
     list(shared.prepare(Asked(), 4 * 2))
     result = shared.evaluate(Proposal(3, sample(SPACE, 3)))
