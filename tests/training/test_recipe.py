@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from archwright.errors import ConfigError
-from archwright.training.recipe import ENAS_MICRO_FINAL, ENAS_MICRO_SEARCH, Recipe
+from archwright.training.recipe import ENAS_MICRO_FINAL, ENAS_MICRO_SEARCH, ENAS_RECURRENT, Recipe
 
 
 def test_the_presets_are_the_official_scripts():
@@ -42,3 +42,8 @@ def test_a_wrong_value_is_named_with_what_would_be_right(change, says):
 def test_a_recipe_goes_through_json():
     recipe = Recipe(cutout=16, clip_norm=None)
     assert Recipe(**json.loads(json.dumps(asdict(recipe)))) == recipe
+
+
+def test_enas_recurrent_weights_keep_their_rate_for_15_epochs_and_lose_a_25th_of_it_in_each_after() -> None:
+    rates = [ENAS_RECURRENT.rate(epoch) for epoch in (0, 14.9, 15, 15.5, 16, 20.2)]
+    assert rates == pytest.approx([20, 20, 20, 20, 20 * 0.96, 20 * 0.96**5])

@@ -146,7 +146,7 @@ def _small_text(cls: type[Space], data: TextData) -> Preset:
         "optimizer": "adam",
         "momentum": 0.9,
         "restart_period": 1000,
-        "decay_factor": None,
+        "decay_every": None,
         "learning_rate_min": 1e-4,
         "weight_decay": 0.0,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from archwright.errors import ConfigError
-from archwright.training.schedules import cosine_with_restarts, exponential_decay, step_decay
+from archwright.training.schedules import cosine_with_restarts, step_decay
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Recipe:
         restart_period: epochs of the first cosine period; see `schedules.cosine_with_restarts` for other totals.
         restart_factor: each period is this many times as long as the one before.
         decay_at: shares of training after which the learning rate is divided by 10, instead of cosines.
-        decay_factor: what the learning rate is multiplied by in an epoch, instead of cosines.
-        decay_from: the epoch from which it is.
+        decay_every: epochs after which the learning rate is multiplied by `decay_factor`, again and again, instead.
+        decay_factor: the factor.
+        decay_from: the epoch at which that begins.
         optimizer: "sgd", "adam" or "rmsprop" (PyTorch's; TensorFlow's RMSProp has epsilon inside the root).
         momentum: of SGD and RMSProp; of Adam the decay of the mean gradient (beta 1).
         nesterov: Nesterov's momentum, of SGD.
@@ -54,7 +55,8 @@ class Recipe:
     restart_period: int = 10  # T_0, ENAS 2018, section 3.2
     restart_factor: int = 2  # T_mul, ENAS 2018, section 3.2
     decay_at: tuple[float, ...] = ()
-    decay_factor: float | None = None
+    decay_every: float | None = None
+    decay_factor: float = 0.97
     decay_from: float = 0.0
     optimizer: Literal["sgd", "adam", "rmsprop"] = "sgd"  # ENAS 2018, section 3.2
     momentum: float = 0.9  # official code, utils.py
@@ -96,24 +98,19 @@ class Recipe:
         self._require("validation_limit", self.validation_limit is None or self.validation_limit > 1, "more than 1")
         self._require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
 
-        factor = self.decay_factor
-        self._require("decay_factor", factor is None or 0 < factor <= 1, "None, or above 0 and at most 1")
+        self._require("decay_every", self.decay_every is None or self.decay_every > 0, "None or greater than zero")
+        self._require("decay_factor", 0 < self.decay_factor <= 1, "above 0, and 1 at most")
         self._require("decay_from", self.decay_from >= 0, "zero or more")
         object.__setattr__(self, "decay_at", tuple(self.decay_at))
         self._require("decay_at", all(0 < share < 1 for share in self.decay_at), "shares between 0 and 1")
 
     def rate(self, position: float) -> float:
         """The learning rate at `position`, in epochs."""
-        if self.decay_factor is not None:
-            return exponential_decay(
-                position,
-                high=self.learning_rate,
-                low=self.learning_rate_min,
-                factor=self.decay_factor,
-                start=self.decay_from,
-            )
         if self.decay_at:
             return step_decay(position, self.epochs, high=self.learning_rate, at=self.decay_at)
+        if self.decay_every is not None:
+            times = math.floor(max(0.0, position - self.decay_from) / self.decay_every)
+            return float(self.learning_rate * self.decay_factor**times)
         return cosine_with_restarts(
             position,
             self.epochs,
@@ -167,6 +164,7 @@ ENAS_RECURRENT = Recipe(
     batch=64,
     learning_rate=20.0,
     learning_rate_min=0.0,
+    decay_every=1,
     decay_factor=0.96,
     decay_from=15,
     momentum=0.0,

@@ -41,11 +41,6 @@ def cosine_with_restarts(
     return low  # a position that rounding put behind the last period
 
 
-def exponential_decay(position: float, *, high: float, low: float, factor: float, start: float = 0.0) -> float:
-    """`high` until `start`, then times `factor` with every epoch, down to `low` at most. `position` is in epochs."""
-    return float(max(low, high * factor ** max(0.0, position - start)))
-
-
 def step_decay(position: float, total: float, *, high: float, at: Sequence[float], factor: float = 10) -> float:
     """`high`, divided by `factor` once for each share of `total` in `at` that has passed."""
     return float(high / factor ** sum(position >= share * total for share in at))
