@@ -23,7 +23,7 @@ def rank(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--architectures", type=int, default=40, help="how many (default 40)")
-    parser.add_argument("--epochs", type=float, help="of each, from scratch; default: a sixth of final training")
+    parser.add_argument("--epochs", type=float, help="of each, from scratch; default: a third of final training")
     parser.add_argument("--data", help="where the data is now, if it has moved")
     parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
     parser.add_argument("--controller", help="FILE.py:NAME, for a run whose controller comes from your own file")

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from archwright.store import RunStore
 
 RANK = 11  # the random stream of the architectures
-SHARE = 1 / 6  # of final training, as for a shortlist
+SHARE = 1 / 3  # of final training; with less, text models are hardly trained at all
 TRUSTED, WEAK = 0.4, 0.0  # tau that is worth following; the interval's low end that says there is something at all
 
 
 class Ranking:
     """Scores `architectures` random ones with the shared weights of a run, trains each from scratch for `epochs`, and
-    compares the two orders. Iterate over it for the events; `result` after. Those that are trained already stay so.
+    compares the two orders. Iterate over it for the events; `result` after. Those that have been trained for so long
+    already are taken as they are.
     """
 
     def __init__(
@@ -47,23 +48,21 @@ class Ranking:
         settled = store.get("settled")
         if settled is None:
             raise RunError(f"{store.folder}: the run has not trained anything yet; archwright resume goes on with it")
-        usual = SHARE * float(settled["epochs"])
-        before = store.get("ranking")
-        if before is not None and epochs is not None and epochs != before:
-            raise ConfigError(f"{store.folder} has been ranked with {before:g} epochs; epochs must stay the same")
-        self.epochs = float(before if before is not None else usual if epochs is None else epochs)
+        if epochs is not None and not epochs > 0:
+            raise ConfigError(f"epochs is {epochs:g}; it must be greater than zero")
+        self.epochs = float(epochs if epochs is not None else SHARE * settled["epochs"])
+        self._kind = f"rank-{self.epochs:g}"
         self.plan, self.data, self.store, self._count = plan, data, store, architectures
         self.result: dict[str, Any] = {}
         self._candidates = Candidates(plan, data, store)
 
     def __iter__(self) -> Iterator[Event]:
-        plan, store = self.plan, self.store
+        plan = self.plan
         tune_malloc()
         pin_threads(plan)
-        store.put("ranking", self.epochs)
         space = plan.space.at(plan.trials - 1)
         drawn = [sample(space, (plan.seed, RANK, index)) for index in range(self._count)]
-        done = len(self._candidates.trained("rank"))
+        done = len(self._candidates.trained(self._kind))
         each = cost(plan.final_recipe, self.data, step_seconds(plan, self.data, drawn[0], 3)).of(self.epochs)
         seconds = max(0, self._count - done) * each
         yield Stage("ranking", seconds, seconds)
@@ -74,7 +73,7 @@ class Ranking:
             recipe = replace(recipe_of(plan, architecture), epochs=self.epochs)
             part = (index, self._count)
             yield from self._candidates.train(
-                f"rank-{index}", architecture, "ranking", part, lambda: None, recipe=recipe, keep=False
+                f"{self._kind}-{index}", architecture, "ranking", part, lambda: None, recipe=recipe, keep=False
             )
         self._conclude(drawn, shared, time.monotonic() - begun)
 
@@ -91,7 +90,7 @@ class Ranking:
         judge = self._candidates.subject
         pairs = []
         for index, (architecture, reward) in enumerate(zip(drawn, shared, strict=True)):
-            record = self._candidates.record(f"rank-{index}")
+            record = self._candidates.record(f"{self._kind}-{index}")
             if record is not None and record["error"] is None:
                 metric = f"validation_{judge.metric}"
                 pairs.append((architecture.id, reward, float(record[metric]), judge.rank(record)))
