@@ -1,11 +1,11 @@
-"""Sampling, mutation, neighbours, enumeration and counting, written once over `decide()` for all spaces."""
+"""Sampling, mutation, adaptation, neighbours, enumeration and counting, written once over `decide()` for all spaces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from archwright.architecture import Architecture
+from archwright.architecture import Architecture, frozen
 from archwright.decisions import Anchor, Answer, Choice, Decision, Link, Links, Question, alternatives, checked, options
 from archwright.errors import ConfigError, SpaceError, UnknownOption
 from archwright.walk import Walk, decisions_of, trace
@@ -58,7 +58,18 @@ def mutate(space: Space, architecture: Architecture, seed: int | Iterable[int]) 
         raise SpaceError(f"{space.name}: the architecture has no decision with an alternative")
     target = movable[int(rng.integers(len(movable)))]
     others = _nearest(target, architecture[target.name])
-    return _changed(space, architecture, target.name, others[int(rng.integers(len(others)))], rng)
+    return _kept(space, architecture, {target.name: others[int(rng.integers(len(others)))]}, rng)
+
+
+def adapt(space: Space, architecture: Architecture, seed: int | Iterable[int]) -> Architecture:
+    """The architecture of this space that keeps every answer that still applies; the others are uniform.
+
+    For a space that has grown since the architecture was made; one that has not gives it back.
+    """
+    fields = {name: frozen(value) for name, value in space.fields.items()}
+    if dict(architecture.fields) == fields:
+        return architecture
+    return _kept(space, architecture, {}, generator(seed))
 
 
 def neighbours(space: Space, architecture: Architecture, seed: int | Iterable[int] = 0) -> Iterator[Architecture]:
@@ -70,7 +81,7 @@ def neighbours(space: Space, architecture: Architecture, seed: int | Iterable[in
     position = 0
     for decision in decisions_of(space, architecture):
         for answer in _nearest(decision, architecture[decision.name]):
-            yield _changed(space, architecture, decision.name, answer, generator((*_words(seed), position)))
+            yield _kept(space, architecture, {decision.name: answer}, generator((*_words(seed), position)))
             position += 1
 
 
@@ -81,12 +92,12 @@ def _nearest(question: Decision, old: Answer) -> list[Answer]:
     return [option for option in options(question) if option != old]
 
 
-def _changed(
-    space: Space, architecture: Architecture, name: str, answer: Answer, rng: np.random.Generator
+def _kept(
+    space: Space, architecture: Architecture, changes: Mapping[str, Answer], rng: np.random.Generator
 ) -> Architecture:
     def pick(question: Decision) -> Answer:
-        if question.name == name:
-            return answer
+        if question.name in changes:
+            return changes[question.name]
         if question.name in architecture:
             try:
                 return checked(question, architecture[question.name])

@@ -30,6 +30,7 @@ from archwright.decisions import (
 )
 from archwright.errors import SpaceError
 from archwright.explore import (
+    adapt,
     count,
     draw_answer,
     enumerate_space,
@@ -62,6 +63,7 @@ __all__ = [
     "Task",
     "TextTask",
     "Walk",
+    "adapt",
     "alternatives",
     "check",
     "checked",
@@ -135,6 +137,13 @@ class Space(ABC):
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
         """What the architecture itself says of its training: fields of `archwright.training.recipe.Recipe`."""
+        return {}
+
+    def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
+        """What the architecture computes, as named multisets: how often each path, or each operation, is in it.
+
+        A model that predicts scores compares architectures by them beside their answers; none are needed.
+        """
         return {}
 
     def network(self, open: Open, task: Any) -> nn.Module:

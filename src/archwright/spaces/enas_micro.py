@@ -21,6 +21,7 @@ from archwright.space import (
     Task,
     replay,
 )
+from archwright.spaces.paths import paths, used
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,6 +123,17 @@ class EnasMicro(Space):
             "drop_path_keep": 0.6,
         }
         return dataclasses.replace(self, **{**published, **changes})
+
+    def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
+        """The operation paths of each cell, to its loose ends, and how often each operation is used."""
+        cells = wiring(architecture, self.nodes)
+        found: dict[str, Mapping[Any, float]] = {}
+        for cell, nodes in cells.items():
+            used_states = {source for node in nodes for source, _ in node}
+            ends = [state for state in range(self.nodes + 2) if state not in used_states]
+            found[f"{cell} paths"] = paths((0, 1), enumerate(nodes, start=2), ends)
+        found["operations"] = used({cell: [op for node in nodes for _, op in node] for cell, nodes in cells.items()})
+        return found
 
     def network(self, open: Open, task: Task) -> nn.Module:
         """The supernet, or the child of the only architecture that is open. See `archwright.nets.skeleton`."""
