@@ -14,7 +14,7 @@ CUTS = frozenset({"none"})
 
 def paths(
     inputs: Iterable[Node], nodes: Iterable[tuple[Node, Sequence[tuple[Node, str]]]], ends: Iterable[Node]
-) -> Counter[Path]:
+) -> dict[Path, int]:
     """The multiset of operation paths through a cell; several inputs are told apart by the first word of a path.
 
     Identities are left out of a path and `none` cuts it (White et al. 2021, BANANAS, has the 0/1 encoding).
@@ -25,20 +25,21 @@ def paths(
         ends: the nodes whose outputs leave the cell.
     """
     inputs = list(inputs)
-    reaching: dict[Node, Counter[Path]] = {
-        node: Counter({(() if len(inputs) == 1 else (str(node),)): 1}) for node in inputs
-    }
+    reaching: dict[Node, dict[Path, int]] = {node: {(() if len(inputs) == 1 else (str(node),)): 1} for node in inputs}
     for node, edges in nodes:
-        reaching[node] = Counter()
+        reached: dict[Path, int] = {}
         for source, operation in edges:
             if operation in CUTS:
                 continue
             step = () if operation in SKIPS else (operation,)
             for path, times in reaching[source].items():
-                reaching[node][path + step] += times
-    whole: Counter[Path] = Counter()
+                longer = path + step
+                reached[longer] = reached.get(longer, 0) + times
+        reaching[node] = reached
+    whole: dict[Path, int] = {}
     for end in ends:
-        whole.update(reaching[end])
+        for path, times in reaching[end].items():
+            whole[path] = whole.get(path, 0) + times
     return whole
 
 
