@@ -6,9 +6,8 @@ links), how often each option was chosen from each vocabulary, and whatever `Spa
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,8 +17,16 @@ from archwright.decisions import Choice
 from archwright.space import Architecture, Space, decisions_of
 
 Floats: TypeAlias = "NDArray[np.float64]"
-CHOSEN = "chosen options"  # the multiset of options; a decision's name has no blank in it in any space of ours
-Marks: TypeAlias = "tuple[tuple[str, Any], ...]"
+CHOSEN = "chosen options"  # the name of a multiset; the others have the names of decisions and of features
+Mark: TypeAlias = "tuple[Any, ...]"  # the multiset's name, the member, and for counted members how many came before
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What one architecture is made of, and how large each of its multisets is."""
+
+    marks: list[Mark]
+    sizes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,13 @@ class Description:
     marks: Floats
     sizes: Floats
 
+    def first(self, count: int, groups: NDArray[np.int64]) -> Description:
+        """Of the first `count` architectures, as if the others had never been learned; `groups` of the columns."""
+        marks = self.marks[:count]
+        columns = 1 + int(np.flatnonzero(marks.any(0)).max(initial=-1))  # columns and groups are in the order learned
+        return Description(marks[:, :columns], self.sizes[:count, : 1 + int(groups[:columns].max(initial=-1))])
 
-@dataclass
+
 class Describer:
     """Describes architectures of a space. Its columns are the marks of the architectures in `learn`.
 
@@ -38,62 +50,63 @@ class Describer:
     architectures share is a scalar product. Marks without a column count in `sizes` only.
     """
 
-    space: Space
-    features: bool = True
-    groups: dict[str, int] = field(default_factory=dict)
-    columns: dict[tuple[str, Any], int] = field(default_factory=dict)
-    _vocabularies: dict[str, str] = field(default_factory=dict)
+    def __init__(self, space: Space, *, features: bool = True) -> None:
+        self._space, self._features = space, features
+        self._columns: dict[Mark, int] = {}
+        self._groups: dict[str, int] = {}
+        self._group_of: list[int] = []
+        self._vocabularies: dict[str, str] = {}  # of each decision; empty for links
 
     def marks(self, architecture: Architecture) -> Marks:
-        """Everything that an architecture is made of, in this order of groups: decisions, options, features."""
-        marks: list[tuple[str, Any]] = []
-        chosen: Counter[Any] = Counter()
-        for name, answer in architecture.answers:
-            vocabulary = self._vocabulary(architecture, name)
-            if isinstance(answer, tuple):
+        """Everything that an architecture is made of: decisions, options, features."""
+        marks: list[Mark] = []
+        sizes: dict[str, int] = {}
+        counts: dict[Any, int] = {}
+        vocabularies = self._vocabularies
+        for pair in architecture.answers:
+            name, answer = pair
+            if name not in vocabularies:
+                self._look_up(architecture)
+            if type(answer) is tuple:
                 marks += [(name, anchor) for anchor in answer]
-            else:
-                marks.append((name, (type(answer).__name__, answer)))
-                if vocabulary:
-                    chosen[(vocabulary, type(answer).__name__, answer)] += 1
-        marks += _members(CHOSEN, chosen)
-        if self.features:
-            for name, multiset in self.space.of(architecture).features(architecture).items():
-                marks += _members(name, multiset)
-        return tuple(marks)
+                sizes[name] = len(answer)
+                continue
+            marks.append(pair)
+            sizes[name] = 1
+            if vocabulary := vocabularies[name]:
+                member = (vocabulary, answer)
+                before = counts.get(member, 0)
+                counts[member] = before + 1
+                marks.append((CHOSEN, member, before))
+        sizes[CHOSEN] = sum(counts.values())
+        if self._features:
+            for group, multiset in self._space.of(architecture).features(architecture).items():
+                marks += [(group, member, before) for member, times in multiset.items() for before in range(int(times))]
+                sizes[group] = int(sum(multiset.values()))
+        return Marks(marks, sizes)
 
-    def _vocabulary(self, architecture: Architecture, name: str) -> str:
-        if name not in self._vocabularies:
-            for question in decisions_of(self.space.of(architecture), architecture):
-                asked = question.vocabulary if isinstance(question, Choice) else ""
-                self._vocabularies.setdefault(question.name, asked)
-        return self._vocabularies[name]
+    def _look_up(self, architecture: Architecture) -> None:
+        for question in decisions_of(self._space.of(architecture), architecture):
+            asked = question.vocabulary if isinstance(question, Choice) else ""
+            self._vocabularies.setdefault(question.name, asked)
 
-    def learn(self, everything: Iterable[Marks]) -> None:
+    def learn(self, marks: Marks) -> None:
         """Make columns for these marks, where there are none."""
-        for marks in everything:
-            for mark in marks:
-                if mark not in self.columns:
-                    self.columns[mark] = len(self.columns)
-                    self.groups.setdefault(mark[0], len(self.groups))
+        for mark in marks.marks:
+            if mark not in self._columns:
+                self._columns[mark] = len(self._columns)
+                self._group_of.append(self._groups.setdefault(mark[0], len(self._groups)))
 
     def describe(self, everything: Sequence[Marks]) -> Description:
-        """Numbers for each of several architectures, given by their marks."""
-        rows = np.zeros((len(everything), len(self.columns)))
-        sizes = np.zeros((len(everything), len(self.groups)))
+        """Numbers for each of several architectures."""
+        rows = np.zeros((len(everything), len(self._columns)))
         for row, marks in enumerate(everything):
-            found = [self.columns[mark] for mark in marks if mark in self.columns]
-            rows[row, found] = 1
-            for group, _ in marks:
-                if group in self.groups:
-                    sizes[row, self.groups[group]] += 1
-        return Description(rows, sizes)
+            found = map(self._columns.get, marks.marks)
+            rows[row, [column for column in found if column is not None]] = 1
+        sizes = [[marks.sizes.get(group, 0) for group in self._groups] for marks in everything]
+        return Description(rows, np.array(sizes, dtype=float).reshape(len(everything), len(self._groups)))
 
     @property
     def group_of_column(self) -> NDArray[np.int64]:
         """The group of each column."""
-        return np.array([self.groups[group] for group, _ in self.columns], dtype=np.int64)
-
-
-def _members(group: str, multiset: Mapping[Any, float]) -> list[tuple[str, Any]]:
-    return [(group, (key, number)) for key, times in multiset.items() for number in range(int(times))]
+        return np.array(self._group_of, dtype=np.int64)

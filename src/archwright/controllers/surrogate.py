@@ -1,9 +1,10 @@
 """A Gaussian process over architectures: what a search expects of one that has not been evaluated, and how surely.
 
-The kernel is exp(-sum_g w_g d_g(a, b)): d_g is what two architectures do not share of multiset g (see `likeness`), in
-units of its mean over the architectures evaluated. Each d_g is a symmetric difference, so the kernel is positive
-definite. The weights w_g and the noise maximise the posterior, scale and mean are in closed form. Rewards enter as
-normal scores of their ranks: how much better the best is does not matter, and one diverged child spoils nothing.
+The kernel is exp(-sum_g w_g d_g(a, b)): d_g counts what two architectures do not share of multiset g (see `likeness`).
+Each d_g is a symmetric difference, so the kernel is positive definite. The weights w_g and the noise maximise the
+posterior, with a prior on each weight in units of one over its mean distance; scale and mean are in closed form. Scores
+are normal scores of the rewards' ranks: by how much the best is best does not matter, and a child that diverged spoils
+nothing.
 """
 
 from __future__ import annotations
@@ -14,27 +15,24 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archwright.controllers.likeness import Description, Floats
 
 JITTER = 1e-6
-LEAST, MOST = math.log(1e-3), math.log(30.0)  # of a weight
+MOST_FITTED = 400  # architectures that weights are fitted to, the latest: the work grows with the cube of their number
+STEPS = 30  # of the optimiser; more change nothing that can be seen in what is proposed
+LEAST, MOST = math.log(1e-3), math.log(30.0)  # of a weight, in its unit
 NOISE = (math.log(1e-4), math.log(1.0))
-
-
-@dataclass(frozen=True)
-class Prior:
-    """Of the logarithms of weights and noise: normal, with these means and deviations."""
-
-    weight: float = 0.3  # all weights together
-    spread: float = 1.5
-    noise: float = 0.03
-    noise_spread: float = 1.0
+# The prior of the logarithms, normal: the weights together and the noise, as means and deviations. Wide: a sketch on
+# NAS-Bench-201 did as well with half and with twice of each.
+ALL_WEIGHTS, SPREAD = 0.3, 1.5
+USUAL_NOISE, NOISE_SPREAD = 0.03, 1.0
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What is fitted: the logarithm of each group's weight, and of the noise's share of the variance."""
+    """Of each multiset, for one mark that is not shared; and the noise, as a share of the variance."""
 
     groups: Floats
     noise: float
@@ -51,81 +49,56 @@ def normal_scores(values: Sequence[float]) -> Floats:
     return np.asarray(scores[inverse])
 
 
-class Surrogate:
-    """The process, conditioned on evaluated architectures.
+def fit(known: Description, scores: Floats, group_of_column: NDArray[np.int64]) -> Weights:
+    """The weights of highest posterior density, from the prior's mean: a function of these architectures alone."""
+    from scipy.optimize import minimize
 
-    Args:
-        known: the architectures.
-        scores: [n], of each.
-        group_of_column: of `known.marks`.
-        weights: to begin the fit from; None for the prior's.
-        fit: look for weights, or take them as they are.
+    known = Description(known.marks[-MOST_FITTED:], known.sizes[-MOST_FITTED:])
+    scores = scores[-MOST_FITTED:]
+    n, groups = known.sizes.shape
+    distances = _distances(known, group_of_column)
+    unit = distances.sum((1, 2)) / max(1, n * (n - 1))
+    unit = np.where(unit > 0, unit, 1.0)
+    flat = (distances / unit[:, None, None]).reshape(groups, -1)
+    centre = math.log(ALL_WEIGHTS / groups)
+
+    def cost(x: Floats) -> tuple[float, Floats]:
+        weights, noise = np.exp(x[:-1]), math.exp(x[-1])
+        kernel = np.exp(-(weights @ flat)).reshape(n, n)
+        value, by_kernel, by_noise = _evidence(kernel, noise, scores)
+        by_weight = -(flat @ (by_kernel * kernel).reshape(-1)) * weights
+        away, noisy = (x[:-1] - centre) / SPREAD, (x[-1] - math.log(USUAL_NOISE)) / NOISE_SPREAD
+        value += 0.5 * float(away @ away) + 0.5 * noisy**2
+        return value, np.append(by_weight + away / SPREAD, by_noise * noise + noisy / NOISE_SPREAD)
+
+    begin = np.append(np.full(groups, centre), math.log(USUAL_NOISE))
+    bounds = [(LEAST, MOST)] * groups + [NOISE]
+    found = minimize(cost, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS})
+    return Weights(np.exp(found.x[:-1]) / unit, math.exp(float(found.x[-1])))
+
+
+class Surrogate:
+    """The process, conditioned on evaluated architectures `known` with their `scores` [n].
+
+    Multisets that came up after `weights` were fitted have the mean of the others' weights.
     """
 
     def __init__(
-        self,
-        known: Description,
-        scores: Floats,
-        group_of_column: np.ndarray,
-        *,
-        weights: Weights | None = None,
-        fit: bool = True,
-        prior: Prior = Prior(),
+        self, known: Description, scores: Floats, group_of_column: NDArray[np.int64], weights: Weights
     ) -> None:
-        self._known, self._columns, self._prior = known, group_of_column, prior
-        self._unit = _mean_distances(known, group_of_column)
-        groups = known.sizes.shape[1]
-        start = np.full(groups, math.log(prior.weight / groups))
-        noise = math.log(prior.noise)
-        if weights is not None:
-            start[: len(weights.groups)] = weights.groups
-            noise = weights.noise
-        self.weights = Weights(start, noise)
-        if fit and len(scores) > 2:
-            self.weights = self._fitted(scores)
-        self._condition(scores)
-
-    def _fitted(self, scores: Floats) -> Weights:
-        from scipy.optimize import minimize
-
-        distances = _distances(self._known, self._columns, self._unit)
-        groups, prior = len(distances), self._prior
-        centre = math.log(prior.weight / groups)
-        flat = distances.reshape(groups, -1)
-
-        def cost(x: Floats) -> tuple[float, Floats]:
-            weights, noise = np.exp(x[:-1]), math.exp(x[-1])
-            n = len(scores)
-            kernel = np.exp(-(weights @ flat)).reshape(n, n)
-            value, by_kernel, by_noise = _evidence(kernel, noise, scores)
-            by_weight = -(flat @ (by_kernel * kernel).reshape(-1)) * weights
-            away, noisy = (x[:-1] - centre) / prior.spread, (x[-1] - math.log(prior.noise)) / prior.noise_spread
-            value += 0.5 * float(away @ away) + 0.5 * noisy**2
-            slope = np.append(by_weight + away / prior.spread, by_noise * noise + noisy / prior.noise_spread)
-            return value, slope
-
-        start = np.append(self.weights.groups, self.weights.noise)
-        found = minimize(
-            cost, start, jac=True, method="L-BFGS-B", bounds=[(LEAST, MOST)] * groups + [NOISE], options={"maxiter": 30}
-        )
-        return Weights(np.asarray(found.x[:-1]), float(found.x[-1]))
-
-    def _condition(self, scores: Floats) -> None:
-        weights = np.exp(self.weights.groups) / self._unit
-        self._scaled = self._known.marks * weights[self._columns]
-        self._sizes = self._known.sizes @ weights
-        self._weights = weights
-        kernel = self._kernel(self._known)
-        n = len(scores)
-        noise = math.exp(self.weights.noise)
-        cholesky = np.linalg.cholesky(kernel + (noise + JITTER) * np.eye(n))
-        inverse = np.linalg.inv(cholesky)
-        ones, white = inverse @ np.ones(n), inverse @ scores
-        self.mean = float(ones @ white / (ones @ ones))
-        residual = white - self.mean * ones
-        self.scale = float(residual @ residual / n)
-        self._alpha = inverse.T @ residual
-        self._inverse = inverse
+        n, groups = known.sizes.shape
+        later = np.full(groups - len(weights.groups), weights.groups.mean())
+        self._weights = np.append(weights.groups, later)
+        self._known, self._scores, self._columns, self._fitted = known, scores, group_of_column, weights
+        self._scaled = known.marks * self._weights[group_of_column]
+        self._sizes = known.sizes @ self._weights
+        cholesky = np.linalg.cholesky(self._kernel(known) + (weights.noise + JITTER) * np.eye(n))
+        self._whiten = np.linalg.inv(cholesky)
+        ones, white = self._whiten.sum(1), self._whiten @ scores
+        self._mean = float(ones @ white / (ones @ ones))
+        residual = white - self._mean * ones
+        self._scale = float(residual @ residual / n)
+        self._alpha = self._whiten.T @ residual
 
     def _kernel(self, others: Description) -> Floats:
         shared = others.marks @ self._scaled.T
@@ -133,12 +106,17 @@ class Surrogate:
         return np.asarray(np.exp(-distance))
 
     def predict(self, others: Description) -> tuple[Floats, Floats]:
-        """Mean and standard deviation [n] of the scores of others; the noise is not in it."""
+        """Mean and standard deviation [n] of the scores of others, without the noise of an evaluation."""
         kernel = self._kernel(others)
-        mean = self.mean + kernel @ self._alpha
-        white = kernel @ self._inverse.T
-        variance = self.scale * (1 - np.einsum("ij,ij->i", white, white))
-        return mean, np.sqrt(np.maximum(variance, 1e-12))
+        white = kernel @ self._whiten.T
+        variance = self._scale * (1 - np.einsum("ij,ij->i", white, white))
+        return self._mean + kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
+
+    def believing(self, others: Description) -> Surrogate:
+        """The process as if others had scored what is expected of them: what is proposed with them lies elsewhere."""
+        mean, _ = self.predict(others)
+        marks, sizes = np.vstack([self._known.marks, others.marks]), np.vstack([self._known.sizes, others.sizes])
+        return Surrogate(Description(marks, sizes), np.append(self._scores, mean), self._columns, self._fitted)
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
@@ -149,20 +127,13 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
     return np.asarray(deviation * (z * ndtr(z) + np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)))
 
 
-def _distances(known: Description, columns: np.ndarray, unit: Floats) -> Floats:
-    """[groups, n, n], each in its unit."""
+def _distances(known: Description, group_of_column: NDArray[np.int64]) -> Floats:
+    """[groups, n, n]"""
     every = []
     for group in range(known.sizes.shape[1]):
-        marks, sizes = known.marks[:, columns == group], known.sizes[:, group]
-        every.append((sizes[:, None] + sizes[None, :] - 2 * marks @ marks.T) / unit[group])
+        marks, sizes = known.marks[:, group_of_column == group], known.sizes[:, group]
+        every.append(sizes[:, None] + sizes[None, :] - 2 * marks @ marks.T)
     return np.array(every)
-
-
-def _mean_distances(known: Description, columns: np.ndarray) -> Floats:
-    distances = _distances(known, columns, np.ones(known.sizes.shape[1]))
-    n = len(known.sizes)
-    means = distances.sum((1, 2)) / max(1, n * (n - 1))
-    return np.where(means > 0, means, 1.0)
 
 
 def _evidence(kernel: Floats, noise: float, scores: Floats) -> tuple[float, Floats, float]:

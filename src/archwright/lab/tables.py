@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from archwright.errors import ConfigError
-from archwright.evaluators.nas_bench_201 import from_npz, from_official
+from archwright.lab.nas_bench_201 import from_npz, from_official
 from archwright.evaluators.table import Table
 from archwright.lab.landscape import LANDSCAPES
 from archwright.runs.components import from_file

@@ -205,6 +205,7 @@ class EnasMicro(Space):
         return tuple(_graph(cell, nodes) for cell, nodes in wiring(architecture, self.nodes).items())
 
 
+@functools.lru_cache(maxsize=256)
 def _state(anchor: str) -> int:
     return int(anchor.rsplit("/", 1)[1])
 
@@ -224,12 +225,20 @@ def wiring(architecture: Architecture, nodes: int) -> dict[str, Wiring]:
     """For each cell, the operands (source state, operation) of each node."""
     return {
         cell: tuple(
-            tuple(
-                (_state(str(architecture[f"{cell}/{node}/{side}"])), str(architecture[f"{cell}/{node}/{side}/op"]))
-                for side in SIDES
-            )
-            for node in range(2, nodes + 2)
+            [
+                tuple([(_state(str(architecture[link])), str(architecture[op])) for link, op in operands])
+                for operands in node_names
+            ]
         )
+        for cell, node_names in _names(nodes).items()
+    }
+
+
+@functools.lru_cache(maxsize=16)
+def _names(nodes: int) -> dict[str, list[list[tuple[str, str]]]]:
+    """For each cell and node, the names of the link and of the operation on each side."""
+    return {
+        cell: [[(f"{cell}/{node}/{side}", f"{cell}/{node}/{side}/op") for side in SIDES] for node in range(2, nodes + 2)]
         for cell in CELLS
     }
 
