@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from archwright.controllers import CONTROLLERS
-from archwright.loop import Controller, Inline, Proposal, Result, Trial, Trials, run
 from archwright.evaluators.function import Function
+from archwright.loop import Controller, Inline, Proposal, Result, Trial, Trials, run
 from archwright.space import Architecture, Space, check, count
 from archwright.states import pack, unpack
 from small_spaces import Chain, Growing, Ragged, Skips, Static

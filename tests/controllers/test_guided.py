@@ -36,7 +36,7 @@ def test_proposals_at_once_are_different_and_new() -> None:
         controller.tell([Trial(proposal.stream, proposal, _result(proposal.architecture), 0.0)])
     at_once = [proposal.architecture for proposal in controller.ask(range(20, 28))]
     assert len(set(at_once)) == 8
-    assert not set(at_once) & set(Random(space, seed=2).ask(range(20))[i].architecture for i in range(20))
+    assert not set(at_once) & {proposal.architecture for proposal in Random(space, seed=2).ask(range(20))}
 
 
 def _result(architecture: Architecture):  # type: ignore[no-untyped-def]

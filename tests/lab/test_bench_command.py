@@ -8,16 +8,39 @@ import time
 from pathlib import Path
 
 import pytest
-
 from command import archwright_command, done
+
 from small_tables import write_npz
 
-REAL = ["bench", "--data", "digits", "--strategies", "random,evolution", "--trials", "3", "--runs", "1", "--epochs", "0.05"]
+REAL = [
+    "bench",
+    "--data",
+    "digits",
+    "--strategies",
+    "random,evolution",
+    "--trials",
+    "3",
+    "--runs",
+    "1",
+    "--epochs",
+    "0.05",
+]
 
 
 def test_a_table_is_compared_plotted_and_told(tmp_path: Path) -> None:
     write_npz(tmp_path / "table.npz")
-    words = ["bench", "--table", "table.npz", "--strategies", "random,local", "--runs", "5", "--budget", "900s", "--json"]
+    words = [
+        "bench",
+        "--table",
+        "table.npz",
+        "--strategies",
+        "random,local",
+        "--runs",
+        "5",
+        "--budget",
+        "900s",
+        "--json",
+    ]
     code, out, err = done(*words, cwd=tmp_path)
     assert code == 0, err
     told = json.loads(out.splitlines()[-1])
@@ -41,7 +64,9 @@ def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> N
     assert again[0] == 0, again[2]
     results = [json.loads((tmp_path / name / "bench.json").read_text()) for name in ("whole", "cut")]
     assert results[0]["test"] == results[1]["test"]
-    assert [line["scores"] for line in results[0]["strategies"]] == [line["scores"] for line in results[1]["strategies"]]
+    assert [line["scores"] for line in results[0]["strategies"]] == [
+        line["scores"] for line in results[1]["strategies"]
+    ]
     assert "about" in whole[2]
     code, _, err = done(*REAL[:-1], "0.1", "--out", "cut", cwd=tmp_path)
     assert code == 2

@@ -63,7 +63,9 @@ def test_processes_change_nothing(tmp_path: Path) -> None:
     file.write_text(OWN)
     found = strategies("random,evolution+population=3")
     one, two = (
-        sorted(contest(f"{file}:TABLE", found, Allowance(trials=8), runs=6, processes=n), key=lambda c: (c.strategy, c.run))
+        sorted(
+            contest(f"{file}:TABLE", found, Allowance(trials=8), runs=6, processes=n), key=lambda c: (c.strategy, c.run)
+        )
         for n in (1, 2)
     )
     assert [(c.strategy, c.run, c.improvements) for c in one] == [(c.strategy, c.run, c.improvements) for c in two]

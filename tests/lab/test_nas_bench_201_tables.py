@@ -34,7 +34,7 @@ def test_a_file_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs the array"):
         from_npz(tmp_path / "other.npz")
     (tmp_path / "text.npz").write_text("no")
-    with pytest.raises(ConfigError, match="cannot be read|is not an"):
+    with pytest.raises(ConfigError, match=r"cannot be read|is not an"):
         from_npz(tmp_path / "text.npz")
 
 

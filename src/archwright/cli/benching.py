@@ -66,11 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="archwright bench", description=DESCRIPTION)
     parser.add_argument("--table", help=TABLE_HELP)
     parser.add_argument(
-        "--strategies", default="random,reinforce,evolution,local,guided", help="separated by commas (default: %(default)s)"
+        "--strategies",
+        default="random,reinforce,evolution,local,guided",
+        help="separated by commas (default: %(default)s)",
     )
     parser.add_argument("--runs", type=int, help="searches of each strategy (default: 100, with --data 3)")
     parser.add_argument(
-        "--budget", default="12000s", help="of each search of a table: seconds of its training (12000s), or trials (100t)"
+        "--budget",
+        default="12000s",
+        help="of each search of a table: seconds of its training (12000s), or trials (100t)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first run; run r has seed + r, for all strategies")
     parser.add_argument("--processes", type=int, default=1, help="searches at a time")

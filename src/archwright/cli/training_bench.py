@@ -37,8 +37,8 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy]) -> int:
     plan = setup.plan
     console.print(
         f"{len(strategies)} strategies, {runs} runs of {plan.trials} children of {plan.search_recipe.epochs:g} epochs: "
-        f"about {setup.seconds / 60:.0f} min from the start ({setup.seconds / 3600:.1f} h); stopped and given again, the "
-        f"command goes on in {folder}",
+        f"about {setup.seconds / 60:.0f} min from the start ({setup.seconds / 3600:.1f} h); stopped and given again, "
+        f"the command goes on in {folder}",
         soft_wrap=True,
     )
     if given.dry_run:

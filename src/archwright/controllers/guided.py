@@ -23,9 +23,9 @@ class Guided:
 
     The first `start` proposals are uniform. Then a surrogate (`archwright.controllers.surrogate`) learns from every
     trial, failed ones too, and ranks candidates that are drawn afresh: uniform architectures, mutants of the best
-    trials, and samples of an LSTM policy that is trained by policy gradient on the logarithm of the expected improvement
-    (`updates` steps after every trial; see `archwright.controllers.imagination`). The best candidate that has not been
-    tried is proposed; several at once as if those before had scored what is expected of them.
+    trials, and samples of an LSTM policy that is trained by policy gradient on the logarithm of the expected
+    improvement (`updates` steps after every trial; see `archwright.controllers.imagination`). The best candidate that
+    has not been tried is proposed; several at once as if those before had scored what is expected of them.
 
     Features come from the decisions, and from `Space.features` where a space has them. A proposal is a function of the
     trials told, so nothing is stored but them: a resumed run tells them again.
@@ -64,8 +64,8 @@ class Guided:
         if min(start, refit, parents, batch) < 1 or min(random, mutants, sampled, updates) < 0:
             raise ConfigError(
                 f"Guided(start={start!r}, refit={refit!r}, parents={parents!r}, batch={batch!r}, random={random!r}, "
-                f"mutants={mutants!r}, sampled={sampled!r}, updates={updates!r}): the first four must be at least 1, the "
-                "others at least 0"
+                f"mutants={mutants!r}, sampled={sampled!r}, updates={updates!r}): the first four must be at least 1, "
+                "the others at least 0"
             )
         if random + mutants + sampled < 1:
             raise ConfigError("Guided: random, mutants and sampled are all 0, so there would be no candidates")

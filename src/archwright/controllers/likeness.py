@@ -1,7 +1,7 @@
 """How alike architectures are: each is a few multisets, and a distance is a weighted sum of what they do not share.
 
-The multisets are the answer to each decision (one weight each: a Hamming distance, in which a set of links counts by its
-links), how often each option was chosen from each vocabulary, and whatever `Space.features` gives.
+The multisets are the answer to each decision (one weight each: a Hamming distance, in which a set of links counts by
+its links), how often each option was chosen from each vocabulary, and whatever `Space.features` gives.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ ORDER, NEIGHBOURS = 1, 2
 class LocalSearch:
     """Tries the neighbours of the best architecture of its climb, in a random order.
 
-    A neighbour differs in one decision. When all have been tried and none of those of this climb was better, a new climb
-    begins from a uniform architecture. No neighbour is tried twice, so a climb ends where an earlier one passed.
+    A neighbour differs in one decision. When all have been tried and none of those of this climb was better, a new
+    climb begins from a uniform architecture. No neighbour is tried twice, so a climb ends where an earlier one passed.
 
     Args:
         space: what is searched.

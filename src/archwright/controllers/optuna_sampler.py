@@ -92,7 +92,10 @@ class OptunaSampler:
 
     def _new_study(self) -> optuna.Study:
         self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
-        return self._optuna.create_study(direction="maximize", sampler=self._optuna.samplers.RandomSampler(seed=0))
+        study: optuna.Study = self._optuna.create_study(
+            direction="maximize", sampler=self._optuna.samplers.RandomSampler(seed=0)
+        )
+        return study
 
     def _make(self, seed: int) -> Any:
         cls = getattr(self._optuna.samplers, self._sampler, None)

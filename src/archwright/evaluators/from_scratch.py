@@ -88,7 +88,7 @@ class FromScratch:
         return child_network(self.space, architecture, self.data.task, self.seed)
 
     def trained(self, architecture: Architecture) -> Fit:
-        """A child's training, at its end; `model` of it is the child. Raises `ChildFailure` where it cannot be trained."""
+        """A child's training, at its end, with the child in `model`. `ChildFailure` where it cannot be trained."""
         fit = Fit(
             self.network(architecture),
             self.data,

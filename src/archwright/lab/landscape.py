@@ -1,7 +1,8 @@
 """Scoring functions for spaces too large for a table, so that strategies can be compared on them in seconds.
 
 They are no stand-in for training: they have what makes such spaces hard (an operation's worth depends on what comes
-before and after it, different answers can mean one network, evaluations are noisy), and nothing was tuned to a strategy.
+before and after it, different answers can mean one network, evaluations are noisy), and nothing was tuned to a
+strategy.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def signal_score(architecture: Architecture, nodes: int = 5) -> float:
     """0 to 100: how well a stack of the two cells turns fixed random signals into others, without the noise.
 
     A node is tanh of the sum of its operands, each the linear map of its operation; a cell's output is the mean of its
-    loose ends, and its inputs are the outputs of the two cells before it. The score is the mean cosine between what comes
-    out and what is wanted, from -1 to 1, as a share of 100.
+    loose ends, and its inputs are the outputs of the two cells before it. The score is the mean cosine between what
+    comes out and what is wanted, from -1 to 1, as a share of 100.
     """
     maps, signals, wanted = _constants()
     cells = wiring(architecture, nodes)
@@ -54,7 +55,7 @@ def signal_score(architecture: Architecture, nodes: int = 5) -> float:
             states.append(np.tanh(sum(maps[cell, op] @ states[source] for source, op in node)))
             used.update(source for source, _ in node)
         loose = [state for index, state in enumerate(states) if index not in used]
-        before, last = last, sum(loose) / len(loose)
+        before, last = last, np.mean(loose, axis=0)
     cosine = (last * wanted).sum(0) / (np.linalg.norm(last, axis=0) + 1e-9)
     return float(50 + 50 * cosine.mean())
 

@@ -66,8 +66,8 @@ class Setup:
         if differing := sorted(name for name in asked if asked[name] != held.get(name)):
             name = differing[0]
             raise ConfigError(
-                f"{self.folder} holds another comparison: its {name} is {held.get(name)}, here it is {asked[name]}; name "
-                "another folder with --out"
+                f"{self.folder} holds another comparison: its {name} is {held.get(name)}, here it is {asked[name]}; "
+                "name another folder with --out"
             )
 
 
@@ -123,8 +123,8 @@ class _Remembered:
             self._known[key] = entry
             with self._path.open("a", encoding="utf-8") as file:
                 file.write("\n" * self._cut() + json.dumps(entry) + "\n")
-        entry = dict(self._known[key])
-        return Result(entry["reward"], entry["metrics"])
+        known = self._known[key]
+        return Result(float(known["reward"]), dict(known["metrics"]))
 
     def _cut(self) -> bool:
         """Whether the file ends in the middle of a line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def _name(axes: Axes, curves: Sequence[Curve], low: float, high: float) -> None:
     ends = np.array([float(curve.mean[np.isfinite(curve.mean)][-1]) for curve in curves])
     places = ends.copy()
     order = np.argsort(-ends)
-    for previous, following in zip(order, order[1:], strict=False):
+    for previous, following in pairwise(order):
         places[following] = min(places[following], places[previous] - gap)
     places += max(0.0, low - float(places.min(initial=low)))
     for number, (curve, place) in enumerate(zip(curves, places, strict=True)):

@@ -238,7 +238,9 @@ def wiring(architecture: Architecture, nodes: int) -> dict[str, Wiring]:
 def _names(nodes: int) -> dict[str, list[list[tuple[str, str]]]]:
     """For each cell and node, the names of the link and of the operation on each side."""
     return {
-        cell: [[(f"{cell}/{node}/{side}", f"{cell}/{node}/{side}/op") for side in SIDES] for node in range(2, nodes + 2)]
+        cell: [
+            [(f"{cell}/{node}/{side}", f"{cell}/{node}/{side}/op") for side in SIDES] for node in range(2, nodes + 2)
+        ]
         for cell in CELLS
     }
 

@@ -22,7 +22,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (source, target), in
 class NasBench201(Space):
     """A cell of 4 nodes, 0 the input and 3 the output, with one of 5 operations on each of its 6 edges.
 
-    A node is the sum of its edges. The space describes no network: its architectures are looked up (`archwright bench`).
+    A node is the sum of its edges. The space describes no network: its architectures are looked up in a table.
     """
 
     name: ClassVar[str] = "nas-bench-201"
@@ -50,7 +50,9 @@ class NasBench201(Space):
         found = [re.findall(r"([^|~+]+)~(\d)", node) for node in text.split("+")]
         sources = [[int(source) for _, source in edges] for edges in found]
         if sources != [[0], [0, 1], [0, 1, 2]]:
-            raise SpaceError(f"{text!r} is not an arch string of {self.name}: expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
+            raise SpaceError(
+                f"{text!r} is not an arch string of {self.name}: expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+            )
         operations = [operation for edges in found for operation, _ in edges]
         names = [f"{target}<-{source}" for source, target in EDGES]
         return replay(self, dict(zip(names, operations, strict=True)))
