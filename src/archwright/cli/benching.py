@@ -41,6 +41,7 @@ def bench(arguments: Sequence[str]) -> int:
 
         return bench_training(given, found)
     from archwright.lab.contest import allowance, contest
+    from archwright.lab.record import Record
     from archwright.lab.tables import load_table
 
     allowed = allowance(given.budget)
@@ -48,8 +49,15 @@ def bench(arguments: Sequence[str]) -> int:
     runs = 100 if given.runs is None else given.runs
     out = given.out or Path("bench")
     begun = time.monotonic()
-    going = contest(given.table, found, allowed, runs=runs, seed=given.seed, processes=given.processes)
-    courses = list(_watched(going, len(found) * runs, given.json))
+    asked = {"table": given.table, "budget": allowed.total, "unit": allowed.unit, "seed": given.seed}
+    record = Record(out, asked, resume=given.resume)
+    labels = {strategy.label for strategy in found}
+    courses = [course for course in record.courses if course.strategy in labels and course.run < runs]
+    done = {(course.strategy, course.run) for course in courses}
+    going = contest(given.table, found, allowed, runs=runs, seed=given.seed, processes=given.processes, done=done)
+    for course in _watched(going, len(found) * runs - len(done)):
+        record.add(course)
+        courses.append(course)
     about = {
         "table": table.name,
         "best": table.best,
@@ -78,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first run; run r has seed + r, for all strategies")
     parser.add_argument("--processes", type=int, default=1, help="searches at a time")
-    parser.add_argument("--out", type=Path, help="folder for bench.json and bench.png (default: bench)")
+    parser.add_argument("--out", type=Path, help="folder for results and plot (default: bench)")
+    parser.add_argument("--resume", action="store_true", help="keep the searches of a table that --out holds already")
     parser.add_argument("--json", action="store_true", help="the results as one JSON object on the last line")
     real = parser.add_argument_group("real training")
     real.add_argument("--data", help="as in archwright search")
@@ -125,7 +134,7 @@ def conclude(
         print_json(results)
 
 
-def _watched(courses: Iterator[Course], total: int, json_output: bool) -> Iterator[Course]:
+def _watched(courses: Iterator[Course], total: int) -> Iterator[Course]:
     """The same, with a progress bar on a terminal and a line every ten seconds elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from archwright.errors import ConfigError
 from archwright.evaluators.table import COST, Table
@@ -156,9 +155,19 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
 
 
 def contest(
-    table: str, strategies: Sequence[Strategy], allowed: Allowance, *, runs: int, seed: int = 0, processes: int = 1
+    table: str,
+    strategies: Sequence[Strategy],
+    allowed: Allowance,
+    *,
+    runs: int,
+    seed: int = 0,
+    processes: int = 1,
+    done: Collection[tuple[str, int]] = (),
 ) -> Iterator[Course]:
-    """Run every strategy `runs` times; run r has the same seed in all of them. Yields searches as they end."""
+    """Run every strategy `runs` times; run r has the same seed in all of them. Yields searches as they end.
+
+    `done`: labels and runs that are left out.
+    """
     if runs < 1 or processes < 1 or seed < 0:
         raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
     load_table(table)  # so that what is wrong with it is said once
@@ -167,13 +176,17 @@ def contest(
     if processes == 1:
         for strategy in strategies:
             for number in range(runs):
-                yield search(_table(table), strategy, number, allowed, seed=seed)
+                if (strategy.label, number) not in done:
+                    yield search(_table(table), strategy, number, allowed, seed=seed)
         return
     size = max(1, runs // (processes * CHUNKS))
-    parts = [range(first, min(first + size, runs)) for first in range(0, runs, size)]
+    parts = []
+    for strategy in strategies:
+        due = [number for number in range(runs) if (strategy.label, number) not in done]
+        parts += [(strategy, due[first : first + size]) for first in range(0, len(due), size)]
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            jobs = [pool.submit(_some, table, s, part, allowed, seed) for s in strategies for part in parts]
+            jobs = [pool.submit(_some, table, strategy, part, allowed, seed) for strategy, part in parts]
             for job in as_completed(jobs):
                 yield from job.result()
         except BaseException:
@@ -181,7 +194,7 @@ def contest(
             raise
 
 
-def _some(table: str, strategy: Strategy, numbers: Any, allowed: Allowance, seed: int) -> list[Course]:
+def _some(table: str, strategy: Strategy, numbers: Sequence[int], allowed: Allowance, seed: int) -> list[Course]:
     return [search(_table(table), strategy, number, allowed, seed=seed) for number in numbers]
 
 

@@ -231,9 +231,9 @@ def agreement(
     """Plot two scores of the same items against each other, one dot an item. `first` and `second` name the axes."""
     path = checked_path(path)
     with settings():
-        figure, axes = _figure(4.4)
+        figure, axes = figure_of(4.4)
         axes.scatter(first_scores, second_scores, s=26, c=FOUND, linewidths=0, alpha=0.8)
-        _frame(axes)
+        frame(axes)
         axes.grid(color="#e4e4e4", lw=0.8)
         axes.set_axisbelow(True)
         axes.set_xlabel(first, parse_math=False)
