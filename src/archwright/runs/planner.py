@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from archwright.controllers.guided import START
 from archwright.errors import ConfigError
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.grid import GRID_SHARE, grid
@@ -118,7 +119,7 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
             "final_recipe": final_recipe,
             "reference": cls.reference_name is not None,
             **counts,
-            "controller_settings": _controller_settings(controller, preset, wishes),
+            "controller_settings": _controller_settings(controller, counts["trials"], preset, wishes),
         }
     )
 
@@ -129,8 +130,13 @@ def usual_controller(evaluator: str, trials: int) -> str:
     return "guided" if evaluator == "from-scratch" and trials < FEW_TRIALS else "reinforce"
 
 
-def _controller_settings(controller: str, preset: Preset, wishes: Wishes) -> dict[str, Any]:
-    return {**(preset.reinforce if controller == "reinforce" else {}), **wishes.controller_settings}
+def _controller_settings(controller: str, trials: int, preset: Preset, wishes: Wishes) -> dict[str, Any]:
+    usual: Mapping[str, Any] = {}
+    if controller == "reinforce":
+        usual = preset.reinforce
+    elif controller == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
+        usual = {"start": max(3, trials // 4)}
+    return {**usual, **wishes.controller_settings}
 
 
 def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
@@ -198,7 +204,7 @@ def _within(seconds: float, data: Data, plan: Plan, wishes: Wishes) -> Plan:
         candidate = _plan(small(cls, data, size), cls, wishes, base)
         fitted, passes = _fitted(seconds, data, candidate, measure(candidate, data), wishes)
         if wishes.controller is None and candidate.controller == "guided" and fitted.trials >= FEW_TRIALS:
-            settings = _controller_settings("reinforce", small(cls, data, size), wishes)
+            settings = _controller_settings("reinforce", fitted.trials, small(cls, data, size), wishes)
             fitted = replace(fitted, controller="reinforce", controller_settings=settings)
         if chosen is not None and (passes[0] < SEARCH_PASSES or passes[1] < FINAL_PASSES):
             break
