@@ -54,7 +54,10 @@ class OptunaSampler:
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
-        study = copy.deepcopy(self._study)
+        finished = self._study.get_trials(
+            deepcopy=False
+        )  # which nothing changes, so a copy of the study may share them
+        study = copy.deepcopy(self._study, {id(trial): trial for trial in finished})
         study.sampler = self._make(int(generator((self.seed, stream)).integers(2**31)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is experimental in Optuna
