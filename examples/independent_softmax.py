@@ -1,8 +1,8 @@
 """REINFORCE as the authors of NAS-Bench-201 have it: no LSTM, but a softmax of its own for each decision.
 
-After their code (AutoDL-Projects, exps/NAS-Bench-201-algos/reinforce.py): logits from N(0, 0.001^2), one Adam step after
-every reward, a moving average of momentum 0.9 with bias correction that has taken the reward in before it is compared
-with it. The paper says a learning rate of 0.001; their scripts have 0.001, 0.005, 0.01, and lists up to 0.5.
+After their code (AutoDL-Projects, exps/NAS-Bench-201-algos/reinforce.py): logits from N(0, 0.001^2), one Adam step
+after every reward, a moving average of momentum 0.9 with bias correction that has taken the reward in before it is
+compared with it. The paper says a learning rate of 0.001; their scripts have 0.001, 0.005, 0.01, and a list up to 0.5.
 
     archwright bench --table FILE --runs 500 \
         --strategies random,examples/independent_softmax.py:Edges+learning_rate=0.01

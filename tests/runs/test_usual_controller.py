@@ -17,6 +17,13 @@ from archwright.runs.plan import Plan
 from archwright.runs.planner import FEW_TRIALS, Wishes, make_plan
 
 
+FEW = [
+    *("--space", "nas-conv", "--space.layers", "1", "--space.first_layers", "1", "--trials", "5", "--limit", "64"),
+    *("--search_recipe.epochs", "0.2", "--final_recipe.epochs", "0.2", "--last_epochs", "1", "--baseline", "false"),
+    *("--device", "cpu", "--run", "run"),
+]
+
+
 def plan(*, preset: str = "small", **wishes: Any) -> Plan:
     rng = np.random.default_rng(0)
     data = load((rng.integers(0, 255, (60, 8, 8, 1), dtype=np.uint8), np.arange(60) % 3), seed=0)
@@ -58,9 +65,7 @@ def test_the_papers_controller_is_one_flag_away() -> None:
 
 @pytest.mark.parametrize("words", [["--controller", "evolution", "--controller.population", "2"], []], ids=str)
 def test_a_search_runs_with_it(words: list[str], tmp_path: Path) -> None:
-    few = "--space nas-conv --trials 5 --space.layers 1 --space.first_layers 1 --limit 64 --device cpu".split()
-    shorter = "--search_recipe.epochs 0.2 --final_recipe.epochs 0.2 --last_epochs 1 --baseline false --run run".split()
-    code, out, err = done("search", *few, *shorter, *words, "--json", cwd=tmp_path)
+    code, out, err = done("search", *FEW, *words, "--json", cwd=tmp_path)
     assert code == 0, err
     assert json.loads(out.splitlines()[-1])["trials"] == 5
     assert f"controller: {'evolution' if words else 'guided'}" in (tmp_path / "run" / "config.yaml").read_text()
