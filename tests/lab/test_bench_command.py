@@ -5,50 +5,38 @@ from __future__ import annotations
 import json
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command import archwright_command, done
 
+from command import archwright_command, done
 from small_tables import write_npz
 
 REAL = [
-    "bench",
-    "--data",
-    "digits",
-    "--strategies",
-    "random,evolution",
-    "--trials",
-    "3",
-    "--runs",
-    "1",
-    "--epochs",
-    "0.05",
+    *("bench", "--data", "digits", "--limit", "64", "--space", "nas-conv", "--strategies", "random,evolution"),
+    *("--trials", "2", "--runs", "1", "--epochs", "0.2"),
 ]
+TABLE = ["bench", "--table", "table.npz", "--runs", "5", "--budget", "900s", "--json"]
 
 
 def test_a_table_is_compared_plotted_and_told(tmp_path: Path) -> None:
     write_npz(tmp_path / "table.npz")
-    words = [
-        "bench",
-        "--table",
-        "table.npz",
-        "--strategies",
-        "random,local",
-        "--runs",
-        "5",
-        "--budget",
-        "900s",
-        "--json",
-    ]
-    code, out, err = done(*words, cwd=tmp_path)
+    code, out, err = done(*TABLE, "--strategies", "random,local", cwd=tmp_path)
     assert code == 0, err
     told = json.loads(out.splitlines()[-1])
     assert told == json.loads((tmp_path / "bench" / "bench.json").read_text())
-    assert [line["label"] for line in told["strategies"]] == ["local", "random"]
+    assert [line["trials"] > 5 for line in told["strategies"]] == [True, True]
     assert told["budget"] == {"total": 900.0, "unit": "seconds of training"}
     assert (tmp_path / "bench" / "bench.png").stat().st_size > 10_000
     assert "minus the best" in err
+    code, out, err = done(*TABLE, "--strategies", "random,local,evolution", "--resume", cwd=tmp_path)
+    assert code == 0, err
+    again = {line["label"]: line["scores"] for line in json.loads(out.splitlines()[-1])["strategies"]}
+    assert len(again) == 3
+    assert all(again[line["label"]] == line["scores"] for line in told["strategies"])
+    code, _, err = done(*TABLE, "--seed", "1", "--resume", cwd=tmp_path)
+    assert (code, "name another folder" in err) == (2, True)
 
 
 def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> None:
@@ -68,9 +56,19 @@ def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> N
         line["scores"] for line in results[1]["strategies"]
     ]
     assert "about" in whole[2]
-    code, _, err = done(*REAL[:-1], "0.1", "--out", "cut", cwd=tmp_path)
-    assert code == 2
-    assert "holds another comparison" in err
+
+
+def test_a_folder_holds_one_comparison(tmp_path: Path) -> None:
+    data = image_data()
+    plans = [
+        make_plan(data, Wishes(settings=settings), data_name="digits", data_options={}, device="cpu", timed=False)
+        for settings in ({"evaluator": "from-scratch"}, {"evaluator": "from-scratch", "trials": 7})
+    ]
+    one, other = (Setup(plan, data, strategies("random"), 1, tmp_path / "held") for plan in plans)
+    one.begin()
+    replace(one, runs=2, strategies=strategies("random,local")).begin()
+    with pytest.raises(ConfigError, match="holds another comparison: its trials is 20, here it is 7"):
+        other.begin()
 
 
 @pytest.mark.parametrize(

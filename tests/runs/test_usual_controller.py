@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import done
 
 from archwright.cli.flags import search_flags
 from archwright.controllers.reinforce import NAS
 from archwright.data.sources import load
 from archwright.runs.plan import Plan
 from archwright.runs.planner import FEW_TRIALS, Wishes, make_plan
-
+from command import done
 
 FEW = [
     *("--space", "nas-conv", "--space.layers", "1", "--space.first_layers", "1", "--trials", "5", "--limit", "64"),

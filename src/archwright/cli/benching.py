@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     real.add_argument("--space", default="enas-micro", help="as in archwright search (default: %(default)s)")
     real.add_argument("--trials", type=int, default=40, help="children of each search (default: %(default)s)")
     real.add_argument("--epochs", type=float, help="of each child; default: as archwright search plans it")
+    real.add_argument("--limit", type=int, help="train on at most this many images")
     real.add_argument("--dry-run", action="store_true", help="say how long it will take, and stop")
     return parser
 

@@ -32,6 +32,7 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy]) -> int:
         trials=given.trials,
         runs=runs,
         epochs=given.epochs,
+        limit=given.limit,
         folder=folder,
     )
     plan = setup.plan

@@ -79,6 +79,7 @@ def prepare(
     trials: int,
     runs: int,
     epochs: float | None,
+    limit: int | None,
     folder: Path,
 ) -> Setup:
     """Load the data, plan one search as `archwright search` would, and measure how long a child takes."""
@@ -90,7 +91,7 @@ def prepare(
     )
     if space_class(space).data != "images":
         raise ConfigError(f"bench compares classifiers of images only, and {space} is for {space_class(space).data}")
-    prepared = front.prepare(data, wishes=wishes)
+    prepared = front.prepare(data, wishes=wishes, data_options={} if limit is None else {"limit": limit})
     return Setup(prepared.plan, prepared.data, strategies, runs, folder)
 
 
