@@ -6,15 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from archwright.cli.flags import search_flags
 from archwright.controllers.reinforce import NAS
-from archwright.data.sources import load
 from archwright.runs.plan import Plan
 from archwright.runs.planner import FEW_TRIALS, Wishes, make_plan
 from command import done
+from small_images import noise_data
 
 FEW = [
     *("--space", "nas-conv", "--space.layers", "1", "--space.first_layers", "1", "--trials", "5", "--limit", "64"),
@@ -24,10 +23,8 @@ FEW = [
 
 
 def plan(*, preset: str = "small", **wishes: Any) -> Plan:
-    rng = np.random.default_rng(0)
-    data = load((rng.integers(0, 255, (60, 8, 8, 1), dtype=np.uint8), np.arange(60) % 3), seed=0)
     return make_plan(
-        data, Wishes(**wishes), data_name="python", data_options={}, preset=preset, device="cpu", timed=False
+        noise_data(), Wishes(**wishes), data_name="python", data_options={}, preset=preset, device="cpu", timed=False
     )
 
 

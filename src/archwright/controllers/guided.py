@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from archwright.controllers.likeness import Describer, Floats, Marks
+from archwright.controllers.likeness import Describer, Floats
 from archwright.controllers.surrogate import Surrogate, Weights, expected_improvement, fit, normal_scores
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
@@ -50,8 +50,8 @@ class Guided:
         space: Space,
         *,
         start: int = START,
-        random: int = 50,
-        mutants: int = 150,
+        random: int = 40,
+        mutants: int = 110,
         sampled: int = 0,
         parents: int = 5,
         features: bool = True,
@@ -79,7 +79,6 @@ class Guided:
 
     def _reset(self) -> None:
         self._tried: list[tuple[Architecture, float]] = []
-        self._marks: list[Marks] = []
         self._following = 0  # the stream after the last one told
         self._describer = Describer(self.space, features=self._features)
         self._weights: Weights | None = None
@@ -158,8 +157,7 @@ class Guided:
         for trial in trials:
             self._tried.append((trial.architecture, trial.reward))
             self._following = max(self._following, trial.proposal.stream + 1)
-            self._marks.append(self._describer.marks(trial.architecture))
-            self._describer.learn(self._marks[-1])
+            self._describer.learn(self._describer.marks(trial.architecture))
             self._picks = None
             if len(self._tried) >= self._start and (self._policy is not None or trial is trials[-1]):
                 self._learn()
@@ -168,7 +166,7 @@ class Guided:
     def _learn(self) -> None:
         """The model of everything told, its weights fitted to the trials up to the last time they were due."""
         columns = self._describer.group_of_column
-        known = self._describer.describe(self._marks)
+        known = self._describer.learned
         while self._fit_at <= len(self._tried):
             due, self._fit_at = self._fit_at, self._fit_at + max(self._refit, self._fit_at // 10)
             if self._fit_at > len(self._tried) and self._with_surrogate:

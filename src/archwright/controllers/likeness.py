@@ -55,6 +55,7 @@ class Describer:
         self._columns: dict[Mark, int] = {}
         self._groups: dict[str, int] = {}
         self._group_of: list[int] = []
+        self._learned: list[tuple[list[int], list[int]]] = []  # columns and group sizes of each
         self._vocabularies: dict[str, str] = {}  # of each decision; empty for links
 
     def marks(self, architecture: Architecture) -> Marks:
@@ -91,11 +92,23 @@ class Describer:
             self._vocabularies.setdefault(question.name, asked)
 
     def learn(self, marks: Marks) -> None:
-        """Make columns for these marks, where there are none."""
+        """Make columns for these marks, where there are none; they are the next of `learned`."""
         for mark in marks.marks:
             if mark not in self._columns:
                 self._columns[mark] = len(self._columns)
                 self._group_of.append(self._groups.setdefault(mark[0], len(self._groups)))
+        columns = [self._columns[mark] for mark in marks.marks]
+        self._learned.append((columns, [marks.sizes.get(group, 0) for group in self._groups]))
+
+    @property
+    def learned(self) -> Description:
+        """The numbers of everything in `learn`, in that order."""
+        marks = np.zeros((len(self._learned), len(self._columns)))
+        sizes = np.zeros((len(self._learned), len(self._groups)))
+        for row, (columns, counts) in enumerate(self._learned):
+            marks[row, columns] = 1
+            sizes[row, : len(counts)] = counts
+        return Description(marks, sizes)
 
     def describe(self, everything: Sequence[Marks]) -> Description:
         """Numbers for each of several architectures."""

@@ -56,17 +56,21 @@ def fit(known: Description, scores: Floats, group_of_column: NDArray[np.int64]) 
     known = Description(known.marks[-MOST_FITTED:], known.sizes[-MOST_FITTED:])
     scores = scores[-MOST_FITTED:]
     n, groups = known.sizes.shape
-    distances = _distances(known, group_of_column)
-    unit = distances.sum((1, 2)) / max(1, n * (n - 1))
+    above = np.triu_indices(n, 1)  # distances are symmetric and zero at home: half of them is half of the work
+    flat = np.array([_distances(known, group_of_column, group)[above] for group in range(groups)])
+    unit = flat.mean(1)
     unit = np.where(unit > 0, unit, 1.0)
-    flat = (distances / unit[:, None, None]).reshape(groups, -1)
+    flat /= unit[:, None]
     centre = math.log(ALL_WEIGHTS / groups)
 
     def cost(x: Floats) -> tuple[float, Floats]:
         weights, noise = np.exp(x[:-1]), math.exp(x[-1])
-        kernel = np.exp(-(weights @ flat)).reshape(n, n)
+        likeness = np.exp(-(weights @ flat))
+        kernel = np.eye(n)
+        kernel[above] = likeness
+        kernel.T[above] = likeness
         value, by_kernel, by_noise = _evidence(kernel, noise, scores)
-        by_weight = -(flat @ (by_kernel * kernel).reshape(-1)) * weights
+        by_weight = -2 * (flat @ (by_kernel[above] * likeness)) * weights
         away, noisy = (x[:-1] - centre) / SPREAD, (x[-1] - math.log(USUAL_NOISE)) / NOISE_SPREAD
         value += 0.5 * float(away @ away) + 0.5 * noisy**2
         return value, np.append(by_weight + away / SPREAD, by_noise * noise + noisy / NOISE_SPREAD)
@@ -80,7 +84,8 @@ def fit(known: Description, scores: Floats, group_of_column: NDArray[np.int64]) 
 class Surrogate:
     """The process, conditioned on evaluated architectures `known` with their `scores` [n].
 
-    Multisets that came up after `weights` were fitted have the mean of the others' weights.
+    Multisets that came up after `weights` were fitted have the mean of the others' weights. `scale` is the variance of
+    scores, of which the noise is a share.
     """
 
     def __init__(
@@ -90,18 +95,18 @@ class Surrogate:
         later = np.full(groups - len(weights.groups), weights.groups.mean())
         self._weights = np.append(weights.groups, later)
         self._known, self._scores, self._columns, self._fitted = known, scores, group_of_column, weights
-        self._scaled = known.marks * self._weights[group_of_column]
+        self.scaled = known.marks * self._weights[group_of_column]
         self._sizes = known.sizes @ self._weights
         cholesky = np.linalg.cholesky(self._kernel(known) + (weights.noise + JITTER) * np.eye(n))
         self._whiten = np.linalg.inv(cholesky)
         ones, white = self._whiten.sum(1), self._whiten @ scores
         self._mean = float(ones @ white / (ones @ ones))
         residual = white - self._mean * ones
-        self._scale = float(residual @ residual / n)
+        self.scale = float(residual @ residual / n)
         self._alpha = self._whiten.T @ residual
 
     def _kernel(self, others: Description) -> Floats:
-        shared = others.marks @ self._scaled.T
+        shared = others.marks @ self.scaled.T
         distance = (others.sizes @ self._weights)[:, None] + self._sizes[None, :] - 2 * shared
         return np.asarray(np.exp(-distance))
 
@@ -109,7 +114,7 @@ class Surrogate:
         """Mean and standard deviation [n] of the scores of others, without the noise of an evaluation."""
         kernel = self._kernel(others)
         white = kernel @ self._whiten.T
-        variance = self._scale * (1 - np.einsum("ij,ij->i", white, white))
+        variance = self.scale * (1 - np.einsum("ij,ij->i", white, white))
         return self._mean + kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, others: Description) -> Surrogate:
@@ -127,13 +132,10 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
     return np.asarray(deviation * (z * ndtr(z) + np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)))
 
 
-def _distances(known: Description, group_of_column: NDArray[np.int64]) -> Floats:
-    """[groups, n, n]"""
-    every = []
-    for group in range(known.sizes.shape[1]):
-        marks, sizes = known.marks[:, group_of_column == group], known.sizes[:, group]
-        every.append(sizes[:, None] + sizes[None, :] - 2 * marks @ marks.T)
-    return np.array(every)
+def _distances(known: Description, group_of_column: NDArray[np.int64], group: int) -> Floats:
+    """[n, n]: what each two do not share of a multiset."""
+    marks, sizes = known.marks[:, group_of_column == group], known.sizes[:, group]
+    return np.asarray(sizes[:, None] + sizes[None, :] - 2 * marks @ marks.T)
 
 
 def _evidence(kernel: Floats, noise: float, scores: Floats) -> tuple[float, Floats, float]:

@@ -52,7 +52,7 @@ class Setup:
     def begin(self) -> None:
         """Make the folder, or see that it is this comparison's. More strategies or runs may be asked of it."""
         asked = self.plan.to_json()
-        volatile = ("estimate", "seed", "data_options")
+        volatile = ("estimate", "seed", "controller", "controller_settings")
         asked = json.loads(json.dumps({name: value for name, value in asked.items() if name not in volatile}))
         path = self.folder / SETUP
         if not path.exists():
