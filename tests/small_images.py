@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from archwright.data.images import ImageData, Images, Preprocessing
+from archwright.data.sources import load
 
 
 def image_data(
@@ -25,3 +27,9 @@ def image_data(
     )
     names = tuple(f"class {index}" for index in range(classes))
     return ImageData(*parts, test, names, "rows", "made up", Preprocessing.of(parts[0].x))
+
+
+def noise_data(count: int = 60) -> ImageData:
+    """Noise in three classes, with a test part that can be read."""
+    x = np.random.default_rng(0).integers(0, 255, (count, 8, 8, 1), dtype=np.uint8)
+    return load((x, np.arange(count) % 3), seed=0)

@@ -36,10 +36,10 @@ KNOWS: dict[str, set[str]] = {
     "report": set(),
     "export": {"nets", "data", "files"},
 }
-FRONT = {"__init__", "__main__", "runs", "cli"}  # may know everything
+FRONT = {"__init__", "__main__", "runs", "lab", "cli"}  # may know everything
 
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
-TORCH = {"nets", "training", "data", "controllers", "evaluators", "export", "runs"}
+TORCH = {"nets", "training", "data", "controllers", "evaluators", "export", "runs", "lab"}
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.
 TYPES_ONLY = {

@@ -14,6 +14,7 @@ COMMANDS = {
     "show": "draw an architecture and count its parameters and multiply-adds",
     "export": "write a model as plain PyTorch source, torch.export or ONNX",
     "predict": "classify images with a run's model",
+    "bench": "compare search strategies on a benchmark's table, or on real training",
     "list": "list the runs in a folder",
     "spaces": "list the spaces, controllers and operations",
     "check": "say what is understood of a data set",

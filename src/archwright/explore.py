@@ -1,14 +1,15 @@
-"""Sampling, mutation, neighbours, enumeration and counting, written once over `decide()` for all spaces."""
+"""Sampling, mutation, adaptation, neighbours, enumeration and counting, written once over `decide()` for all spaces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from archwright.architecture import Architecture
+from archwright.architecture import Architecture, frozen
 from archwright.decisions import Anchor, Answer, Choice, Decision, Link, Links, Question, alternatives, checked, options
 from archwright.errors import ConfigError, SpaceError, UnknownOption
-from archwright.walk import Walk, decisions_of, trace
+from archwright.walk import Walk, belongs, decisions_of, trace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +44,16 @@ def draw_answer(question: Decision, rng: np.random.Generator) -> Answer:
 def sample(space: Space, seed: int | Iterable[int]) -> Architecture:
     """An architecture whose every decision is uniform. `seed`: a number, or several (say seed and trial number)."""
     rng = generator(seed)
-    return trace(space, lambda question: draw_answer(question, rng))
+    return draw(space, rng)
+
+
+def draw(space: Space, rng: np.random.Generator) -> Architecture:
+    """`sample` from a stream that has begun, for those who want many."""
+    fixed = fixed_decisions(space)
+    if fixed is None:
+        return trace(space, lambda question: draw_answer(question, rng))
+    answers = tuple([(question.name, draw_answer(question, rng)) for question in fixed])
+    return Architecture(space.name, tuple(space.fields.items()), answers)
 
 
 def mutate(space: Space, architecture: Architecture, seed: int | Iterable[int]) -> Architecture:
@@ -52,13 +62,28 @@ def mutate(space: Space, architecture: Architecture, seed: int | Iterable[int]) 
     Where the change makes the program ask other questions, or makes an old answer impossible, new answers are uniform.
     Of a set of links one, uniformly, is added or dropped.
     """
-    rng = generator(seed)
-    movable = [decision for decision in decisions_of(space, architecture) if alternatives(decision) > 1]
+    return mutant(space, architecture, generator(seed))
+
+
+def mutant(space: Space, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+    """`mutate` with a stream that has begun, for those who want many."""
+    movable = [decision for decision in _decisions(space, architecture) if alternatives(decision) > 1]
     if not movable:
         raise SpaceError(f"{space.name}: the architecture has no decision with an alternative")
     target = movable[int(rng.integers(len(movable)))]
     others = _nearest(target, architecture[target.name])
-    return _changed(space, architecture, target.name, others[int(rng.integers(len(others)))], rng)
+    return _kept(space, architecture, {target.name: others[int(rng.integers(len(others)))]}, rng)
+
+
+def adapt(space: Space, architecture: Architecture, seed: int | Iterable[int]) -> Architecture:
+    """The architecture of this space that keeps every answer that still applies; the others are uniform.
+
+    For a space that has grown since the architecture was made; one that has not gives it back.
+    """
+    fields = {name: frozen(value) for name, value in space.fields.items()}
+    if dict(architecture.fields) == fields:
+        return architecture
+    return _kept(space, architecture, {}, generator(seed))
 
 
 def neighbours(space: Space, architecture: Architecture, seed: int | Iterable[int] = 0) -> Iterator[Architecture]:
@@ -68,9 +93,9 @@ def neighbours(space: Space, architecture: Architecture, seed: int | Iterable[in
     a stream of `seed` and the position of the change, so the same seed gives the same neighbours.
     """
     position = 0
-    for decision in decisions_of(space, architecture):
+    for decision in _decisions(space, architecture):
         for answer in _nearest(decision, architecture[decision.name]):
-            yield _changed(space, architecture, decision.name, answer, generator((*_words(seed), position)))
+            yield _kept(space, architecture, {decision.name: answer}, generator((*_words(seed), position)))
             position += 1
 
 
@@ -81,12 +106,42 @@ def _nearest(question: Decision, old: Answer) -> list[Answer]:
     return [option for option in options(question) if option != old]
 
 
-def _changed(
-    space: Space, architecture: Architecture, name: str, answer: Answer, rng: np.random.Generator
+def _decisions(space: Space, architecture: Architecture) -> Sequence[Decision]:
+    """`decisions_of`, without running the program where it always asks the same."""
+    fixed = fixed_decisions(space)
+    if fixed is None or [name for name, _ in architecture.answers] != [question.name for question in fixed]:
+        return decisions_of(space, architecture)
+    belongs(space, architecture)
+    return fixed
+
+
+def fixed_decisions(space: Space) -> tuple[Decision, ...] | None:
+    """What a static space asks, apart from anchors; None for a space that is not static."""
+    try:
+        return _fixed(space)
+    except TypeError:  # a field that cannot be hashed, say a list
+        return None
+
+
+@lru_cache(maxsize=256)
+def _fixed(space: Space) -> tuple[Decision, ...] | None:
+    try:
+        return tuple([question for question in questions(space) if not isinstance(question, Anchor)])
+    except SpaceError:  # of a broken space too: running it will say what is wrong
+        return None
+
+
+def _kept(
+    space: Space, architecture: Architecture, changes: Mapping[str, Answer], rng: np.random.Generator
 ) -> Architecture:
+    fixed = fixed_decisions(space)
+    if fixed is not None and len(fixed) == len(architecture.answers) and changes:
+        answers = [(name, changes.get(name, answer)) for name, answer in architecture.answers]
+        return Architecture(space.name, tuple(space.fields.items()), tuple(answers))
+
     def pick(question: Decision) -> Answer:
-        if question.name == name:
-            return answer
+        if question.name in changes:
+            return changes[question.name]
         if question.name in architecture:
             try:
                 return checked(question, architecture[question.name])

@@ -286,10 +286,7 @@ def run(
     began = clock()
     saved = store.load() if store is not None else Saved([], [], 0)
     told, streams = len(saved.trials), saved.streams
-    if saved.controller is not None:
-        controller.load_state_dict(saved.controller)
-    if missed := saved.trials[saved.controller_trials :]:
-        controller.tell(missed)
+    restore(controller, saved)
     if saved.evaluator is not None:
         evaluator.load_state_dict(saved.evaluator)
     number = 1 + max((*(n for n, _ in saved.pending), *(trial.number for trial in saved.trials)), default=-1)
@@ -344,6 +341,14 @@ def run(
             if store is not None:
                 store.told([trial], controller.state_dict() if changed else None)
             yield trial
+
+
+def restore(controller: Controller, saved: Saved) -> None:
+    """Bring a new controller to where the stored one was: its last state, and the trials told after that."""
+    if saved.controller is not None:
+        controller.load_state_dict(saved.controller)
+    if missed := saved.trials[saved.controller_trials :]:
+        controller.tell(missed)
 
 
 def _result(future: Future[Result], evaluator: Evaluator) -> Result:

@@ -30,10 +30,14 @@ from archwright.decisions import (
 )
 from archwright.errors import SpaceError
 from archwright.explore import (
+    adapt,
     count,
+    draw,
     draw_answer,
     enumerate_space,
+    fixed_decisions,
     generator,
+    mutant,
     mutate,
     neighbours,
     questions,
@@ -62,14 +66,18 @@ __all__ = [
     "Task",
     "TextTask",
     "Walk",
+    "adapt",
     "alternatives",
     "check",
     "checked",
     "count",
     "decisions_of",
+    "draw",
     "draw_answer",
     "enumerate_space",
+    "fixed_decisions",
     "generator",
+    "mutant",
     "mutate",
     "neighbours",
     "options",
@@ -135,6 +143,13 @@ class Space(ABC):
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
         """What the architecture itself says of its training: fields of `archwright.training.recipe.Recipe`."""
+        return {}
+
+    def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
+        """What the architecture computes, as named multisets: how often each path, or each operation, is in it.
+
+        A model that predicts scores compares architectures by them beside their answers; none are needed.
+        """
         return {}
 
     def network(self, open: Open, task: Any) -> nn.Module:

@@ -117,14 +117,14 @@ def replay(space: Space, answers: Mapping[str, Any] | Iterable[tuple[str, Any]])
 
 def check(space: Space, architecture: Architecture) -> Architecture:
     """The architecture, if it is one of this space; otherwise an error that says which part is not."""
-    _belongs(space, architecture)
+    belongs(space, architecture)
     return replay(space, architecture.answers)
 
 
 def decisions_of(space: Space, architecture: Architecture) -> list[Decision]:
     """The decisions of an architecture of this space (checked), in the order asked."""
     asked: list[Decision] = []
-    _belongs(space, architecture)
+    belongs(space, architecture)
     _replay(space, architecture.answers, asked.append)
     return asked
 
@@ -146,7 +146,8 @@ def _replay(
     return architecture
 
 
-def _belongs(space: Space, architecture: Architecture) -> None:
+def belongs(space: Space, architecture: Architecture) -> None:
+    """An error if an architecture says that it is of another space; its answers are not looked at."""
     if architecture.space != space.name:
         raise SpaceError(f"the architecture belongs to the space {architecture.space!r}, not to {space.name!r}")
     theirs, ours = dict(architecture.fields), {name: frozen(value) for name, value in space.fields.items()}

@@ -20,6 +20,7 @@ MODULES = {
     "show": "archwright.cli.showing",
     "export": "archwright.cli.showing",
     "predict": "archwright.cli.showing",
+    "bench": "archwright.cli.benching",
     "list": "archwright.cli.listing",
     "spaces": "archwright.cli.listing",
     "check": "archwright.cli.listing",

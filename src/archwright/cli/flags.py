@@ -69,12 +69,14 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     from jsonargparse import ArgumentParser
 
     words, names = _component_names(list(arguments))
-    space, controller = space_class(names["space"]), controller_class(names["controller"])
+    space, controller = space_class(names["space"]), controller_class(names["controller"] or "reinforce")
     parser = ArgumentParser(
         prog="archwright search",
         description="Find an architecture for a data set, train it from scratch, test it once, compare it with random "
         "search. What is not given is planned. --space NAME and --controller NAME choose components (names, or "
-        "FILE.py:NAME); their fields follow as --space.FIELD. Defaults shown for them are the papers'; the small "
+        "FILE.py:NAME); their fields follow as --space.FIELD. Without --controller it is guided where fewer than a "
+        "thousand children are trained from scratch, and otherwise reinforce, whose fields are those below. Defaults "
+        "shown for them are the papers'; the small "
         "preset sizes them for the machine.",
         exit_on_error=False,
     )
@@ -117,7 +119,8 @@ def search_flags(arguments: Sequence[str]) -> Flags:
             space=names["space"],
             space_fields=groups["space"],
             final_space_fields=groups["final_space"],
-            controller=names["controller"],
+            # Whoever sets a field of REINFORCE wants REINFORCE.
+            controller=names["controller"] or ("reinforce" if groups["controller"] else None),
             controller_settings=groups["controller"],
             search_recipe=groups["search_recipe"],
             final_recipe=groups["final_recipe"],
@@ -134,9 +137,9 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     )
 
 
-def _component_names(words: list[str]) -> tuple[list[str], dict[str, str]]:
+def _component_names(words: list[str]) -> tuple[list[str], dict[str, Any]]:
     """Take `--space NAME` and `--controller NAME` out of the words; a configuration file may name them too."""
-    names = {"space": "enas-micro", "controller": "reinforce"}
+    names: dict[str, Any] = {"space": "enas-micro", "controller": None}
     config = _config(words)
     for kind in names:
         value = config.get(kind)

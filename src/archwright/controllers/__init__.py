@@ -7,6 +7,10 @@ listing the names loads nothing.
 from __future__ import annotations
 
 CONTROLLERS: dict[str, str] = {
+    "evolution": "archwright.controllers.evolution:RegularizedEvolution",
+    "guided": "archwright.controllers.guided:Guided",
+    "local": "archwright.controllers.local:LocalSearch",
+    "optuna": "archwright.controllers.optuna_sampler:OptunaSampler",
     "random": "archwright.controllers.random:Random",
     "reinforce": "archwright.controllers.reinforce:Reinforce",
 }

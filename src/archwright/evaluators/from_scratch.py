@@ -87,13 +87,12 @@ class FromScratch:
         """The untrained child of an architecture, as `evaluate` begins with it."""
         return child_network(self.space, architecture, self.data.task, self.seed)
 
-    def evaluate(self, proposal: Proposal) -> Result:
-        """Train the child and score it. Raises `ChildFailure` where it cannot be scored."""
-        network = self.network(proposal.architecture)
+    def trained(self, architecture: Architecture) -> Fit:
+        """A child's training, at its end, with the child in `model`. `ChildFailure` where it cannot be trained."""
         fit = Fit(
-            network,
+            self.network(architecture),
             self.data,
-            child_recipe(self.space, proposal.architecture, self.recipe),
+            child_recipe(self.space, architecture, self.recipe),
             seed=self.seed,
             device=self.device,
             time_limit=self.time_limit,
@@ -101,17 +100,22 @@ class FromScratch:
         )
         for _ in fit:
             pass
+        return fit
+
+    def evaluate(self, proposal: Proposal) -> Result:
+        """Train the child and score it. Raises `ChildFailure` where it cannot be scored."""
+        fit = self.trained(proposal.architecture)
         scores = [score for _, score in fit.validation]
         best = max(scores) if fit.scored_by == "validation_accuracy" else min(scores)
         metrics = {
             fit.scored_by: fit.score,
             f"best_{fit.scored_by}": best,
-            "parameters": float(parameters(network)),
+            "parameters": float(parameters(fit.model)),
             "seconds": fit.seconds,
         }
         if "latency" in needs(self.objective):
             assert isinstance(self.data.task, Task)  # `require` knows
-            metrics["latency"] = latency(network, self.data.task)
+            metrics["latency"] = latency(fit.model, self.data.task)
         reward = float(self.objective(metrics))
         if not math.isfinite(reward):
             raise ChildFailure(f"the objective gave {reward} for {metrics}")

@@ -53,11 +53,11 @@ def search_curve(
     else:
         line, name = np.asarray(baseline, dtype=float), "baseline"
     with settings():
-        figure, axes = _figure(4.0)
+        figure, axes = figure_of(4.0)
         trials = np.arange(1, len(values) + 1)
         axes.plot(trials, line, color=MEAN, lw=2.0, label=name, zorder=3)
         shown = _draw_rewards(axes, values)
-        _frame(axes)
+        frame(axes)
         axes.grid(axis="y", color="#e4e4e4", lw=0.8)
         axes.set_xlabel("trial")
         axes.set_ylabel(reward, parse_math=False)
@@ -129,7 +129,7 @@ def _mark_phases(axes: Axes, phases: Sequence[tuple[int, str]], count: int) -> N
             free_from = at + width
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
+def figure_of(height: float) -> tuple[Figure, Axes]:
     """A figure of that many inches with one pair of axes."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -138,7 +138,8 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _frame(axes: Axes) -> None:
+def frame(axes: Axes) -> None:
+    """Two faint spines, and faint ticks."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#9a9a9a")
     axes.tick_params(color="#9a9a9a", labelsize=9)
@@ -176,10 +177,10 @@ def comparison(
     with settings():
         labels = [textwrap.fill(estimate.label, 34) for estimate in estimates]
         lines = max(label.count("\n") + 1 for label in labels)
-        figure, axes = _figure(1.3 + (0.18 + 0.2 * lines) * len(estimates) + 0.2 * len(notes))
+        figure, axes = figure_of(1.3 + (0.18 + 0.2 * lines) * len(estimates) + 0.2 * len(notes))
         for line, estimate in enumerate(estimates):
             _draw_estimate(axes, line, estimate, scale)
-        _frame(axes)
+        frame(axes)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color="#e4e4e4", lw=0.8)
@@ -230,9 +231,9 @@ def agreement(
     """Plot two scores of the same items against each other, one dot an item. `first` and `second` name the axes."""
     path = checked_path(path)
     with settings():
-        figure, axes = _figure(4.4)
+        figure, axes = figure_of(4.4)
         axes.scatter(first_scores, second_scores, s=26, c=FOUND, linewidths=0, alpha=0.8)
-        _frame(axes)
+        frame(axes)
         axes.grid(color="#e4e4e4", lw=0.8)
         axes.set_axisbelow(True)
         axes.set_xlabel(first, parse_math=False)

@@ -30,7 +30,7 @@ def space_class(name: str) -> type[Space]:
     if name in _OWN:
         return _OWN[name]
     if ".py:" in name:
-        found = _from_file(name)
+        found = from_file(name)
         if not (isinstance(found, type) and issubclass(found, Space) and dataclasses.is_dataclass(found)):
             raise ConfigError(f"{name} is not a space: it must be a frozen dataclass that extends Space")
         SPACES.setdefault(found.name, found)  # so that its architectures can be drawn
@@ -45,7 +45,7 @@ def controller_class(name: str) -> Any:
     """The controller of that name, or the class in the user's file."""
     if ".py:" in name:
         if name not in _OWN_CONTROLLERS:
-            _OWN_CONTROLLERS[name] = _from_file(name)
+            _OWN_CONTROLLERS[name] = from_file(name)
         return _OWN_CONTROLLERS[name]
     if name not in CONTROLLERS:
         raise ConfigError(f"{name!r} is not a controller; pick {', '.join(sorted(CONTROLLERS))}, or file.py:Name")
@@ -91,7 +91,8 @@ def with_fields(cls: type[Space], fields: Mapping[str, Any]) -> Space:
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
-def _from_file(name: str) -> Any:
+def from_file(name: str) -> Any:
+    """What a `path/to/file.py:Name` names; the file is run."""
     path_text, _, attribute = name.rpartition(":")
     path = Path(path_text).expanduser()
     if not path.is_file():

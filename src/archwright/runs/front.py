@@ -147,7 +147,7 @@ def search(
     *,
     space: Space | None = None,
     final_space: Mapping[str, Any] | None = None,
-    controller: str = "reinforce",
+    controller: str | None = None,
     controller_settings: Mapping[str, Any] | None = None,
     search_recipe: Recipe | Mapping[str, Any] | None = None,
     final_recipe: Recipe | Mapping[str, Any] | None = None,
@@ -168,7 +168,8 @@ def search(
             texts: see `archwright.data.text.load_text`.
         space: what to search. Fields that are left at their defaults are the preset's or planned.
         final_space: fields of the space in final training (`{"filters": 32}`).
-        controller: its name, or `file.py:Name`; `controller_settings` are its arguments.
+        controller: its name, or `file.py:Name`; `controller_settings` are its arguments. None: "guided" where fewer
+            than a thousand children are trained from scratch, otherwise "reinforce".
         search_recipe: how shared weights are trained: a `Recipe`, of which fields left at their defaults are planned,
             or a mapping of the fields to set.
         final_recipe: how finalists are trained; as `search_recipe`.

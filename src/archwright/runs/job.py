@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
 from archwright.evaluators.shared_weights import SharedWeights
-from archwright.loop import Describes, Epochs, Minutes, Progress, Tally, Trial, Trials, run
+from archwright.loop import Describes, Epochs, Minutes, Progress, Tally, Trial, Trials, restore, run
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.collapse import Collapse
@@ -187,8 +187,7 @@ class Job:
         controller, evaluator = assembly.controller(self.plan), assembly.evaluator(self.plan, self.data)
         assert isinstance(evaluator, SharedWeights)
         saved = self.store.load()
-        if saved.controller is not None:
-            controller.load_state_dict(saved.controller)
+        restore(controller, saved)
         if saved.evaluator is not None:
             evaluator.load_state_dict(saved.evaluator)
         proposals = controller.ask(range(saved.streams, saved.streams + self.plan.samples))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from archwright.controllers.guided import START
 from archwright.errors import ConfigError
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.grid import GRID_SHARE, grid
@@ -23,6 +24,7 @@ MARGIN = 0.97  # of a wall-time budget is planned; loading, measuring and writin
 SHARE_OF_TRIALS = 0.25  # of search time; ENAS scores 300 trials x 160 images an epoch, forward only: about a quarter
 ROUND_SECONDS = 10.0  # of shared training and trials in turn: often enough for the controller, rare enough to be cheap
 SHORT = 1 / 6  # of final training, for the architectures on the shortlist
+FEW_TRIALS = 1000
 LEAST_CHILDREN = 40  # of a timed search that trains every child; their epochs are cut until so many fit
 SEARCH_PASSES, FINAL_PASSES = 8.0, 20.0  # over the training images, at least, for a larger network to be worth it
 
@@ -34,7 +36,7 @@ class Wishes:
     space: str = "enas-micro"
     space_fields: Mapping[str, Any] = field(default_factory=dict)
     final_space_fields: Mapping[str, Any] = field(default_factory=dict)
-    controller: str = "reinforce"
+    controller: str | None = None
     controller_settings: Mapping[str, Any] = field(default_factory=dict)
     search_recipe: Mapping[str, Any] = field(default_factory=dict)
     final_recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -65,13 +67,13 @@ def make_plan(
         raise ConfigError(f"minutes is {minutes:g}; it must be greater than zero")
     import torch
 
+    if preset == "paper" and wishes.controller is None:
+        wishes = replace(wishes, controller="reinforce")
     found = resolve_device(device)
     base = {
         "data": data_name,
         "data_options": dict(data_options),
         "fingerprint": data.fingerprint,
-        "controller": wishes.controller,
-        "controller_settings": dict(wishes.controller_settings),
         "seed": seed,
         "device": str(found),
         "threads": torch.get_num_threads(),
@@ -105,20 +107,36 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
         per_epoch = settings.get("trials_per_epoch", counts["trials_per_epoch"])
         rounds = search_recipe.epochs - settings.get("warmup", counts.get("warmup", 0))
         counts = {**counts, "trials": max(1, int(rounds * per_epoch))}
-    controller_settings = preset.reinforce if wishes.controller == "reinforce" else {}
+    counts.update(settings)
+    controller = wishes.controller or usual_controller(counts["evaluator"], counts["trials"])
     return Plan(
         **{
             **base,
+            "controller": controller,
             "space": space,
             "final_space": final_space,
             "search_recipe": search_recipe,
             "final_recipe": final_recipe,
-            **counts,
             "reference": cls.reference_name is not None,
-            **settings,
-            "controller_settings": {**controller_settings, **wishes.controller_settings},
+            **counts,
+            "controller_settings": _controller_settings(controller, counts["trials"], preset, wishes),
         }
     )
+
+
+def usual_controller(evaluator: str, trials: int) -> str:
+    """The controller where nobody names one: a model-based one where a trial is dear, which is the better below some
+    hundreds of trials (docs/lab.md), and REINFORCE where there are thousands or the weights are shared."""
+    return "guided" if evaluator == "from-scratch" and trials < FEW_TRIALS else "reinforce"
+
+
+def _controller_settings(controller: str, trials: int, preset: Preset, wishes: Wishes) -> dict[str, Any]:
+    usual: Mapping[str, Any] = {}
+    if controller == "reinforce":
+        usual = preset.reinforce
+    elif controller == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
+        usual = {"start": max(3, trials // 4)}
+    return {**usual, **wishes.controller_settings}
 
 
 def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
@@ -178,16 +196,16 @@ def _test_seconds(plan: Plan, data: Data, rates: Rates) -> float:
 
 def _within(seconds: float, data: Data, plan: Plan, wishes: Wishes) -> Plan:
     """The plan that fills `seconds`: half for the search itself, the other half for its baseline if there is one."""
-    base = {
-        name: getattr(plan, name)
-        for name in ("data", "data_options", "fingerprint", "controller", "controller_settings", "seed", "device")
-    }
+    base = {name: getattr(plan, name) for name in ("data", "data_options", "fingerprint", "seed", "device")}
     base |= {"threads": plan.threads, "minutes": plan.minutes}
     cls = space_class(wishes.space)
     chosen: Plan | None = None
     for size in SIZES:
         candidate = _plan(small(cls, data, size), cls, wishes, base)
         fitted, passes = _fitted(seconds, data, candidate, measure(candidate, data), wishes)
+        if wishes.controller is None and candidate.controller == "guided" and fitted.trials >= FEW_TRIALS:
+            settings = _controller_settings("reinforce", fitted.trials, small(cls, data, size), wishes)
+            fitted = replace(fitted, controller="reinforce", controller_settings=settings)
         if chosen is not None and (passes[0] < SEARCH_PASSES or passes[1] < FINAL_PASSES):
             break
         if chosen is not None and candidate.final_space == chosen.final_space:  # the user fixed the size

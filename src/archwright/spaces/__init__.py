@@ -6,9 +6,12 @@ from archwright.space import Space
 from archwright.spaces.enas_macro import EnasMacro
 from archwright.spaces.enas_micro import EnasMicro
 from archwright.spaces.enas_recurrent import EnasRecurrent
+from archwright.spaces.nas_bench_201 import NasBench201
 from archwright.spaces.nas_conv import NasConv
 from archwright.spaces.nas_recurrent import NasRecurrent
 
-SPACES: dict[str, type[Space]] = {cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasConv, NasRecurrent)}
+SPACES: dict[str, type[Space]] = {
+    cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasRecurrent)
+}
 
-__all__ = ["SPACES", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasConv", "NasRecurrent"]
+__all__ = ["SPACES", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasRecurrent"]

@@ -21,6 +21,7 @@ from archwright.space import (
     Task,
     replay,
 )
+from archwright.spaces.paths import paths, used
 
 if TYPE_CHECKING:
     from torch import nn
@@ -123,6 +124,17 @@ class EnasMicro(Space):
         }
         return dataclasses.replace(self, **{**published, **changes})
 
+    def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
+        """The operation paths of each cell, to its loose ends, and how often each operation is used."""
+        cells = wiring(architecture, self.nodes)
+        found: dict[str, Mapping[Any, float]] = {}
+        for cell, nodes in cells.items():
+            used_states = {source for node in nodes for source, _ in node}
+            ends = [state for state in range(self.nodes + 2) if state not in used_states]
+            found[f"{cell} paths"] = paths((0, 1), enumerate(nodes, start=2), ends)
+        found["operations"] = used({cell: [op for node in nodes for _, op in node] for cell, nodes in cells.items()})
+        return found
+
     def network(self, open: Open, task: Task) -> nn.Module:
         """The supernet, or the child of the only architecture that is open. See `archwright.nets.skeleton`."""
         from archwright.nets.network import use_batch_statistics
@@ -193,6 +205,7 @@ class EnasMicro(Space):
         return tuple(_graph(cell, nodes) for cell, nodes in wiring(architecture, self.nodes).items())
 
 
+@functools.lru_cache(maxsize=256)
 def _state(anchor: str) -> int:
     return int(anchor.rsplit("/", 1)[1])
 
@@ -212,12 +225,22 @@ def wiring(architecture: Architecture, nodes: int) -> dict[str, Wiring]:
     """For each cell, the operands (source state, operation) of each node."""
     return {
         cell: tuple(
-            tuple(
-                (_state(str(architecture[f"{cell}/{node}/{side}"])), str(architecture[f"{cell}/{node}/{side}/op"]))
-                for side in SIDES
-            )
-            for node in range(2, nodes + 2)
+            [
+                tuple([(_state(str(architecture[link])), str(architecture[op])) for link, op in operands])
+                for operands in node_names
+            ]
         )
+        for cell, node_names in _names(nodes).items()
+    }
+
+
+@functools.lru_cache(maxsize=16)
+def _names(nodes: int) -> dict[str, list[list[tuple[str, str]]]]:
+    """For each cell and node, the names of the link and of the operation on each side."""
+    return {
+        cell: [
+            [(f"{cell}/{node}/{side}", f"{cell}/{node}/{side}/op") for side in SIDES] for node in range(2, nodes + 2)
+        ]
         for cell in CELLS
     }
 

@@ -1,0 +1,155 @@
+"""`archwright bench`: search strategies compared."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archwright.cli.commands import print_json
+from archwright.errors import ConfigError
+from archwright.files import write
+
+if TYPE_CHECKING:
+    from archwright.lab.contest import Allowance, Course
+
+DESCRIPTION = (
+    "Compare search strategies: equal budgets, paired seeds. Either on a table, in which every architecture has been "
+    "trained already (--table), or on real training (--data, --space, --trials). A strategy is a controller's name, "
+    "tpe, nas, or file.py:Name, and may have settings: reinforce+learning_rate=0.01+batch=1."
+)
+TABLE_HELP = (
+    "an .npz of NAS-Bench-201, an official NATS-tss folder or NAS-Bench-201 .pth file, file.py:NAME, or signals, a "
+    "scoring function of the ENAS micro space"
+)
+PLAIN_SECONDS = 10.0
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """Run the comparison, print the table, write the plot and the results."""
+    given = _parser().parse_args(arguments)
+    if (given.table is None) == (given.data is None):
+        raise ConfigError("name what is searched: --table FILE, or --data DATA with --space NAME and --trials N")
+    from archwright.lab.strategies import strategies
+
+    found = strategies(given.strategies)
+    if given.data is not None:
+        from archwright.cli.training_bench import bench_training
+
+        return bench_training(given, found)
+    from archwright.lab.contest import allowance, contest
+    from archwright.lab.record import Record
+    from archwright.lab.tables import load_table
+
+    allowed = allowance(given.budget)
+    table = load_table(given.table)
+    runs = 100 if given.runs is None else given.runs
+    out = given.out or Path("bench")
+    begun = time.monotonic()
+    asked = {"table": given.table, "budget": allowed.total, "unit": allowed.unit, "seed": given.seed}
+    record = Record(out, asked, resume=given.resume)
+    labels = {strategy.label for strategy in found}
+    courses = [course for course in record.courses if course.strategy in labels and course.run < runs]
+    done = {(course.strategy, course.run) for course in courses}
+    going = contest(given.table, found, allowed, runs=runs, seed=given.seed, processes=given.processes, done=done)
+    for course in _watched(going, len(found) * runs - len(done)):
+        record.add(course)
+        courses.append(course)
+    about = {
+        "table": table.name,
+        "best": table.best,
+        "runs": runs,
+        "seed": given.seed,
+        "command": "archwright bench " + " ".join(arguments),
+        "seconds": time.monotonic() - begun,
+    }
+    conclude(courses, allowed, about, out=out, score=table.score.replace("_", " "), json_output=given.json)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="archwright bench", description=DESCRIPTION)
+    parser.add_argument("--table", help=TABLE_HELP)
+    parser.add_argument(
+        "--strategies",
+        default="random,reinforce,evolution,local,guided",
+        help="separated by commas (default: %(default)s)",
+    )
+    parser.add_argument("--runs", type=int, help="searches of each strategy (default: 100, with --data 3)")
+    parser.add_argument(
+        "--budget",
+        default="12000s",
+        help="of each search of a table: seconds of its training (12000s), or trials (100t)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the first run; run r has seed + r, for all strategies")
+    parser.add_argument("--processes", type=int, default=1, help="searches at a time")
+    parser.add_argument("--out", type=Path, help="folder for results and plot (default: bench)")
+    parser.add_argument("--resume", action="store_true", help="keep the searches of a table that --out holds already")
+    parser.add_argument("--json", action="store_true", help="the results as one JSON object on the last line")
+    real = parser.add_argument_group("real training")
+    real.add_argument("--data", help="as in archwright search")
+    real.add_argument("--space", default="enas-micro", help="as in archwright search (default: %(default)s)")
+    real.add_argument("--trials", type=int, default=40, help="children of each search (default: %(default)s)")
+    real.add_argument("--epochs", type=float, help="of each child; default: as archwright search plans it")
+    real.add_argument("--limit", type=int, help="train on at most this many images")
+    real.add_argument("--dry-run", action="store_true", help="say how long it will take, and stop")
+    return parser
+
+
+def conclude(
+    courses: Sequence[Course],
+    allowed: Allowance,
+    about: dict[str, Any],
+    *,
+    out: Path,
+    score: str,
+    json_output: bool,
+) -> None:
+    """Print the table; write bench.json and bench.png."""
+    from rich.console import Console
+
+    from archwright.lab.summary import curves, standings, table, to_json
+    from archwright.report.anytime import anytime
+    from archwright.report.table import show_table
+
+    out.mkdir(parents=True, exist_ok=True)
+    results = to_json(courses, allowed, about)
+    write(out / "bench.json", json.dumps(results, indent=1).encode())
+    picture = anytime(
+        curves(courses, allowed),
+        out / "bench.png",
+        title=f"{about['table']}: the best found so far",
+        used=allowed.unit,
+        score=score,
+        limit=about.get("best"),
+        notes=f"mean of {about['runs']} runs with its 95 % interval",
+    )
+    console = Console(stderr=json_output, highlight=False)
+    title = f"{about['table']}, {allowed.total:g} {allowed.unit}, {about['runs']} runs: {score}"
+    show_table(*table(standings(courses)), title=title, console=console)
+    console.print(f"{out / 'bench.json'}, {picture}", soft_wrap=True, highlight=False)
+    if json_output:
+        print_json(results)
+
+
+def _watched(courses: Iterator[Course], total: int) -> Iterator[Course]:
+    """The same, with a progress bar on a terminal and a line every ten seconds elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    begun = printed = time.monotonic()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("searches", total=total)
+        for number, course in enumerate(courses, start=1):
+            progress.update(task, completed=number, description=course.strategy)
+            now = time.monotonic()
+            if not console.is_terminal and now - printed >= PLAIN_SECONDS:
+                printed = now
+                left = (now - begun) / number * (total - number)
+                console.print(f"  {course.strategy}: {number} of {total} searches, about {left:.0f} s left")
+            yield course

@@ -1,0 +1,54 @@
+"""The LSTM policy trained by policy gradient on what a surrogate thinks of its samples, between real evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from archwright.controllers.likeness import Floats
+from archwright.controllers.policy import Policy
+from archwright.controllers.reinforce import reinforce_loss
+from archwright.controllers.threads import one_thread
+from archwright.space import Architecture, Space
+
+Value = Callable[[Sequence[Architecture]], Floats]
+CLIP = 1.0  # of the gradient's norm: the values come from a model that changes with every trial
+
+
+class Imagination:
+    """A policy that is rewarded by a model. Its advantages are the values of a minibatch, centred and scaled.
+
+    Args:
+        space: as for `Policy`, whose other arguments are its defaults (ENAS).
+        learning_rate: of Adam; the official micro search's for real rewards is 0.0035, imagined ones cost nothing.
+        batch: architectures in a minibatch.
+        seed: of the parameters and of every sample.
+    """
+
+    def __init__(self, space: Space, *, learning_rate: float = 0.01, batch: int = 24, seed: int = 0) -> None:
+        self._policy = Policy(space, seed=seed)
+        self._adam = torch.optim.Adam(self._policy.parameters(), lr=learning_rate)
+        self._batch, self._seed = batch, seed
+
+    def train(self, space: Space, value: Value, *, updates: int, number: int) -> None:
+        """`updates` steps; `number` counts the calls, for the random streams."""
+        spaces = [space] * self._batch
+        with one_thread():
+            for update in range(updates):
+                seeds = [(self._seed, number, update, lane) for lane in range(self._batch)]
+                sampled = self._policy.sample(spaces, seeds).architectures
+                values = torch.from_numpy(value(sampled))
+                advantages = (values - values.mean()) / (values.std() + 1e-9)
+                loss = reinforce_loss(self._policy.score(spaces, sampled).log_prob, advantages, 0.0)
+                if loss.requires_grad:  # not if nothing was asked
+                    self._adam.zero_grad()
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    torch.nn.utils.clip_grad_norm_(self._policy.parameters(), CLIP)
+                    self._adam.step()
+
+    def sample(self, space: Space, count: int, *, number: int) -> Sequence[Architecture]:
+        """`count` architectures of the policy as it is."""
+        seeds = [(self._seed, number, lane) for lane in range(count)]
+        with one_thread():
+            return self._policy.sample([space] * count, seeds).architectures

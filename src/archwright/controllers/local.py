@@ -1,0 +1,111 @@
+"""Local search: go to a better neighbour, and begin anew where there is none (White et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from archwright.controllers.memory import read, written
+from archwright.errors import ConfigError
+from archwright.loop import Proposal, State, Trial
+from archwright.space import Architecture, Space, adapt, generator, neighbours, sample
+
+ORDER, NEIGHBOURS = 1, 2
+
+
+class LocalSearch:
+    """Tries the neighbours of the best architecture of its climb, in a random order.
+
+    A neighbour differs in one decision. When all have been tried and none of those of this climb was better, a new
+    climb begins from a uniform architecture. No neighbour is tried twice, so a climb ends where an earlier one passed.
+
+    Args:
+        space: what is searched.
+        step: go to the "first" neighbour that is better, or to the "best" when all have been tried (White et al. 2021).
+        batch: answers it wants before it changes.
+        seed: with the stream's number, of every proposal.
+    """
+
+    def __init__(
+        self, space: Space, *, step: Literal["first", "best"] = "first", batch: int = 1, seed: int = 0
+    ) -> None:
+        if batch < 1 or step not in ("first", "best"):
+            raise ConfigError(f"LocalSearch(step={step!r}, batch={batch!r}): step is first or best, batch at least 1")
+        self.space, self.step, self.batch, self.seed = space, step, batch, seed
+        self._centre: tuple[Architecture, float] | None = None  # whose neighbours are tried
+        self._better: tuple[Architecture, float] | None = None  # the best neighbour so far, if it beats the centre
+        self._first = 0  # the stream that gets the first neighbour
+        self._seen: dict[str, None] = {}  # ids, in the order told
+        self._ring: list[Architecture] | None = None  # the neighbours, in the order tried
+
+    def ask(self, streams: Sequence[int]) -> list[Proposal]:
+        """Stream after stream gets neighbour after neighbour; where none is left, a uniform architecture."""
+        return [Proposal(stream, self._propose(stream)) for stream in streams]
+
+    def _propose(self, stream: int) -> Architecture:
+        space = self.space.at(stream)
+        ring = self._neighbours()
+        start = stream - self._first
+        for place in range(len(ring)):
+            architecture = ring[(start + place) % len(ring)]
+            if architecture.id not in self._seen:
+                return adapt(space, architecture, (self.seed, stream))
+        return sample(space, (self.seed, stream))
+
+    def _neighbours(self) -> list[Architecture]:
+        if self._ring is None:
+            self._ring = []
+            if self._centre is not None:
+                centre = self._centre[0]
+                around = list(neighbours(self.space.of(centre), centre, (self.seed, self._first, NEIGHBOURS)))
+                order = generator((self.seed, self._first, ORDER)).permutation(len(around))
+                self._ring = [around[i] for i in order]
+        return self._ring
+
+    def tell(self, trials: Sequence[Trial]) -> bool:
+        """Go where it is better; begin anew where everything around has been tried."""
+        for trial in trials:
+            self._hear(trial)
+        return bool(trials)
+
+    def _hear(self, trial: Trial) -> None:
+        new = (trial.architecture, trial.reward)
+        self._seen[trial.architecture.id] = None
+        following = trial.proposal.stream + 1
+        if self._centre is None:
+            self._move(new, following)
+            return
+        if trial.reward > (self._better or self._centre)[1]:
+            self._better = new
+        exhausted = all(architecture.id in self._seen for architecture in self._neighbours())
+        if self._better is not None and (self.step == "first" or exhausted):
+            self._move(self._better, following)
+        elif exhausted:
+            self._move(None, following)
+
+    def _move(self, centre: tuple[Architecture, float] | None, following: int) -> None:
+        self._centre, self._better, self._ring = centre, None, None
+        self._first = max(self._first, following)
+
+    def state_dict(self) -> State:
+        """Where it stands and what it has tried."""
+
+        def stored(entry: tuple[Architecture, float] | None) -> list[str | float] | None:
+            return None if entry is None else [written(entry[0]), entry[1]]
+
+        return {
+            "centre": stored(self._centre),
+            "better": stored(self._better),
+            "first": self._first,
+            "seen": " ".join(self._seen),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take back what `state_dict` gave."""
+
+        def restored(entry: list[str | float] | None) -> tuple[Architecture, float] | None:
+            return None if entry is None else (read(str(entry[0])), float(entry[1]))
+
+        self._centre, self._better = restored(state["centre"]), restored(state["better"])
+        self._first, self._ring = int(state["first"]), None
+        self._seen = dict.fromkeys(state["seen"].split())

@@ -1,0 +1,144 @@
+"""Any sampler of Optuna as a controller of any space: every decision is a categorical parameter (extra `optuna`)."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from archwright.errors import ConfigError, MissingExtra
+from archwright.loop import Proposal, State, Trial
+from archwright.space import Answer, Architecture, Choice, Decision, Link, Space, decisions_of, generator, trace
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class OptunaSampler:
+    """Lets a sampler of Optuna answer the questions, in the order asked, whatever is asked next.
+
+    A Choice or Link is one categorical parameter, a set of links one boolean for each anchor. A link among other
+    anchors, and a choice from another vocabulary, is another parameter, so conditional decisions are what Optuna calls
+    a conditional search space. For each proposal a new sampler is made and seeded by (seed, stream), with all finished
+    trials before it: samplers that carry more than the trials from one proposal to the next begin afresh. Nothing is
+    stored but the trials themselves, which are told again when a run is resumed.
+
+    Args:
+        space: what is searched.
+        sampler: the name of a class in `optuna.samplers`.
+        settings: arguments of that class; `seed` is ours.
+        batch: answers it wants before it changes.
+        seed: with the stream's number, of every proposal.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        sampler: str = "TPESampler",
+        settings: Mapping[str, Any] | None = None,
+        batch: int = 1,
+        seed: int = 0,
+    ) -> None:
+        if batch < 1:
+            raise ConfigError(f"OptunaSampler(batch={batch!r}): at least one proposal must be asked for at a time")
+        self.space, self.batch, self.seed = space, batch, seed
+        self._optuna = _optuna()
+        self._sampler, self._settings = sampler, dict(settings or {})
+        self._make(0)  # so that what is wrong is said now
+        self._study = self._new_study()
+
+    def ask(self, streams: Sequence[int]) -> list[Proposal]:
+        """The sampler's next trial after those told; each proposal is made as if it were the only one."""
+        return [Proposal(stream, self._propose(stream)) for stream in streams]
+
+    def _propose(self, stream: int) -> Architecture:
+        finished = self._study.get_trials(
+            deepcopy=False
+        )  # which nothing changes, so a copy of the study may share them
+        study = copy.deepcopy(self._study, {id(trial): trial for trial in finished})
+        study.sampler = self._make(int(generator((self.seed, stream)).integers(2**31)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is experimental in Optuna
+            trial = study.ask()
+
+            def answer(question: Decision) -> Answer:
+                chosen = {name: trial.suggest_categorical(name, values) for name, values in parameters(question)}
+                return _answer(question, chosen)
+
+            return trace(self.space.at(stream), answer)
+
+    def tell(self, trials: Sequence[Trial]) -> bool:
+        """Add trials to the study. The state is the trials, which are told again on resume: so it never changes."""
+        for trial in trials:
+            params: dict[str, Any] = {}
+            distributions: dict[str, Any] = {}
+            space = self.space.of(trial.architecture)
+            for question in decisions_of(space, trial.architecture):
+                answer = trial.architecture[question.name]
+                for (name, values), value in zip(parameters(question), _values(question, answer), strict=True):
+                    params[name] = value
+                    distributions[name] = self._optuna.distributions.CategoricalDistribution(values)
+            self._study.add_trial(
+                self._optuna.trial.create_trial(value=trial.reward, params=params, distributions=distributions)
+            )
+        return False
+
+    def state_dict(self) -> State:
+        """Empty: see `tell`."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Forget all trials, to be told again."""
+        self._study = self._new_study()
+
+    def _new_study(self) -> optuna.Study:
+        self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
+        study: optuna.Study = self._optuna.create_study(
+            direction="maximize", sampler=self._optuna.samplers.RandomSampler(seed=0)
+        )
+        return study
+
+    def _make(self, seed: int) -> Any:
+        cls = getattr(self._optuna.samplers, self._sampler, None)
+        if cls is None:
+            raise ConfigError(f"OptunaSampler(sampler={self._sampler!r}): optuna.samplers has no such class")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return cls(seed=seed, **self._settings)
+            except TypeError as error:
+                raise ConfigError(f"optuna.samplers.{self._sampler}: {error}") from None
+
+
+def parameters(question: Decision) -> list[tuple[str, tuple[Any, ...]]]:
+    """The categorical parameters of a question, by name, with their values."""
+    if isinstance(question, Choice):
+        return [(f"{question.name}:{question.vocabulary}", question.options)]
+    if isinstance(question, Link):
+        return [(f"{question.name}:{','.join(question.among)}", question.among)]
+    return [(f"{question.name}:{anchor}", (False, True)) for anchor in question.among]
+
+
+def _answer(question: Decision, chosen: Mapping[str, Any]) -> Answer:
+    if isinstance(question, (Choice, Link)):
+        answer: Answer = next(iter(chosen.values()))
+        return answer
+    return tuple(anchor for anchor, taken in zip(question.among, chosen.values(), strict=True) if taken)
+
+
+def _values(question: Decision, answer: Answer) -> list[Any]:
+    """The value of each of `parameters(question)`."""
+    if isinstance(question, (Choice, Link)):
+        return [answer]
+    chosen = answer if isinstance(answer, tuple) else (answer,)
+    return [anchor in chosen for anchor in question.among]
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise MissingExtra("OptunaSampler needs Optuna: pip install 'archwright[optuna]'") from None
+    return optuna

@@ -1,0 +1,203 @@
+"""Many searches of a table, in memory and in several processes: each has the same budget in the table's seconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+
+from archwright.errors import ConfigError
+from archwright.evaluators.table import COST, Table
+from archwright.lab.strategies import Strategy
+from archwright.lab.tables import load_table
+from archwright.loop import Budget, Controller, Minutes, Proposal, Result, State, Trial, Trials, run
+
+CHUNKS = 4  # pieces of work for each process and strategy: few, because a process has to begin; some, for the progress
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What one search may use: `seconds` of the table's training, or a number of `trials`."""
+
+    seconds: float | None = None
+    trials: int | None = None
+
+    @property
+    def total(self) -> float:
+        """In seconds or trials."""
+        return float(self.trials if self.trials is not None else self.seconds or 0.0)
+
+    @property
+    def unit(self) -> str:
+        """Of `total`, in words."""
+        return "trials" if self.trials is not None else "seconds of training"
+
+    def budget(self) -> Budget:
+        """For `archwright.loop.run` on the clock of the table."""
+        return Trials(self.trials) if self.trials is not None else Minutes((self.seconds or 0.0) / 60)
+
+
+def allowance(text: str) -> Allowance:
+    """Read `12000s`, `200m` or `3h` of training, or `100t` or `100` trials."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "t")
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf") or unit not in (*units, "t") or (unit == "t" and value != int(value)):
+        raise ConfigError(f"--budget {text}: expected seconds of training, such as 12000s, or trials, such as 100t")
+    return Allowance(trials=int(value)) if unit == "t" else Allowance(seconds=value * units[unit])
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one search went.
+
+    `improvements` are (used, reward, score) where the best so far changed: `used` of the budget when that trial ended.
+    `own_seconds` are of the controller, on this machine.
+    """
+
+    strategy: str
+    run: int
+    trials: int
+    improvements: tuple[tuple[float, float, float], ...]
+    own_seconds: float
+
+    @property
+    def reward(self) -> float:
+        """Of the best found."""
+        return self.improvements[-1][1]
+
+    @property
+    def score(self) -> float:
+        """Of what was best by its reward."""
+        return self.improvements[-1][2]
+
+    def at(self, used: float) -> float | None:
+        """The score of the best that had ended when so much was used."""
+        found = None
+        for end, _, score in self.improvements:
+            if end > used:
+                break
+            found = score
+        return found
+
+
+class _Metered:
+    """A table with a clock that counts the training its trials would have taken."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.seconds = 0.0
+        self.stateful, self.failure_reward, self.trials_per_epoch = False, table.failure_reward, table.trials_per_epoch
+        self.prepare, self.state_dict, self.load_state_dict = table.prepare, table.state_dict, table.load_state_dict
+
+    def evaluate(self, proposal: Proposal) -> Result:
+        result = self._table.evaluate(proposal)
+        self.seconds += result.metrics[COST]
+        return result
+
+    def clock(self) -> float:
+        return self.seconds
+
+
+class Timed:
+    """A controller, and the processor seconds that it took."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self.space, self.batch, self.seconds = controller.space, controller.batch, 0.0
+
+    def ask(self, streams: Sequence[int]) -> list[Proposal]:
+        """As the controller."""
+        begun = time.process_time()
+        proposals = self._controller.ask(streams)
+        self.seconds += time.process_time() - begun
+        return proposals
+
+    def tell(self, trials: Sequence[Trial]) -> bool:
+        """As the controller."""
+        begun = time.process_time()
+        changed = self._controller.tell(trials)
+        self.seconds += time.process_time() - begun
+        return changed
+
+    def state_dict(self) -> State:
+        """As the controller."""
+        return self._controller.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        """As the controller."""
+        self._controller.load_state_dict(state)
+
+
+def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *, seed: int = 0) -> Course:
+    """One search. A trial that would end after the budget does not count (as in Dong & Yang's code)."""
+    metered, controller = _Metered(table), Timed(strategy.make(table.space, seed + number))
+    improvements: list[tuple[float, float, float]] = []
+    best: Trial | None = None
+    trials = 0
+    for event in run(controller, metered, budget=allowed.budget(), clock=metered.clock):
+        if not isinstance(event, Trial):
+            continue
+        trials += 1
+        if best is None or event.reward > best.reward:
+            best = event
+            used = float(trials) if allowed.trials is not None else metered.seconds
+            improvements.append((used, event.reward, table.final(event.architecture)))
+    if best is None:
+        raise ConfigError(f"{strategy.label}: not one trial fits a budget of {allowed.total:g} {allowed.unit}")
+    return Course(strategy.label, number, trials, tuple(improvements), controller.seconds)
+
+
+def contest(
+    table: str,
+    strategies: Sequence[Strategy],
+    allowed: Allowance,
+    *,
+    runs: int,
+    seed: int = 0,
+    processes: int = 1,
+    done: Collection[tuple[str, int]] = (),
+) -> Iterator[Course]:
+    """Run every strategy `runs` times; run r has the same seed in all of them. Yields searches as they end.
+
+    `done`: labels and runs that are left out.
+    """
+    if runs < 1 or processes < 1 or seed < 0:
+        raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
+    load_table(table)  # so that what is wrong with it is said once
+    for strategy in strategies:
+        strategy.make(load_table(table).space, seed)
+    if processes == 1:
+        for strategy in strategies:
+            for number in range(runs):
+                if (strategy.label, number) not in done:
+                    yield search(_table(table), strategy, number, allowed, seed=seed)
+        return
+    size = max(1, runs // (processes * CHUNKS))
+    parts = []
+    for strategy in strategies:
+        due = [number for number in range(runs) if (strategy.label, number) not in done]
+        parts += [(strategy, due[first : first + size]) for first in range(0, len(due), size)]
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            jobs = [pool.submit(_some, table, strategy, part, allowed, seed) for strategy, part in parts]
+            for job in as_completed(jobs):
+                yield from job.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _some(table: str, strategy: Strategy, numbers: Sequence[int], allowed: Allowance, seed: int) -> list[Course]:
+    return [search(_table(table), strategy, number, allowed, seed=seed) for number in numbers]
+
+
+@lru_cache(maxsize=1)
+def _table(name: str) -> Table:
+    return load_table(name)

@@ -1,0 +1,36 @@
+"""Tables by name: a file of a known format, one of archwright's own, or `file.py:NAME`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archwright.errors import ConfigError
+from archwright.evaluators.table import Table
+from archwright.lab.landscape import LANDSCAPES
+from archwright.lab.nas_bench_201 import from_npz, from_official
+from archwright.runs.components import from_file
+
+OFFICIAL = "NATS-tss-*, NAS-Bench-201-*.pth"
+
+
+def load_table(name: str) -> Table:
+    """The table of that name.
+
+    Of a `file.py:NAME`, NAME is a `Table`, or a function without arguments that returns one.
+    """
+    if ".py:" in name:
+        found = from_file(name)
+        found = found() if callable(found) and not isinstance(found, Table) else found
+        if not isinstance(found, Table):
+            raise ConfigError(f"{name} is {type(found).__name__}; it must be an archwright.evaluators.table.Table")
+        return found
+    if name in LANDSCAPES:
+        return LANDSCAPES[name]()
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise ConfigError(f"{name}: there is no such file, and no landscape of that name ({', '.join(LANDSCAPES)})")
+    if path.suffix == ".npz":
+        return from_npz(path)
+    if path.suffix == ".pth" or path.name.startswith("NATS-tss"):
+        return from_official(path)
+    raise ConfigError(f"{name} is not a table that is known: .npz, {OFFICIAL}, or file.py:NAME")

@@ -1,0 +1,201 @@
+"""Strategies compared on real training: every child from scratch, everything recorded, so that it can be stopped.
+
+All strategies of run r have the same seed, for the controller and for the children, so they score the same architecture
+the same; a child that one of them has trained is not trained again for another. Each search is a run folder of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archwright.errors import ConfigError, RunError
+from archwright.evaluators.from_scratch import FromScratch
+from archwright.files import write
+from archwright.lab.contest import Course, Timed
+from archwright.lab.strategies import Strategy
+from archwright.loop import Ask, Progress, Proposal, Result, State, Trial, Trials, run
+from archwright.runs import assembly, front
+from archwright.runs.components import space_class
+from archwright.runs.planner import Wishes, pin_threads
+from archwright.runs.subject import subject
+from archwright.space import Architecture
+from archwright.store import RunStore
+from archwright.training.measure import tune_malloc
+
+if TYPE_CHECKING:
+    from archwright.runs.plan import Plan
+    from archwright.runs.timing import Data
+
+CHILDREN, SETUP = "children.jsonl", "setup.json"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is compared: the plan of one search, how many searches of each strategy, and where they are kept."""
+
+    plan: Plan
+    data: Data
+    strategies: Sequence[Strategy]
+    runs: int
+    folder: Path
+
+    @property
+    def seconds(self) -> float:
+        """About how long all of it takes, from the start; children that two strategies share are counted twice."""
+        each = self.plan.estimate["search"] / self.plan.trials
+        return len(self.strategies) * self.runs * (self.plan.trials + 1) * each
+
+    def begin(self) -> None:
+        """Make the folder, or see that it is this comparison's. More strategies or runs may be asked of it."""
+        asked = self.plan.to_json()
+        volatile = ("estimate", "seed", "controller", "controller_settings")
+        asked = json.loads(json.dumps({name: value for name, value in asked.items() if name not in volatile}))
+        path = self.folder / SETUP
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write(path, json.dumps(asked, indent=1).encode())
+            return
+        try:
+            held = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read ({error})") from None
+        if differing := sorted(name for name in asked if asked[name] != held.get(name)):
+            name = differing[0]
+            raise ConfigError(
+                f"{self.folder} holds another comparison: its {name} is {held.get(name)}, here it is {asked[name]}; "
+                "name another folder with --out"
+            )
+
+
+def prepare(
+    data: str,
+    strategies: Sequence[Strategy],
+    *,
+    space: str,
+    trials: int,
+    runs: int,
+    epochs: float | None,
+    limit: int | None,
+    folder: Path,
+) -> Setup:
+    """Load the data, plan one search as `archwright search` would, and measure how long a child takes."""
+    wishes = Wishes(
+        space=space,
+        controller="random",
+        search_recipe={} if epochs is None else {"epochs": epochs},
+        settings={"evaluator": "from-scratch", "trials": trials, "baseline": False, "reference": False},
+    )
+    if space_class(space).data != "images":
+        raise ConfigError(f"bench compares classifiers of images only, and {space} is for {space_class(space).data}")
+    prepared = front.prepare(data, wishes=wishes, data_options={} if limit is None else {"limit": limit})
+    return Setup(prepared.plan, prepared.data, strategies, runs, folder)
+
+
+class _Remembered:
+    """Scores a child as `FromScratch` does, once: what has been scored in this comparison is looked up."""
+
+    def __init__(self, evaluator: FromScratch, path: Path, seed: int) -> None:
+        self._evaluator, self._path, self._seed = evaluator, path, seed
+        self.stateful, self.failure_reward = False, evaluator.failure_reward
+        self.trials_per_epoch = evaluator.trials_per_epoch
+        self._known: dict[tuple[int, str], Mapping[str, Any]] = {}
+        if path.exists():
+            lines = path.read_text().splitlines()
+            for number, line in enumerate(lines):
+                try:
+                    entry = json.loads(line)
+                    self._known[entry["seed"], entry["architecture"]] = entry
+                except (ValueError, KeyError):
+                    if number < len(lines) - 1:  # a kill may cut the last line short
+                        raise RunError(f"{path}: line {number + 1} is damaged") from None
+
+    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
+        return iter(())
+
+    def evaluate(self, proposal: Proposal) -> Result:
+        key = (self._seed, proposal.architecture.id)
+        if key not in self._known:
+            result = self._evaluator.evaluate(proposal)
+            entry = {"seed": key[0], "architecture": key[1], "reward": result.reward, "metrics": dict(result.metrics)}
+            self._known[key] = entry
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("\n" * self._cut() + json.dumps(entry) + "\n")
+        known = self._known[key]
+        return Result(float(known["reward"]), dict(known["metrics"]))
+
+    def _cut(self) -> bool:
+        """Whether the file ends in the middle of a line."""
+        data = self._path.read_bytes() if self._path.exists() else b""
+        return bool(data) and not data.endswith(b"\n")
+
+    def state_dict(self) -> State:
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A finished search. `test` is the accuracy, in per cent, of its best child, trained once more."""
+
+    course: Course
+    test: float
+
+
+def compare(setup: Setup) -> Iterator[Trial | Searched]:
+    """Go on with the comparison, run by run; yields every trial, and every search that is finished."""
+    tune_malloc()
+    pin_threads(setup.plan)
+    setup.begin()
+    for number in range(setup.runs):
+        for strategy in setup.strategies:
+            yield from _search(setup, strategy, number)
+
+
+def _search(setup: Setup, strategy: Strategy, number: int) -> Iterator[Trial | Searched]:
+    plan = replace(setup.plan, seed=number)
+    evaluator = assembly.evaluator(plan, setup.data)
+    assert isinstance(evaluator, FromScratch)
+    name = "".join(c if c.isalnum() or c in "-_.=" else "-" for c in strategy.label)
+    folder = setup.folder / f"{name}-{number}"
+    with RunStore(folder, create=not (folder / "run.sqlite").exists()) as store:
+        controller = Timed(strategy.make(plan.space, number))
+        remembered = _Remembered(evaluator, setup.folder / CHILDREN, number)
+        for event in run(controller, remembered, budget=Trials(plan.trials), store=store):
+            if isinstance(event, Trial):
+                yield event
+        trials = list(store.trials())
+        best = _best(trials)
+        if store.get("test") is None:
+            store.put("test", _tested(evaluator, setup.data, best.architecture, plan))
+        if store.get("own seconds") is None:
+            store.put("own seconds", controller.seconds)
+        yield Searched(_course(strategy.label, number, trials, store.get("own seconds")), 100 * store.get("test"))
+
+
+def _best(trials: Sequence[Trial]) -> Trial:
+    good = [trial for trial in trials if trial.result.error is None]
+    if not good:
+        raise RunError("no child of this search could be trained")
+    return max(good, key=lambda trial: trial.reward)
+
+
+def _course(label: str, number: int, trials: Sequence[Trial], own_seconds: float) -> Course:
+    improvements: list[tuple[float, float, float]] = []
+    for count, trial in enumerate(trials, start=1):
+        if trial.result.error is None and (not improvements or trial.reward > improvements[-1][1]):
+            accuracy = 100 * trial.result.metrics.get("validation_accuracy", trial.reward)
+            improvements.append((float(count), trial.reward, accuracy))
+    return Course(label, number, len(trials), tuple(improvements), own_seconds)
+
+
+def _tested(evaluator: FromScratch, data: Data, architecture: Architecture, plan: Plan) -> float:
+    """The test accuracy of a child, trained again exactly as in the search."""
+    network = evaluator.trained(architecture).model
+    accuracy: float = subject(data, plan.search_recipe.length).test(network, plan.device)["accuracy"]
+    return accuracy

@@ -1,0 +1,108 @@
+"""How good the best found was as a budget was used up: a line with an interval for each strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from archwright.errors import ConfigError
+from archwright.report.picture import FAINT, checked_path, save, settings
+from archwright.report.plots import figure_of, frame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# The Okabe-Ito colours that are dark enough for a line on white; a ninth line begins again, dashed.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a7500")
+SMALLEST_GAP = 0.055  # between two names at the right, as a share of the height
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The mean of the best so far after each amount `used`, and its interval; NaN where it is not known yet."""
+
+    label: str
+    used: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def anytime(
+    curves: Sequence[Curve],
+    path: str | Path,
+    *,
+    title: str,
+    used: str,
+    score: str,
+    limit: float | None = None,
+    notes: str = "",
+) -> Path:
+    """Plot the curves, each named at its right end. `limit`: the best there is, a dotted line.
+
+    The height shows the second half of the scores' range in full: what the first trials find is cut off where it would
+    press the rest flat. Raises ConfigError if there is nothing to plot.
+    """
+    path = checked_path(path)
+    known = [curve for curve in curves if np.isfinite(curve.mean).any()]
+    if not known:
+        raise ConfigError(f"{path}: there is nothing to plot")
+    with settings():
+        figure, axes = figure_of(4.6)
+        for number, curve in enumerate(known):
+            colour, style = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else "--"
+            axes.fill_between(curve.used, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
+            axes.plot(curve.used, curve.mean, color=colour, ls=style, lw=1.8)
+        low, high = _heights(known, limit)
+        axes.set_ylim(low, high)
+        axes.set_xlim(0, max(float(curve.used[-1]) for curve in known))
+        if limit is not None:
+            axes.axhline(limit, color=FAINT, lw=1, ls=":")
+        _name(axes, known, low, high)
+        frame(axes)
+        axes.grid(axis="y", color="#e4e4e4", lw=0.8)
+        axes.set_xlabel(used, parse_math=False)
+        axes.set_ylabel(score, parse_math=False)
+        if notes:
+            figure.supxlabel(notes, x=0.02, ha="left", fontsize=8.5, color=FAINT, parse_math=False)
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        return save(figure, path, title=title)
+
+
+def _heights(curves: Sequence[Curve], limit: float | None) -> tuple[float, float]:
+    ends = [float(curve.mean[-1]) for curve in curves]
+    tops = [float(np.nanmax(curve.high[np.isfinite(curve.high)], initial=curve.mean[-1])) for curve in curves]
+    top = max([*tops, *([limit] if limit is not None else [])])
+    firsts = [float(curve.mean[np.isfinite(curve.mean)][0]) for curve in curves]
+    bottom = max(min(firsts), min(ends) - 1.2 * (top - min(ends)) - 1e-9)
+    if top - bottom <= 0:
+        bottom, top = bottom - 0.05 * abs(bottom or 1), top + 0.05 * abs(top or 1)
+    margin = 0.04 * (top - bottom)
+    return bottom - margin, top + margin
+
+
+def _name(axes: Axes, curves: Sequence[Curve], low: float, high: float) -> None:
+    """Write each curve's name beside its end, moved up or down where two would meet."""
+    gap = SMALLEST_GAP * (high - low)
+    ends = np.array([float(curve.mean[np.isfinite(curve.mean)][-1]) for curve in curves])
+    places = ends.copy()
+    order = np.argsort(-ends)
+    for previous, following in pairwise(order):
+        places[following] = min(places[following], places[previous] - gap)
+    places += max(0.0, low - float(places.min(initial=low)))
+    for number, (curve, place) in enumerate(zip(curves, places, strict=True)):
+        axes.text(
+            float(curve.used[-1]) * 1.015,
+            place,
+            curve.label,
+            color=COLOURS[number % len(COLOURS)],
+            va="center",
+            fontsize=9,
+            parse_math=False,
+            clip_on=False,
+        )

@@ -1,0 +1,77 @@
+"""The cell of NAS-Bench-201 (Dong & Yang 2020), the topology space of NATS-Bench: 15,625 architectures, all trained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archwright.errors import SpaceError
+from archwright.space import Architecture, Choice, Option, Program, Space, replay
+from archwright.spaces.paths import paths, used
+
+if TYPE_CHECKING:
+    from archwright.report.graph import Graph
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # in the official order
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (source, target), in the order of an arch string
+
+
+@dataclass(frozen=True)
+class NasBench201(Space):
+    """A cell of 4 nodes, 0 the input and 3 the output, with one of 5 operations on each of its 6 edges.
+
+    A node is the sum of its edges. The space describes no network: its architectures are looked up in a table.
+    """
+
+    name: ClassVar[str] = "nas-bench-201"
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        """One vocabulary: the operations."""
+        return {"op": OPERATIONS}
+
+    def decide(self) -> Program:
+        """The operation of each edge, called `target<-source` as in the official code."""
+        for source, target in EDGES:
+            yield Choice(f"{target}<-{source}", OPERATIONS, vocabulary="op")
+
+    def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
+        """Its operation paths, and how often each operation is used."""
+        operations = [str(answer) for _, answer in architecture.answers]
+        into: dict[int, list[tuple[int, str]]] = {1: [], 2: [], 3: []}
+        for (source, target), operation in zip(EDGES, operations, strict=True):
+            into[target].append((source, operation))
+        return {"paths": paths([0], into.items(), [3]), "operations": used({"cell": operations})}
+
+    def from_arch(self, text: str) -> Architecture:
+        """Read an official arch string: `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
+        found = [re.findall(r"([^|~+]+)~(\d)", node) for node in text.split("+")]
+        sources = [[int(source) for _, source in edges] for edges in found]
+        if sources != [[0], [0, 1], [0, 1, 2]]:
+            raise SpaceError(
+                f"{text!r} is not an arch string of {self.name}: expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+            )
+        operations = [operation for edges in found for operation, _ in edges]
+        names = [f"{target}<-{source}" for source, target in EDGES]
+        return replay(self, dict(zip(names, operations, strict=True)))
+
+    def to_arch(self, architecture: Architecture) -> str:
+        """The official arch string: what `from_arch` reads."""
+        nodes = [[f"{architecture[f'{t}<-{s}']}~{s}" for s, t in EDGES if t == target] for target in (1, 2, 3)]
+        return "+".join(f"|{'|'.join(edges)}|" for edges in nodes)
+
+    def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
+        """One drawing; edges with the operation `none` are left out."""
+        from archwright.report.graph import Edge, Graph, Node
+
+        nodes = [Node("0", "input", "input"), Node("1", "add", "combine"), Node("2", "add", "combine")]
+        nodes.append(Node("3", "output", "output"))
+        edges: list[Edge] = []
+        for source, target in EDGES:
+            operation = str(architecture[f"{target}<-{source}"])
+            if operation != "none":
+                nodes.append(Node(f"{source}{target}", operation.replace("_", " "), "operation"))
+                edges += [Edge(f"{source}", f"{source}{target}"), Edge(f"{source}{target}", f"{target}")]
+        return (Graph("cell", tuple(nodes), tuple(edges)),)

@@ -1,0 +1,62 @@
+"""Guided search finds what is good, and what it proposes at once is not the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from archwright.controllers.guided import Guided
+from archwright.controllers.random import Random
+from archwright.errors import ConfigError
+from archwright.evaluators.function import Function
+from archwright.loop import Describes, Trial, Trials, run
+from archwright.space import Architecture, replay
+from archwright.spaces import EnasMicro, NasBench201
+from small_spaces import Static
+
+
+def planted(architecture: Architecture) -> float:
+    """The best architecture has its best answers in every other decision, the worst answers in the rest."""
+    return sum(len(str(answer)) % 5 * (-1) ** place for place, (_, answer) in enumerate(architecture.answers))
+
+
+def best(controller: Guided | Random, trials: int) -> float:
+    return max(e.reward for e in run(controller, Function(planted), budget=Trials(trials)) if isinstance(e, Trial))
+
+
+@pytest.mark.parametrize("settings", [{}, {"features": False}, {"sampled": 10, "mutants": 20, "updates": 1}], ids=str)
+def test_thirty_trials_find_what_four_hundred_random_ones_do(settings: dict[str, int]) -> None:
+    space = EnasMicro(nodes=2)
+    assert best(Guided(space, random=20, seed=1, **settings), 30) >= best(Random(space, seed=1), 400)
+
+
+def test_proposals_at_once_are_different_and_new() -> None:
+    space = NasBench201()
+    controller = Guided(space, start=5, seed=2)
+    for proposal in controller.ask(range(20)):
+        controller.tell([Trial(proposal.stream, proposal, _result(proposal.architecture), 0.0)])
+    at_once = [proposal.architecture for proposal in controller.ask(range(20, 28))]
+    assert len(set(at_once)) == 8
+    assert not set(at_once) & {proposal.architecture for proposal in Random(space, seed=2).ask(range(20))}
+
+
+def _result(architecture: Architecture):  # type: ignore[no-untyped-def]
+    from archwright.loop import Result
+
+    return Result(planted(architecture))
+
+
+def test_features_of_nas_bench_201_are_its_paths() -> None:
+    """none cuts, skip_connect leaves nothing: two cells that differ where nothing passes are the same to it."""
+    space = NasBench201()
+    names = ["1<-0", "2<-0", "2<-1", "3<-0", "3<-1", "3<-2"]
+    operations = ["nor_conv_3x3", "none", "skip_connect", "avg_pool_3x3", "none", "nor_conv_1x1"]
+    paths = space.features(replay(space, dict(zip(names, operations, strict=True))))["paths"]
+    assert paths == {("avg_pool_3x3",): 1, ("nor_conv_3x3", "nor_conv_1x1"): 1}
+
+
+def test_describes_itself_and_refuses_impossible_settings() -> None:
+    assert isinstance(Guided(Static()), Describes)
+    with pytest.raises(ConfigError, match="start=0"):
+        Guided(Static(), start=0)
+    with pytest.raises(ConfigError, match="no candidates"):
+        Guided(Static(), random=0, mutants=0)

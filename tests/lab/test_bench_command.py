@@ -1,0 +1,95 @@
+"""The real command: on a table, on real training with a kill between, and what it says of wrong input."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from archwright.errors import ConfigError
+from archwright.lab.strategies import strategies
+from archwright.lab.training import Setup
+from archwright.runs.planner import Wishes, make_plan
+from command import archwright_command, done
+from small_images import noise_data
+from small_tables import write_npz
+
+REAL = [
+    *("bench", "--data", "digits", "--limit", "64", "--space", "nas-conv", "--strategies", "random,evolution"),
+    *("--trials", "2", "--runs", "1", "--epochs", "0.2"),
+]
+TABLE = ["bench", "--table", "table.npz", "--runs", "5", "--budget", "900s", "--json"]
+
+
+def test_a_table_is_compared_plotted_and_told(tmp_path: Path) -> None:
+    write_npz(tmp_path / "table.npz")
+    code, out, err = done(*TABLE, "--strategies", "random,local", cwd=tmp_path)
+    assert code == 0, err
+    told = json.loads(out.splitlines()[-1])
+    assert told == json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert [line["trials"] > 5 for line in told["strategies"]] == [True, True]
+    assert told["budget"] == {"total": 900.0, "unit": "seconds of training"}
+    assert (tmp_path / "bench" / "bench.png").stat().st_size > 10_000
+    assert "minus the best" in err
+    code, out, err = done(*TABLE, "--strategies", "random,local,evolution", "--resume", cwd=tmp_path)
+    assert code == 0, err
+    again = {line["label"]: line["scores"] for line in json.loads(out.splitlines()[-1])["strategies"]}
+    assert len(again) == 3
+    assert all(again[line["label"]] == line["scores"] for line in told["strategies"])
+    code, _, err = done(*TABLE, "--seed", "1", "--resume", cwd=tmp_path)
+    assert (code, "name another folder" in err) == (2, True)
+
+
+def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> None:
+    whole = done(*REAL, "--out", "whole", cwd=tmp_path)
+    assert whole[0] == 0, whole[2]
+    process = archwright_command(*REAL, "--out", "cut", cwd=tmp_path)
+    children = tmp_path / "cut" / "children.jsonl"
+    while not children.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    again = done(*REAL, "--out", "cut", cwd=tmp_path)
+    assert again[0] == 0, again[2]
+    results = [json.loads((tmp_path / name / "bench.json").read_text()) for name in ("whole", "cut")]
+    assert results[0]["test"] == results[1]["test"]
+    assert [line["scores"] for line in results[0]["strategies"]] == [
+        line["scores"] for line in results[1]["strategies"]
+    ]
+    assert "about" in whole[2]
+
+
+def test_a_folder_holds_one_comparison(tmp_path: Path) -> None:
+    data = noise_data()
+    plans = [
+        make_plan(data, Wishes(settings=settings), data_name="digits", data_options={}, device="cpu", timed=False)
+        for settings in ({"evaluator": "from-scratch"}, {"evaluator": "from-scratch", "trials": 7})
+    ]
+    one, other = (Setup(plan, data, strategies("random"), 1, tmp_path / "held") for plan in plans)
+    one.begin()
+    replace(one, runs=2, strategies=strategies("random,local")).begin()
+    with pytest.raises(ConfigError, match="holds another comparison: its trials is 20, here it is 7"):
+        other.begin()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ([], "name what is searched"),
+        (["--table", "nothing.npz"], "there is no such file"),
+        (["--table", "signals", "--budget", "none"], "expected seconds of training"),
+        (["--table", "signals", "--strategies", "magic"], "is not a strategy"),
+        (["--table", "signals", "--runs", "0"], "at least 1"),
+        (["--data", "topics", "--space", "nas-recurrent"], "classifiers"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_input_is_one_line_and_exit_code_2(words: list[str], part: str, tmp_path: Path) -> None:
+    code, _, err = done("bench", *words, cwd=tmp_path)
+    assert code == 2
+    assert part in err
+    assert len(err.strip().splitlines()) == 1

@@ -1,0 +1,67 @@
+"""Which controller a search has where nobody names one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archwright.cli.flags import search_flags
+from archwright.controllers.reinforce import NAS
+from archwright.runs.plan import Plan
+from archwright.runs.planner import FEW_TRIALS, Wishes, make_plan
+from command import done
+from small_images import noise_data
+
+FEW = [
+    *("--space", "nas-conv", "--space.layers", "1", "--space.first_layers", "1", "--trials", "5", "--limit", "64"),
+    *("--search_recipe.epochs", "0.2", "--final_recipe.epochs", "0.2", "--last_epochs", "1", "--baseline", "false"),
+    *("--device", "cpu", "--run", "run"),
+]
+
+
+def plan(*, preset: str = "small", **wishes: Any) -> Plan:
+    return make_plan(
+        noise_data(), Wishes(**wishes), data_name="python", data_options={}, preset=preset, device="cpu", timed=False
+    )
+
+
+def test_children_from_scratch_and_few_of_them_are_searched_by_a_model() -> None:
+    for wishes in (
+        {"space": "nas-conv"},
+        {"space": "nas-conv", "settings": {"trials": FEW_TRIALS - 1}},
+        {"settings": {"evaluator": "from-scratch"}},
+    ):
+        assert plan(**wishes).controller == "guided", wishes
+    for wishes in (
+        {"space": "nas-conv", "settings": {"trials": FEW_TRIALS}},
+        {"space": "enas-micro"},
+        {"space": "nas-conv", "preset": "paper", "settings": {"trials": 100}},
+    ):
+        assert plan(**wishes).controller == "reinforce", wishes
+
+
+def test_a_small_budget_is_not_spent_on_the_start() -> None:
+    settings = {"evaluator": "from-scratch", "trials": 20}
+    assert plan(settings=settings).controller_settings == {"start": 5}
+    assert plan(settings=settings, controller_settings={"start": 9}).controller_settings == {"start": 9}
+    assert plan(space="nas-conv").controller_settings == {}
+
+
+def test_the_papers_controller_is_one_flag_away() -> None:
+    named = plan(space="nas-conv", controller="reinforce")
+    assert named.controller == "reinforce"
+    assert named.controller_settings["units"] == NAS["units"]
+    by_field = search_flags(["--space", "nas-conv", "--controller.learning_rate", "0.1"]).wishes
+    assert (by_field.controller, by_field.controller_settings) == ("reinforce", {"learning_rate": 0.1})
+    assert search_flags(["--space", "nas-conv"]).wishes.controller is None
+
+
+@pytest.mark.parametrize("words", [["--controller", "evolution", "--controller.population", "2"], []], ids=str)
+def test_a_search_runs_with_it(words: list[str], tmp_path: Path) -> None:
+    code, out, err = done("search", *FEW, *words, "--json", cwd=tmp_path)
+    assert code == 0, err
+    assert json.loads(out.splitlines()[-1])["trials"] == 5
+    assert f"controller: {'evolution' if words else 'guided'}" in (tmp_path / "run" / "config.yaml").read_text()
