@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     real.add_argument("--data", help="as in archwright search")
     real.add_argument("--space", default="enas-micro", help="as in archwright search (default: %(default)s)")
     real.add_argument("--trials", type=int, default=40, help="children of each search (default: %(default)s)")
-    real.add_argument("--epochs", type=float, help="of each child; default: as archwright search plans it")
+    real.add_argument("--epochs", type=float, default=3.0, help="of each child (default: %(default)s)")
     real.add_argument("--limit", type=int, help="train on at most this many images")
     real.add_argument("--dry-run", action="store_true", help="say how long it will take, and stop")
     return parser
@@ -151,5 +151,6 @@ def _watched(courses: Iterator[Course], total: int) -> Iterator[Course]:
             if not console.is_terminal and now - printed >= PLAIN_SECONDS:
                 printed = now
                 left = (now - begun) / number * (total - number)
-                console.print(f"  {course.strategy}: {number} of {total} searches, about {left:.0f} s left")
+                words = f"  {course.strategy}: {number} of {total} searches, about {left:.0f} s left"
+                console.print(words, soft_wrap=True)
             yield course

@@ -61,7 +61,8 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy]) -> int:
             printed = time.monotonic()
             earlier = len(searched) * plan.trials - ended if ended < len(searched) * plan.trials else 0
             left = (printed - begun) / max(1, ended) * (total - earlier - ended)
-            console.print(f"  {earlier + ended} of {total} children, about {left / 60:.0f} min left")
+            words = f"  {earlier + ended} of {total} children, about {left / 60:.0f} min left"
+            console.print(words, soft_wrap=True)
     tests = {
         strategy.label: [s.test for s in searched if s.course.strategy == strategy.label] for strategy in strategies
     }

@@ -78,7 +78,7 @@ def prepare(
     space: str,
     trials: int,
     runs: int,
-    epochs: float | None,
+    epochs: float,
     limit: int | None,
     folder: Path,
 ) -> Setup:
@@ -86,7 +86,7 @@ def prepare(
     wishes = Wishes(
         space=space,
         controller="random",
-        search_recipe={} if epochs is None else {"epochs": epochs},
+        search_recipe={"epochs": epochs},
         settings={"evaluator": "from-scratch", "trials": trials, "baseline": False, "reference": False},
     )
     if space_class(space).data != "images":
