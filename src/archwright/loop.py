@@ -261,6 +261,9 @@ def _positive(what: str, value: float) -> None:
 
 
 CHECKPOINT_SECONDS = 60.0  # at most this much shared training is done again after a kill
+# Between two looks at the time while children are under way; and Python may miss the Ctrl-C that comes at the moment
+# when it begins to wait.
+LOOK_SECONDS = 1.0
 
 
 def run(
@@ -332,7 +335,7 @@ def run(
             index, proposal = waiting.pop(0)
             begun = clock()
             under_way[engine.submit(evaluator, proposal)] = (index, proposal, begun)
-        done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        done, _ = wait(under_way, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
         for future in sorted(done, key=lambda f: under_way[f][0]):
             index, proposal, begun = under_way.pop(future)
             trial = Trial(index, proposal, _result(future, evaluator), clock() - begun)

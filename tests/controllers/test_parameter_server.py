@@ -116,7 +116,9 @@ def test_ranges_are_the_whole_vector_once_and_about_equal(lengths: list[int], sh
     sizes = {f"p{index}": length for index, length in enumerate(lengths)}
     found = ranges(sizes, shards)
     assert len(found) == shards
-    flat = [(piece.name, position) for pieces in found for piece in pieces for position in range(piece.start, piece.stop)]
+    flat = [
+        (piece.name, position) for pieces in found for piece in pieces for position in range(piece.start, piece.stop)
+    ]
     assert flat == [(name, position) for name, size in sizes.items() for position in range(size)]
     assert all(abs(sum(p.stop - p.start for p in pieces) - sum(lengths) / shards) <= 32 for pieces in found)
 
