@@ -55,7 +55,8 @@ class Minibatches:
             self._of(number).pending[number] = proposal
         self._next = max(self._known, default=-1) + 1
         self._taken: dict[int, Order] = {}
-        self._open = sorted(n for n, known in self._known.items() if len(known.told) < children and known.pending)
+        # Also those of which nothing was recorded though later ones were begun.
+        self._open = [number for number in range(self._next) if len(self._told(number)) < children]
         self._again: list[int] = []
         self.forgotten(applied)
 
@@ -75,7 +76,7 @@ class Minibatches:
             return None
         if self._open:
             number = self._open.pop(0)
-            return self._ordered(Order(number, min(self.children, len(self._known[number].told) + room)))
+            return self._ordered(Order(number, min(self.children, len(self._told(number)) + room)))
         self._next += 1
         return self._ordered(Order(self._next - 1, min(self.children, room)))
 
