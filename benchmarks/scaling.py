@@ -9,8 +9,8 @@ cluster are declared and not there. Efficiency is rounds x seconds over the time
 the process that searches, by trial, Ray's threads in it included; bytes are those of the objects that were made in the
 object store, and of what a task is sent and answers.
 
-Training children: NAS's convolutional children on the digits, `--rounds` for each worker; trials a minute beside those of
-the in-process engine. On a machine with fewer free cores than workers this says what the engine costs, not how it
+Training children: NAS's convolutional children on the digits, `--rounds` for each worker; trials a minute beside those
+of the in-process engine. On a machine with fewer free cores than workers this says what the engine costs, not how it
 scales.
 """
 
@@ -158,9 +158,16 @@ def main() -> None:
             print(json.dumps(row) if arguments.json else row, flush=True)
         return
     if not arguments.json:
-        print(
-            f"{'workers':>8}{'ready s':>10}{'seconds':>10}{'efficiency':>12}{'driver ms':>11}{'stored B':>10}{'sent B':>8}"
-        )
+        names = {
+            "workers": 8,
+            "ready s": 10,
+            "seconds": 10,
+            "efficiency": 12,
+            "driver ms": 11,
+            "stored B": 10,
+            "sent B": 8,
+        }
+        print("".join(f"{name:>{width}}" for name, width in names.items()))
     for workers in arguments.workers or (1, 2, 4, 8, 16, 32):
         row = measure(arguments.engine, workers, arguments.seconds, arguments.rounds)
         if arguments.json:

@@ -1,6 +1,6 @@
 """Searches on processes and on Ray, as the tests of failures run them: in a test, or as a program that is killed.
 
-python clusters.py FOLDER local|ray|replicas
+python clusters.py FOLDER local|ray|replica
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def engine(kind: str) -> Engine:
 @contextlib.contextmanager
 def search(kind: str, evaluator: Any, store: RunStore, trials: int) -> Iterator[Iterator[Trial | Progress]]:
     """A search of so many trials in all, going on with what the store has."""
-    if kind == "replicas":
+    if kind.startswith("replica"):
         from archwright.distributed.search import ReplicatedSearch, Scheme
 
         found = ReplicatedSearch(
             controller(),
             evaluator,
-            scheme=Scheme(2, 2),
+            scheme=Scheme(2 if kind == "replicas" else 1, shards=2),
             budget=Trials(trials),
             store=store,
             checkpoint_seconds=0.3,

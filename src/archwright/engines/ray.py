@@ -43,6 +43,8 @@ def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STOR
     """Be in a cluster: the one at `address` ("auto": the one that runs on this machine), or by default one of our own
     with `cpus`, which ends with this process. False if this process is in one already, which then is used as it is."""
     ray = ray_module()
+    if address is not None and address.startswith("ray://"):
+        raise ConfigError(f"--engine ray:{address} is a client's address; start archwright on a node of the cluster")
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -50,10 +52,6 @@ def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STOR
     if address is None:
         quiet |= {"address": "local", "num_cpus": math.ceil(cpus), "include_dashboard": False}
         quiet |= {"object_store_memory": object_store}
-    elif address.startswith("ray://"):
-        raise ConfigError(
-            f"--engine ray:{address}: a client's address; start archwright on a node of the cluster, with its"
-        )
     else:
         quiet |= {"address": address}
     try:
@@ -68,8 +66,10 @@ def room(address: str | None, cpus: float, gpus: float) -> int:
     """How many children of that share fit into the cluster at once. ConfigError if none does."""
     if address is None and not gpus:
         return max(1, int(_own_cpus() / cpus)) if cpus else _own_cpus()
-    connect(address, cpus=_own_cpus())
+    joined = connect(address, cpus=_own_cpus())
     nodes = [node["Resources"] for node in ray_module().nodes() if node["Alive"]]
+    if joined:
+        ray_module().shutdown()
     wanted = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
     places = sum(int(min(node.get(name, 0.0) / amount for name, amount in wanted.items())) for node in nodes)
     if not places:
