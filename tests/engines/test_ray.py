@@ -72,7 +72,7 @@ def test_a_child_whose_ray_worker_is_killed_is_tried_again_and_answers_once(engi
             future.result()
     else:
         assert future.result().reward == 1.0
-    pids = [int(path.name) for path in tmp_path.iterdir()]
+    pids = [int(path.name) for path in sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime)]
     assert len(pids) == min(deaths, RETRIES) + 1
     assert eventually(lambda: all(gone(pid) for pid in pids[: len(pids) - (deaths <= RETRIES)]))
 

@@ -50,6 +50,7 @@ def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STOR
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
     if address is None:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 is for a machine that does other things too
         quiet |= {"address": "local", "num_cpus": math.ceil(cpus), "include_dashboard": False}
         quiet |= {"object_store_memory": object_store}
     else:
