@@ -6,8 +6,8 @@
 Sleeping children: `run` with every trial recorded, as many children as fill `--rounds` rounds of all workers, each
 asleep for `--seconds`. The workers' processes have been started by then (that is timed by itself), CPUs of the Ray
 cluster are declared and not there. Efficiency is rounds x seconds over the time it took; driver time is the CPU time of
-the process that searches, by trial, Ray's threads in it included; bytes are those of the objects that were made in the
-object store, and of what a task is sent and answers.
+the process that searches, by trial, Ray's threads in it included; bytes are what is in the object store once the
+evaluator is, by how much that has grown at the end for each trial, and what a task is sent and answers.
 
 Training children: NAS's convolutional children on the digits, `--rounds` for each worker; trials a minute beside those
 of the in-process engine. On a machine with fewer free cores than workers this says what the engine costs, not how it
@@ -77,12 +77,14 @@ def engine(kind: str, workers: int) -> Engine:
 
 
 def stored_bytes(kind: str) -> int:
-    """Bytes of all objects ever made in the object store of this node."""
+    """Bytes in the object store."""
     if kind != "ray":
         return 0
-    from ray._private.internal_api import node_stats  # the public metrics need a dashboard
+    import ray
 
-    return int(node_stats().store_stats.cumulative_created_bytes)
+    time.sleep(3.0)  # the cluster hears of it with a delay
+    name = "object_store_memory"
+    return int(ray.cluster_resources()[name] - ray.available_resources()[name])
 
 
 def searched(space: Any, evaluator: Any, workers: Engine, trials: int) -> tuple[float, float]:
@@ -115,6 +117,7 @@ def measure(kind: str, workers: int, seconds: float, rounds: int) -> dict[str, f
             "seconds": wall,
             "efficiency": rounds * seconds / wall,
             "driver_ms_per_trial": 1000 * cpu / trials,
+            "stored_bytes": before,
             "stored_bytes_per_trial": (stored_bytes(kind) - before) / trials,
             "message_bytes_per_trial": len(pickle.dumps(proposals[0])) + len(pickle.dumps(Result(1.0))),
         }
@@ -139,7 +142,7 @@ def measure_training(kinds: list[tuple[str, int]], rounds: int) -> list[dict[str
         finally:
             pool.close()
         row = {"engine": kind, "workers": workers, "trials_per_minute": 60 * trials / wall}
-        rows.append({**row, "stored_bytes_per_trial": stored, "evaluator_bytes": len(pickle.dumps(evaluator))})
+        rows.append({**row, "stored_bytes": before, "stored_bytes_per_trial": stored})
     return rows
 
 
@@ -173,7 +176,7 @@ def main() -> None:
         if arguments.json:
             print(json.dumps({"engine": arguments.engine, **row}), flush=True)
             continue
-        ready, wall, efficiency, driver, stored, sent = list(row.values())[1:]
+        ready, wall, efficiency, driver, _, stored, sent = list(row.values())[1:]
         print(
             f"{workers:>8}{ready:>10.1f}{wall:>10.2f}{efficiency:>12.1%}{driver:>11.2f}{stored:>10.0f}{sent:>8.0f}",
             flush=True,

@@ -23,7 +23,7 @@ from typing import Any
 
 from archwright.engines.seat import Limits, Seat, as_error
 from archwright.engines.worker import Failure, failure
-from archwright.errors import ConfigError, MissingExtra, WorkerDied
+from archwright.errors import ArchwrightError, ConfigError, MissingExtra, WorkerDied
 from archwright.loop import Ask, Evaluator, Progress, Proposal, Result, State
 
 RETRIES = 2  # of a child whose Ray worker or node was lost
@@ -244,7 +244,10 @@ class RayTasks:
             error = done.exception()
             answer = _lost(self._ray, error) if error is not None else done.result()
             if answer is None and child.retries:
-                self._begin(replace(child, retries=child.retries - 1))
+                try:
+                    self._begin(replace(child, retries=child.retries - 1))
+                except Exception as failed:
+                    child.future.set_exception(failed)
             elif isinstance(answer, Result):
                 child.future.set_result(answer)
             elif isinstance(answer, Failure):
@@ -253,10 +256,12 @@ class RayTasks:
                 child.future.set_exception(answer or WorkerDied(f"Ray lost its worker, again: {_first_line(error)}"))
 
 
-def _lost(ray: Any, error: BaseException) -> WorkerDied | None:
-    """Why Ray has no answer, where that is the child's doing; None where another try may have more luck."""
+def _lost(ray: Any, error: BaseException) -> ArchwrightError | None:
+    """Why Ray has no answer, where it would have none another time; None where another try may have more luck."""
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return WorkerDied(f"its node was short of memory: {_first_line(error)}")
+    if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(error.cause, ray.exceptions.RayError):
+        return ConfigError(f"a node of the cluster cannot run archwright; has it the same version? {error.cause!r}")
     return None
 
 
