@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from command import done
 
 import archwright
 from archwright.errors import ConfigError, MissingExtra
@@ -14,6 +13,7 @@ from archwright.runs import front
 from archwright.runs.cluster import on_a_cluster
 from archwright.runs.planner import Wishes
 from archwright.store import RunStore
+from command import done
 
 SPACE = ["--space", "nas-conv", "--space.layers", "2", "--space.first_layers", "1", "--space.filter_counts", "[4,8]"]
 SHORT = ["--search_recipe.epochs", "1", "--final_recipe.epochs", "1", "--baseline", "false", "--limit", "200"]

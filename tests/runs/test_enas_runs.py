@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command import archwright_command, done
 
 from archwright.errors import ConfigError, RunError
 from archwright.runs import front
 from archwright.runs.ranking import Ranking, verdict
 from archwright.store import RunStore
+from command import archwright_command, done
 
 MACRO = [
     *("--space", "enas-macro", "--space.layers", "3", "--space.filters", "8", "--final_space.filters", "8"),
