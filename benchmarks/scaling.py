@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import tempfile
 import time
@@ -44,7 +45,7 @@ class Asleep(Function):
 
     def evaluate(self, proposal: Proposal) -> Result:
         time.sleep(self.seconds)
-        return Result(1.0)
+        return Result(1.0, {"process": float(os.getpid())})
 
 
 def _nothing(architecture: Architecture) -> float:
@@ -103,10 +104,11 @@ def measure(kind: str, workers: int, seconds: float, rounds: int) -> dict[str, f
     pool = engine(kind, workers)
     try:
         evaluator = Asleep(seconds)
-        # All at once, so that each gets a process of its own.
         proposals = [Proposal(n, sample(space, n)) for n in range(workers)]
-        for future in [pool.submit(evaluator, proposal) for proposal in proposals]:
-            future.result()
+        processes: set[float] = set()
+        while len(processes) < workers:  # the first ones to be there may have taken the others' children
+            futures = [pool.submit(evaluator, proposal) for proposal in proposals]
+            processes = {future.result().metrics["process"] for future in futures}
         ready = time.perf_counter() - began
         before = stored_bytes(kind)
         trials = rounds * workers
