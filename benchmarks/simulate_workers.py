@@ -112,6 +112,10 @@ def recorded(trials: list[Trial], count: int = 400) -> float:
         return (time.perf_counter() - began) / count
 
 
+def nothing(number: int) -> int:
+    return number
+
+
 def ray_costs(push: Push, count: int = 500) -> dict[str, float]:
     """Of a call with a push in it, and of a child's task with nothing in it."""
     import ray
@@ -125,7 +129,7 @@ def ray_costs(push: Push, count: int = 500) -> dict[str, float]:
     connect(None, cpus=1, object_store=80 * 2**20)
     try:
         actor = ray.remote(num_cpus=0)(Server).remote()
-        task = ray.remote(num_cpus=1)(abs)
+        task = ray.remote(num_cpus=1)(nothing)
         ray.get([actor.push.remote(push), task.remote(1)])
         began = time.perf_counter()
         ray.get([actor.push.remote(push) for _ in range(count)])
