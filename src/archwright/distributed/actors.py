@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from archwright.controllers.parameter_server import Piece, Pulled, Push, Replica, Shard
+from archwright.controllers.parameter_server import Piece, Pulled, Push, Shard
+from archwright.controllers.replica import Replica
 from archwright.distributed.minibatches import News, Order, Record
 from archwright.engines.ray import RayTasks, Sent, ray_module
 from archwright.errors import RunError
