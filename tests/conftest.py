@@ -1,5 +1,20 @@
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 # A machine that runs tests is a busy machine. In CI hypothesis itself fixes its seed, and this keeps it so.
 settings.register_profile("archwright", settings.default, deadline=None)
 settings.load_profile("archwright")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A Ray cluster of this machine, for all tests that need one: starting it takes seconds."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'archwright[ray]'")
+    from archwright.engines.ray import connect
+    from clusters import STORE
+
+    assert connect(None, cpus=4, object_store=STORE)
+    yield
+    ray.shutdown()

@@ -28,6 +28,7 @@ KNOWS: dict[str, set[str]] = {
     "spaces": {"loop"},
     "controllers": {"loop"},
     "engines": {"loop"},
+    "distributed": {"loop", "controllers", "engines"},
     "store": {"loop", "files", "states"},
     "nets": set(),
     "data": {"files"},
@@ -39,7 +40,7 @@ KNOWS: dict[str, set[str]] = {
 FRONT = {"__init__", "__main__", "runs", "lab", "cli"}  # may know everything
 
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
-TORCH = {"nets", "training", "data", "controllers", "evaluators", "export", "runs", "lab"}
+TORCH = {"nets", "training", "data", "controllers", "evaluators", "export", "runs", "lab", "distributed"}
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.
 TYPES_ONLY = {

@@ -242,7 +242,8 @@ def test_several_workers_evaluate_every_proposal_once(folder):
             news = list(run(Taught(Ragged()), Function(score, -1.0), budget=budget, store=store, engine=engine))
             assert len(news) == 6
             told += news
-            # A child that was still under way when the count was reached waits for the next run; none is lost.
+            # Nothing is under way when the count is reached: what is left was proposed, and not begun.
+            assert {trial.number for trial in told} == set(range(len(told)))
             assert left <= {trial.number for trial in told} | {number for number, _ in store.load().pending}
             assert summary(store.trials()) == summary(told)
     numbers = [trial.number for trial in told]

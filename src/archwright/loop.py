@@ -261,6 +261,9 @@ def _positive(what: str, value: float) -> None:
 
 
 CHECKPOINT_SECONDS = 60.0  # at most this much shared training is done again after a kill
+# Between two looks at the time while children are under way; and Python may miss the Ctrl-C that comes at the moment
+# when it begins to wait.
+LOOK_SECONDS = 1.0
 
 
 def run(
@@ -276,6 +279,7 @@ def run(
 
     With an engine of several workers, new proposals are asked for as soon as none is waiting, so nothing waits for the
     slowest child. Closing the generator leaves proposals under way pending: the next `run` on the store takes them up.
+    So does a time that runs out; a counted budget ends with everything answered that was begun.
     """
     engine = engine if engine is not None else Inline()
     if evaluator.stateful and engine.workers > 1:
@@ -299,8 +303,10 @@ def run(
         streams += n
         return proposals
 
-    def spent() -> float:
-        return budget.spent(Tally(told, told / evaluator.trials_per_epoch, clock() - began))
+    def spent(ahead: int = 0) -> float:
+        """The used share of the budget, once `ahead` more trials have been told."""
+        trials = told + ahead
+        return budget.spent(Tally(trials, trials / evaluator.trials_per_epoch, clock() - began))
 
     def prepare() -> Iterator[Progress]:
         last, dirty = clock(), False
@@ -313,10 +319,9 @@ def run(
         if dirty and store is not None:
             store.checkpoint(evaluator.state_dict(), streams)
 
-    while True:
-        if spent() >= 1:
-            break
-        if not waiting and len(under_way) < engine.workers:
+    while spent() < 1:
+        # Nothing is begun that a counted budget has no room for: what is under way when it ends would be lost.
+        if not waiting and len(under_way) < engine.workers and spent(len(under_way)) < 1:
             yield from prepare()
             if spent() >= 1:  # time may have run out meanwhile
                 break
@@ -326,14 +331,12 @@ def run(
                 break
             if store is not None:
                 store.proposed(waiting, streams)
-        while waiting and len(under_way) < engine.workers:
+        while waiting and len(under_way) < engine.workers and spent(len(under_way)) < 1:
             index, proposal = waiting.pop(0)
             begun = clock()
             under_way[engine.submit(evaluator, proposal)] = (index, proposal, begun)
-        done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        done, _ = wait(under_way, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
         for future in sorted(done, key=lambda f: under_way[f][0]):
-            if spent() >= 1:  # a count is kept exactly, even where several children end at once
-                break
             index, proposal, begun = under_way.pop(future)
             trial = Trial(index, proposal, _result(future, evaluator), clock() - begun)
             changed = controller.tell([trial])

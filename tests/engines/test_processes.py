@@ -1,114 +1,18 @@
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import CancelledError
-from pathlib import Path
 
 import pytest
 
 from archwright.engines import Inline, LocalProcesses
 from archwright.errors import ChildFailure, ConfigError, Diverged, TimedOut, WorkerDied
 from archwright.evaluators.function import Function
-from archwright.loop import Proposal, Result
-from archwright.space import Architecture
-
-
-class Stubborn(Exception):
-    """Can be neither pickled nor unpickled."""
-
-    def __init__(self, one: str, two: str) -> None:
-        super().__init__(f"{one} {two}")
-        self.lock = lambda: None
-
-
-def act(architecture: Architecture) -> float | Result:
-    """Does what the architecture says."""
-    what = architecture["do"]
-    if what == "hang":
-        time.sleep(60)
-    elif what == "hang with a child":
-        child = subprocess.Popen(["sleep", "60"])
-        Path(str(architecture["file"])).write_text(str(child.pid))
-        time.sleep(60)
-    elif what == "exit with a child":
-        subprocess.Popen(["sleep", "60"], close_fds=False)
-        os._exit(5)
-    elif what == "os._exit":
-        os._exit(3)
-    elif what == "sys.exit":
-        sys.exit(4)
-    elif what == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif what == "segfault":
-        ctypes.string_at(0)
-    elif what == "value error":
-        raise ValueError("a wrong value")
-    elif what == "stubborn":
-        raise Stubborn("cannot", "travel")
-    elif what == "diverged":
-        raise Diverged("reward is NaN")
-    elif what == "config error":
-        raise ConfigError("no such data")
-    elif what == "allocate":
-        return float(len(bytearray(int(500e6))))
-    elif what == "threads":
-        import torch
-
-        return float(torch.get_num_threads())
-    elif what == "unpicklable result":
-        return Result(1.0, {"x": lambda: None})  # type: ignore[dict-item]
-    return Result(len(str(what)), {"pid": os.getpid()})
-
-
-class Counting(Function):
-    """Tells how often its class has been unpickled in this process."""
-
-    loads = 0
-
-    def __setstate__(self, state):
-        self.__dict__ = state
-        type(self).loads += 1
-
-    def evaluate(self, proposal):
-        return Result(1.0, {"loads": self.loads})
-
-
-class Threaded(Function):
-    def __setstate__(self, state):
-        import torch
-
-        self.__dict__ = state
-        torch.set_num_threads(7)
-
-
-class Unloadable(Function):
-    def __setstate__(self, state):
-        raise RuntimeError("made somewhere else")
-
-
-def proposal(do: str, **answers: str) -> Proposal:
-    return Proposal(0, Architecture("test", (), (("do", do), *answers.items())))
-
-
-def gone(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return not state.strip() or state.startswith("Z")
-
-
-def eventually(condition) -> bool:
-    """Waits for what must happen soon, on a machine of any speed."""
-    until = time.monotonic() + 30
-    while not (holds := condition()) and time.monotonic() < until:
-        time.sleep(0.02)
-    return holds
-
-
-EVALUATOR = Function(act)
+from children import EVALUATOR, Counting, Threaded, Unloadable, act, proposal
+from clusters import eventually, gone
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +151,7 @@ def test_close_leaves_no_process_and_no_future_open():
 
 SCRIPT = """
 import os, signal, sys, time
+from concurrent.futures import wait
 from archwright.engines import LocalProcesses
 from archwright.evaluators.function import Function
 from archwright.loop import Proposal, Result
@@ -298,7 +203,8 @@ def test_ctrl_c_is_the_parents_alone(tmp_path, when):
     try:
         future = propose("hang")
         print("submitted", flush=True)
-        future.result()
+        while not wait([future], timeout=0.2).done:  # Python may miss a Ctrl-C at the moment when it begins to wait
+            pass
     except KeyboardInterrupt:
         time.sleep(0.5)  # a worker that was hit would have died by now
         print("stopped with the future", "done" if future.done() else "under way")

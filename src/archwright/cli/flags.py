@@ -33,8 +33,16 @@ SETTINGS = {
     "grid": (bool, "after the search, try a small grid of recipes on the best architecture"),
     "baseline": (bool, "train random architectures the same way"),
     "reference": (bool, "train the space's reference network the same way, if it has one (nas-recurrent: an LSTM)"),
-    "workers": (int, "processes that train children (from-scratch only)"),
+    "engine": (str | None, "where children are trained (from-scratch only): local, ray, or ray:ADDRESS of a cluster"),
+    "workers": (int, "children that are trained at a time (from-scratch only); of ray, as many as there is room for"),
     "time_limit": (float, "seconds for one child (from-scratch only)"),
+    "memory_limit": (float, "gigabytes of memory for one child (from-scratch only)"),
+    "child_cpus": (float, "CPUs that a child takes of a Ray cluster"),
+    "child_gpus": (float, "GPUs, or a fraction of one, that a child takes of a Ray cluster"),
+    "replicas": (int, "of the controller, in a Ray cluster, each with --children at a time"),
+    "children": (int, "of a replica: the minibatch of its controller"),
+    "shards": (int, "of the parameter server that the replicas share"),
+    "accumulate": (int, "gradients from replicas to an update"),
 }
 DATA_OPTIONS = {
     "validation": (float, "share of the images for validation"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,15 @@ def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: b
     parser.add_argument("--data", help="where the data is now, if it has moved")
     parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
     parser.add_argument("--controller", help="FILE.py:NAME, for a run whose controller comes from your own file")
+    parser.add_argument("--engine", help="where children are trained now, if not where they were: local, ray[:ADDRESS]")
+    parser.add_argument("--workers", type=int, help="children that are trained at a time now")
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
     given = parser.parse_args(arguments)
+    elsewhere = {name: getattr(given, name) for name in ("engine", "workers") if getattr(given, name) is not None}
     with Display(json_output=given.json) as display:
         opened = front.opened(given.run, data=given.data, space=given.space, controller=given.controller)
         with opened as (store, plan, data):
-            return _complete(Job(plan, data, store, skip_search=finish), display, given.json)
+            return _complete(Job(replace(plan, **elsewhere), data, store, skip_search=finish), display, given.json)
 
 
 def _complete(job: Job, display: Display, json_output: bool) -> int:
@@ -96,8 +100,10 @@ def plan_lines(plan: Plan, split: str) -> list[str]:
             f"and {plan.trials_per_epoch} trials{warmup}; controller {plan.controller}"
         )
     else:
+        where = "" if plan.engine == "local" else f" on {plan.engine}"
         lines.append(
-            f"search: {plan.trials} children of {recipe.epochs:g} epochs, {plan.workers} at a time; {plan.controller}"
+            f"search: {plan.trials} children of {recipe.epochs:g} epochs, {plan.workers} at a time{where}; "
+            f"{plan.controller}{_replicas(plan)}"
         )
     of = f"{plan.samples} samples" if plan.evaluator == "shared-weights" else f"{plan.trials} children"
     lines.append(
@@ -110,6 +116,13 @@ def plan_lines(plan: Plan, split: str) -> list[str]:
     if plan.minutes is None and total > 1800:
         lines.append("      --minutes N plans networks and training to fit a time")
     return lines
+
+
+def _replicas(plan: Plan) -> str:
+    if not plan.replicas:
+        return ""
+    sums = f", {plan.accumulate} gradients to an update" if plan.accumulate > 1 else ""
+    return f" in {plan.replicas} replicas of {plan.children} children, {plan.shards} shards{sums}"
 
 
 SIZES = ("layers", "nodes", "filters", "repeats", "stem_stride")

@@ -78,6 +78,11 @@ def moving_average(average: float, values: Sequence[float], decay: float) -> flo
     return average
 
 
+def next_baseline(baseline: float | None, rewarded: Sequence[float], decay: float) -> float:
+    """The baseline after a minibatch of rewards; before the first there is none, and it becomes their mean."""
+    return float(torch.tensor(rewarded).mean()) if baseline is None else moving_average(baseline, rewarded, decay)
+
+
 class Reinforce:
     """Samples architectures from an LSTM policy and moves it towards those with rewards above a moving average.
 
@@ -159,10 +164,10 @@ class Reinforce:
         )
         self.baseline = baseline_start
         self.updates = 0
-        self._adam = torch.optim.Adam(
-            self.policy.parameters(), lr=learning_rate, betas=(betas[0], betas[1]), eps=epsilon, fused=True
-        )
-        self._clip, self._entropy_weight, self._decay = clip, entropy_weight, baseline_decay
+        self.rewarded: list[float] = []  # of the last minibatch, with the entropy bonus
+        self.adam_settings: Mapping[str, Any] = {"lr": learning_rate, "betas": (betas[0], betas[1]), "eps": epsilon}
+        self._adam: Any = torch.optim.Adam(self.policy.parameters(), fused=True, **self.adam_settings)
+        self._clip, self._entropy_weight, self.baseline_decay = clip, entropy_weight, baseline_decay
         self._skip_weight, self._skip_target = skip_weight, skip_target
         self._pending: list[Trial] = []
         self._figures: dict[str, float] = {}  # of the last update
@@ -209,7 +214,8 @@ class Reinforce:
                 if self._clip is not None:
                     torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip)
                 self._adam.step()
-        self.baseline = baseline if self.baseline is None else moving_average(baseline, rewarded.tolist(), self._decay)
+        self.rewarded = rewarded.tolist()
+        self.baseline = next_baseline(self.baseline, self.rewarded, self.baseline_decay)
         self.updates += 1
         decisions = int(rollout.decisions.sum())
         self._figures = {
@@ -217,6 +223,10 @@ class Reinforce:
             "reward": sum(rewards) / len(rewards),
             "not_finite": self._figures.get("not_finite", 0.0) + sum(not math.isfinite(reward) for reward in told),
         }
+
+    def learn_with(self, optimiser: Any) -> None:
+        """Leave the steps to `optimiser`, which has `zero_grad` and `step`: a replica sends its gradients elsewhere."""
+        self._adam = optimiser
 
     def metrics(self) -> Mapping[str, float]:
         """Of the last update: mean `entropy` of a decision (nats), mean `reward`, the `baseline` after it. In all:

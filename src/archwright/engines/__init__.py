@@ -1,4 +1,5 @@
-"""Where evaluations run: in this process (`Inline`), or in other processes of this machine (`LocalProcesses`)."""
+"""Where evaluations run: in this process (`Inline`), in others of this machine (`LocalProcesses`), or on a Ray cluster
+(`archwright.engines.ray.RayTasks`)."""
 
 from archwright.engines.processes import LocalProcesses
 from archwright.loop import Inline

@@ -70,12 +70,17 @@ def _reply(answer: Callable[[bytes], Any], payload: bytes) -> bytes:
     try:
         return pickle.dumps(answer(payload))
     except Exception as error:
-        kind = type(error)
-        try:
-            message = str(error)
-        except Exception:
-            message = "(its message cannot be shown)"
-        return pickle.dumps(Failure(kind.__module__, kind.__name__, message, _trace(error)))
+        return pickle.dumps(failure(error))
+
+
+def failure(error: Exception) -> Failure:
+    """The exception as text."""
+    kind = type(error)
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be shown)"
+    return Failure(kind.__module__, kind.__name__, message, _trace(error))
 
 
 def _trace(error: Exception) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.evaluators.objective import OBJECTIVES
 from archwright.evaluators.shared_weights import SharedWeights
-from archwright.loop import Engine, Inline
+from archwright.loop import Describes, Engine, Inline, run
 from archwright.runs.components import controller_class
 
 if TYPE_CHECKING:
     from archwright.data.images import ImageData
     from archwright.data.text import TextData
+    from archwright.distributed.search import ReplicatedSearch
+    from archwright.loop import Budget, Progress, Store, Trial
     from archwright.runs.plan import Plan
 
 
@@ -32,8 +35,8 @@ def evaluator(plan: Plan, data: ImageData | TextData) -> SharedWeights | FromScr
         objective=OBJECTIVES[plan.objective](),
         last_epochs=plan.last_epochs,
         seed=plan.seed,
-        device=plan.device,
-        time_limit=plan.time_limit if plan.workers == 1 else None,  # otherwise the engine keeps it
+        device="auto" if plan.child_gpus else plan.device,  # of a cluster: what the child finds where it runs
+        time_limit=plan.time_limit if plan.in_process else None,  # otherwise the engine keeps it
     )
 
 
@@ -56,9 +59,55 @@ def shared_weights(plan: Plan, data: ImageData | TextData) -> SharedWeights:
 
 def engine(plan: Plan) -> Engine:
     """Where trials are scored."""
-    if plan.workers == 1:
+    if plan.in_process:
         return Inline()
+    if plan.engine != "local":
+        from archwright.engines.ray import RayTasks
+
+        return RayTasks(plan.workers, plan.ray_address, cpus=plan.child_cpus, gpus=plan.child_gpus, **_limits(plan))
     from archwright.engines.processes import LocalProcesses
 
-    threads = max(1, plan.threads // plan.workers)
-    return LocalProcesses(plan.workers, time_limit=plan.time_limit, threads=threads)
+    return LocalProcesses(plan.workers, threads=max(1, plan.threads // plan.workers), **_limits(plan))
+
+
+def _limits(plan: Plan) -> dict[str, Any]:
+    memory = None if plan.memory_limit is None else int(plan.memory_limit * 1e9)
+    return {"time_limit": plan.time_limit, "memory_limit": memory}
+
+
+class Search:
+    """The search of a plan: iterate over it for what `loop.run` yields, and close it."""
+
+    def __init__(self, plan: Plan, data: ImageData | TextData, *, budget: Budget, store: Store) -> None:
+        self._controller = controller(plan)
+        scored_by = evaluator(plan, data)
+        self._engine = engine(plan)
+        self._events = run(self._controller, scored_by, budget=budget, store=store, engine=self._engine)
+
+    def __iter__(self) -> Iterator[Trial | Progress]:
+        return self._events
+
+    def metrics(self) -> Mapping[str, float]:
+        """Figures of the controller."""
+        return self._controller.metrics() if isinstance(self._controller, Describes) else {}
+
+    def close(self) -> None:
+        """End what it started."""
+        self._engine.close()
+
+
+def search(plan: Plan, data: ImageData | TextData, *, budget: Budget, store: Store) -> Search | ReplicatedSearch:
+    """The search of a plan, by one controller or by replicas of it."""
+    if not plan.replicas:
+        return Search(plan, data, budget=budget, store=store)
+    from archwright.distributed.search import ReplicatedSearch, Scheme
+
+    return ReplicatedSearch(
+        controller(plan),
+        evaluator(plan, data),
+        scheme=Scheme(plan.replicas, plan.shards, plan.accumulate, plan.child_cpus, plan.child_gpus),
+        budget=budget,
+        store=store,
+        address=plan.ray_address,
+        limits=_limits(plan),
+    )

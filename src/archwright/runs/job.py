@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
 from archwright.evaluators.shared_weights import SharedWeights
-from archwright.loop import Describes, Epochs, Minutes, Progress, Tally, Trial, Trials, restore, run
+from archwright.loop import Epochs, Minutes, Progress, Tally, Trial, Trials, restore
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.collapse import Collapse
@@ -122,17 +122,15 @@ class Job:
         return next(self.store.trials(), None) is not None
 
     def _search(self) -> Iterator[Event]:
-        controller, evaluator = assembly.controller(self.plan), assembly.evaluator(self.plan, self.data)
         budget: Any = Trials(self.plan.trials)
         if self.plan.minutes is not None:  # the plan's count is a forecast; the clock has the last word
             left = 1.05 * self.plan.estimate["search"] - self._spent("search")
             budget = _Either(budget, Minutes(max(left, 1.0) / 60))
-        engine = assembly.engine(self.plan)
         collapse = Collapse(self.plan.trials)
-        try:
-            for event in run(controller, evaluator, budget=budget, store=self.store, engine=engine):
+        with contextlib.closing(assembly.search(self.plan, self.data, budget=budget, store=self.store)) as search:
+            for event in search:
                 if isinstance(event, Trial):
-                    figures = dict(controller.metrics()) if isinstance(controller, Describes) else {}
+                    figures = dict(search.metrics())
                     yield Scored(event, figures)
                     if warning := collapse.see(event, figures):
                         yield Message(warning)
@@ -140,8 +138,6 @@ class Job:
                     yield event
                 if time.monotonic() - self._tick > 10:
                     self._account("search")
-        finally:
-            engine.close()
 
     def _derive(self) -> Iterator[Event]:
         if self.plan.evaluator == "from-scratch":

@@ -50,8 +50,16 @@ class Plan:
             for a quarter of final training; all networks are then trained with the one that did best in validation.
         baseline: train random architectures the same way: as many, and for as much time.
         reference: train the space's reference network the same way (`nas-recurrent`: an LSTM of as many parameters).
-        workers: processes that train children, with `from-scratch` (1: in this process).
+        engine: where children are trained, with `from-scratch`: "local", or "ray" or "ray:ADDRESS", a Ray cluster (see
+            `archwright.engines.ray`).
+        workers: children that are trained at a time, with `from-scratch` (1 on "local": in this process).
         time_limit: seconds for one child, with `from-scratch`.
+        memory_limit: gigabytes (1e9 bytes) of data for the process of one child, which has torch's 0.25 in it.
+        child_cpus, child_gpus: what a child takes of a Ray cluster; a fraction of a GPU is shared.
+        replicas: of the controller, on a Ray cluster, each with `children` at a time (NAS: 100 of 8); 0: none.
+        children: of a replica; they are the controller's minibatch. None without replicas.
+        shards: of the parameter server that the replicas share (NAS: 20).
+        accumulate: gradients from replicas to an update (NAS: 10 for recurrent cells).
         minutes: what the whole run may take; None is a counted budget.
         estimate: expected seconds by phase.
     """
@@ -81,8 +89,16 @@ class Plan:
     grid: bool = False
     baseline: bool = True
     reference: bool = False
+    engine: str = "local"
     workers: int = 1
     time_limit: float | None = None
+    memory_limit: float | None = None
+    child_cpus: float = 1.0
+    child_gpus: float = 0.0
+    replicas: int = 0
+    children: int | None = None
+    shards: int = 1
+    accumulate: int = 1
     seed: int = 0
     device: str = "cpu"
     threads: int = 0
@@ -99,6 +115,8 @@ class Plan:
             "workers",
             "last_epochs",
             "architectures_per_step",
+            "shards",
+            "accumulate",
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -115,12 +133,39 @@ class Plan:
                 f"workers is {self.workers}, but shared weights live in one process; use --evaluator from-scratch, "
                 "or workers 1"
             )
+        if self.engine != "local" and self.engine.partition(":")[0] != "ray":
+            raise ConfigError(f"engine is {self.engine!r}; it must be local, ray, or ray:ADDRESS")
+        if self.engine != "local" and self.evaluator == "shared-weights":
+            raise ConfigError(f"engine is {self.engine}, but shared weights live in one process; use engine local")
+        if self.replicas < 0 or (self.replicas and self.engine == "local"):
+            raise ConfigError(f"replicas is {self.replicas}; replicas need --engine ray")
+        if not self.replicas and (self.children is not None or self.shards > 1 or self.accumulate > 1):
+            raise ConfigError("children, shards and accumulate are of a search by replicas: give --replicas as well")
+        if self.replicas and self.controller != "reinforce":
+            raise ConfigError(f"replicas need the controller reinforce, not {self.controller}")
+        for name in ("time_limit", "memory_limit"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be greater than zero")
+        if not self.child_cpus >= 0 or not self.child_gpus >= 0 or not self.child_cpus + self.child_gpus > 0:
+            raise ConfigError(
+                f"child_cpus is {self.child_cpus} and child_gpus {self.child_gpus}; a child takes some of one of them"
+            )
         if self.warmup < 0:
             raise ConfigError(f"warmup is {self.warmup}; it must be zero or more")
         if self.grid and self.minutes is not None:
             raise ConfigError("grid needs a counted budget: leave out --minutes, or --grid")
         if self.minutes is not None and not self.minutes > 0:
             raise ConfigError(f"minutes is {self.minutes}; it must be greater than zero")
+
+    @property
+    def in_process(self) -> bool:
+        """Whether children are trained in the process that searches."""
+        return self.engine == "local" and self.workers == 1 and self.memory_limit is None
+
+    @property
+    def ray_address(self) -> str | None:
+        """Of the cluster; None is one of our own."""
+        return self.engine.partition(":")[2] or None
 
     @property
     def epochs(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.controllers.guided import START
 from archwright.errors import ConfigError
+from archwright.runs.cluster import on_a_cluster
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.grid import GRID_SHARE, grid
 from archwright.runs.plan import Plan
@@ -108,7 +109,11 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
         rounds = search_recipe.epochs - settings.get("warmup", counts.get("warmup", 0))
         counts = {**counts, "trials": max(1, int(rounds * per_epoch))}
     counts.update(settings)
-    controller = wishes.controller or usual_controller(counts["evaluator"], counts["trials"])
+    usual = "reinforce" if counts.get("replicas") else usual_controller(counts["evaluator"], counts["trials"])
+    controller = wishes.controller or usual
+    controller_settings = _controller_settings(controller, counts["trials"], preset, wishes)
+    if counts.get("engine", "local") != "local":
+        counts, controller_settings = on_a_cluster(counts, controller_settings, str(base["device"]))
     return Plan(
         **{
             **base,
@@ -119,7 +124,7 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
             "final_recipe": final_recipe,
             "reference": cls.reference_name is not None,
             **counts,
-            "controller_settings": _controller_settings(controller, counts["trials"], preset, wishes),
+            "controller_settings": controller_settings,
         }
     )
 

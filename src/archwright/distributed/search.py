@@ -1,0 +1,260 @@
+"""The search of NAS's figure 3 on a Ray cluster: shards and replicas as actors, children as tasks, one who records.
+
+The process that searches holds the run's store and nothing that is learned. It gives minibatches to replicas, records
+what they say, and now and then saves what the shards hold, once all that they have learned from is recorded. Any of the
+others may die:
+
+- a child, or the worker that has it: see `archwright.engines.ray`;
+- a replica: another one goes on with its minibatch where the record of it ends;
+- a shard: it comes back as it was last saved, and what it has learned since is learned again from the record;
+- the process that searches: all others end with it, and `resume` goes on from the store, as for a shard.
+
+As pushes are numbered, no shard takes any minibatch in twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from archwright.controllers.parameter_server import Applied
+from archwright.controllers.reinforce import Reinforce
+from archwright.controllers.sharding import joined, layout_of, split
+from archwright.distributed.actors import ReplicaActor, ShardActor
+from archwright.distributed.minibatches import Minibatches, News, Order
+from archwright.engines.ray import RayTasks, connect, packed, ray_module, search_path, send
+from archwright.errors import ArchwrightError, ConfigError, RunError
+from archwright.loop import Budget, Evaluator, Progress, State, Store, Tally, Trial
+
+CHECKPOINT_SECONDS = 10.0  # between two saves of what the shards hold; what is lost with one is learned again
+LOOK_SECONDS = 0.5  # between two looks at the shards
+TRIES = 5  # replicas that may die one after the other with nothing to say
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How many of what. NAS: 100 replicas of 8 children, 20 shards, for cells 10 gradients to an update.
+
+    `accumulate`: gradients to an update. Each child takes `cpus` and `gpus`.
+    """
+
+    replicas: int
+    shards: int = 1
+    accumulate: int = 1
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("replicas", "shards", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+class ReplicatedSearch:
+    """A search by replicas of `controller`, whose `batch` is how many children a replica has. Iterate over it once.
+
+    Yields what `archwright.loop.run` does, and records the same. `close` ends all processes of it.
+
+    Args:
+        controller: a `Reinforce`, as it begins; what is saved is loaded into it.
+        evaluator, budget, store, clock: as of `run`.
+        scheme: see there.
+        address, object_store: of the cluster, see `archwright.engines.ray.connect`.
+        limits: `time_limit`, `memory_limit` and `threads` of a child, as of `RayTasks`.
+    """
+
+    def __init__(
+        self,
+        controller: Any,
+        evaluator: Evaluator,
+        *,
+        scheme: Scheme,
+        budget: Budget,
+        store: Store,
+        address: str | None = None,
+        limits: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        **cluster: Any,
+    ) -> None:
+        if type(controller) is not Reinforce:
+            raise ConfigError(f"replicas need the controller reinforce, not {type(controller).__name__}")
+        if evaluator.stateful:
+            raise ConfigError(f"{type(evaluator).__name__} keeps its state in one process; replicas cannot share it")
+        self._controller, self._evaluator, self._scheme, self._store = controller, evaluator, scheme, store
+        self._budget, self._clock, self._began = budget, clock, clock()
+        self._layout = layout_of(controller, scheme.shards)
+        self._checkpoint_seconds, self._saved_at = checkpoint_seconds, self._began
+        saved = store.load()
+        if saved.controller is not None:
+            controller.load_state_dict(saved.controller)
+        self._saved = split(saved.controller or controller.state_dict(), self._layout)
+        self._found: list[State] | None = None  # what the shards held, to be saved when all of it is recorded
+        self._told = len(saved.trials)
+        self._streams = saved.streams
+        self._minibatches = Minibatches(controller.batch, saved, _applied(self._saved))
+        self._figures: Mapping[str, float] = {}
+        self._joined = connect(address, cpus=scheme.replicas * controller.batch * scheme.cpus, **cluster)
+        self._ray = ray_module()
+        self._deaths = 0
+        try:
+            self._engine = {"cpus": scheme.cpus, "gpus": scheme.gpus, **(limits or {})}
+            RayTasks(1, **self._engine).close()  # says what is wrong with them
+            self._sent = send(evaluator)
+            self._packed = packed(controller)
+            settings = {
+                "adam": dict(controller.adam_settings),
+                "accumulate": scheme.accumulate,
+                "baseline_decay": controller.baseline_decay,
+            }
+            shard = self._ray.remote(num_cpus=0, max_restarts=-1)(ShardActor)
+            self._shards = [shard.remote(pieces, settings) for pieces in self._layout]
+            for handle, state in zip(self._shards, self._saved, strict=True):
+                handle.restore.remote(state)
+            self._replicas = [self._replica() for _ in range(scheme.replicas)]
+        except BaseException:
+            self.close()
+            raise
+        self._looks: dict[Any, int] = {}
+        self._looked_at = 0.0
+
+    def metrics(self) -> Mapping[str, float]:
+        """Of the controller, as the replica knew it that last learned; and the `staleness` of that."""
+        return self._figures
+
+    def close(self) -> None:
+        """End all actors and children; leave the cluster if this search joined it. Twice does no harm."""
+        for actor in (*getattr(self, "_replicas", ()), *getattr(self, "_shards", ())):
+            with suppress(Exception):
+                self._ray.kill(actor)
+        self._replicas, self._shards = [], []
+        if self._joined:
+            self._joined = False
+            self._ray.shutdown()
+
+    def __iter__(self) -> Iterator[Trial | Progress]:
+        idle = list(range(self._scheme.replicas))
+        under_way: dict[Any, tuple[int, Order]] = {}
+        while True:
+            while idle and (order := self._minibatches.take(self._room())) is not None:
+                replica = idle.pop()
+                under_way[self._replicas[replica].advance.remote(order)] = (replica, order)
+            if not under_way or (self._spent() >= 1 and not self._counted()):
+                break
+            done, _ = self._ray.wait(list(under_way), num_returns=1, timeout=LOOK_SECONDS)
+            for reference in done:
+                replica, order = under_way.pop(reference)
+                news = self._news(reference)
+                if news is None:
+                    self._minibatches.lost(order)
+                    self._replicas[replica] = self._replica()
+                    idle.append(replica)
+                    continue
+                yield from self._recorded(news)
+                if news.over:
+                    self._minibatches.done(order)
+                    idle.append(replica)
+                else:
+                    under_way[self._replicas[replica].advance.remote(None)] = (replica, order)
+            self._look()
+            self._save(self._checkpoint_seconds)
+        self._settle()
+
+    def _spent(self, ahead: int = 0) -> float:
+        trials = self._told + ahead
+        epochs = trials / self._evaluator.trials_per_epoch
+        return self._budget.spent(Tally(trials, epochs, self._clock() - self._began))
+
+    def _counted(self) -> bool:
+        """Whether what is under way belongs to the budget: not if time has run out."""
+        trials = self._told
+        return self._budget.spent(Tally(trials, trials / self._evaluator.trials_per_epoch, 0.0)) >= 1
+
+    def _room(self) -> int:
+        """How many more trials a minibatch may begin."""
+        ahead, room = self._minibatches.outstanding, 0
+        while room < self._controller.batch and self._spent(ahead + room) < 1:
+            room += 1
+        return room
+
+    def _replica(self) -> Any:
+        actor = self._ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(ReplicaActor)
+        return actor.remote(search_path(), self._packed, self._layout, self._shards, self._sent, self._engine)
+
+    def _news(self, reference: Any) -> News | None:
+        """What a replica says; None if it died."""
+        errors = self._ray.exceptions
+        try:
+            news: News = self._ray.get(reference)
+        except errors.RayTaskError as error:
+            if isinstance(error.cause, ArchwrightError):
+                raise error.cause from None
+            raise RunError(f"a replica failed: {error.cause!r}") from error
+        except errors.RayActorError as error:
+            self._deaths += 1
+            if self._deaths >= TRIES:
+                raise RunError(f"{self._deaths} replicas died one after the other: {error}") from None
+            return None
+        self._deaths = 0
+        return news
+
+    def _recorded(self, news: News) -> Iterator[Trial]:
+        if news.proposed:
+            self._streams = max(self._streams, *(proposal.stream + 1 for _, proposal in news.proposed))
+            self._store.proposed(news.proposed, self._streams)
+        self._minibatches.record(news)
+        self._figures = news.figures or self._figures
+        for trial in news.told:
+            self._store.told([trial], None)
+            self._told += 1
+            yield trial
+
+    def _look(self) -> None:
+        """Restore shards that have come back."""
+        if not self._looks and self._clock() - self._looked_at >= LOOK_SECONDS:
+            self._looks = {shard.restored.remote(): index for index, shard in enumerate(self._shards)}
+            self._looked_at = self._clock()
+        done, _ = (
+            self._ray.wait(list(self._looks), num_returns=len(self._looks), timeout=0) if self._looks else ([], [])
+        )
+        for reference in done:
+            index = self._looks.pop(reference)
+            with suppress(self._ray.exceptions.RayActorError):  # it is not back yet
+                if not self._ray.get(reference):
+                    self._shards[index].restore.remote(self._saved[index])
+                    self._found = None
+                    self._minibatches.forgotten(_applied(self._saved))
+
+    def _save(self, every: float) -> None:
+        """Save what the shards hold, if it is time, and all that they have learned from is recorded."""
+        if self._found is None and self._clock() - self._saved_at >= every:
+            states = self._states()
+            if states is None or [s["applied"] for s in states] == [s["applied"] for s in self._saved]:
+                return
+            self._found = states
+        if self._found is not None and self._minibatches.complete(_applied(self._found)):
+            self._saved, self._found = self._found, None
+            state = joined(self._saved, self._layout, self._controller)
+            self._controller.load_state_dict(state)
+            self._store.told([], state)
+            self._saved_at = self._clock()
+
+    def _states(self) -> list[State] | None:
+        errors = self._ray.exceptions
+        try:
+            states = self._ray.get([shard.state.remote() for shard in self._shards], timeout=60)
+        except (errors.RayActorError, errors.GetTimeoutError):
+            return None
+        return None if None in states else states
+
+    def _settle(self) -> None:
+        """Save the end. A shard that is gone at this moment is as it was saved last: the next run makes up for it."""
+        self._found = None
+        self._save(0.0)
+
+
+def _applied(states: list[State]) -> list[Applied]:
+    return [Applied.of(state["applied"]) for state in states]
