@@ -8,7 +8,10 @@ from archwright.spaces.enas_micro import EnasMicro
 from archwright.spaces.enas_recurrent import EnasRecurrent
 from archwright.spaces.nas_conv import NasConv
 from archwright.spaces.nas_recurrent import NasRecurrent
+from archwright.spaces.nasnet import NasNet
 
-SPACES: dict[str, type[Space]] = {cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasConv, NasRecurrent)}
+SPACES: dict[str, type[Space]] = {
+    cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasConv, NasNet, NasRecurrent)
+}
 
-__all__ = ["SPACES", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasConv", "NasRecurrent"]
+__all__ = ["SPACES", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasConv", "NasNet", "NasRecurrent"]
