@@ -7,6 +7,7 @@ listing the names loads nothing.
 from __future__ import annotations
 
 CONTROLLERS: dict[str, str] = {
+    "ppo": "archwright.controllers.ppo:Ppo",
     "random": "archwright.controllers.random:Random",
     "reinforce": "archwright.controllers.reinforce:Reinforce",
 }
