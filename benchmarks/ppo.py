@@ -54,7 +54,7 @@ class SmallCell(Space):
 
 @functools.lru_cache(maxsize=1)
 def rewards() -> dict[Architecture, float]:
-    """The reward of every architecture, from 0 to 1: half of its variance single decisions, a third pairs, the rest own."""
+    """The reward of every architecture, from 0 to 1: single decisions are half of its variance, pairs a third."""
     source = np.random.default_rng(20)
     every = list(enumerate_space(SmallCell()))
     singles: dict[Any, float] = {}

@@ -12,6 +12,7 @@ to do. Beside it is what waiting for the slowest of each round of `workers` chil
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 
@@ -79,7 +80,7 @@ def main() -> None:
         "shortest": min(lengths),
         "longest": max(lengths),
         "updates": controller.metrics()["updates"],
-        "out_of_order": sum(b.number < a.number for a, b in zip(trials, trials[1:], strict=False)),
+        "out_of_order": sum(b.number < a.number for a, b in itertools.pairwise(trials)),
         "idle_share": idle / (idle + busy),
         "idle_share_in_rounds": waiting,
     }
@@ -87,7 +88,8 @@ def main() -> None:
         print(json.dumps(result))
         return
     print(
-        f"{result['children']} children of {result['shortest']:.2f} to {result['longest']:.2f} s, {result['workers']} workers"
+        f"{result['children']} children of {result['shortest']:.2f} to {result['longest']:.2f} s, "
+        f"{result['workers']} workers"
     )
     print(f"{result['updates']:.0f} updates of the controller; {result['out_of_order']} results before an older one")
     print(f"idle: {result['idle_share']:.2%} of the workers' time; in rounds it would be {waiting:.1%}")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from archwright.errors import ConfigError
 from archwright.runs.components import controller_class, space_class
 from archwright.runs.planner import Wishes
+from archwright.runs.presets import usual_controller
 from archwright.training.recipe import Recipe
 
 # Fields of Plan that are set with flags of their own.
@@ -136,7 +137,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
 
 def _component_names(words: list[str]) -> tuple[list[str], dict[str, str]]:
     """Take `--space NAME` and `--controller NAME` out of the words; a configuration file may name them too."""
-    names = {"space": "enas-micro", "controller": "reinforce"}
+    names = {"space": "enas-micro", "controller": ""}  # no controller: that of the space's paper
     config = _config(words)
     for kind in names:
         value = config.get(kind)
@@ -159,6 +160,7 @@ def _component_names(words: list[str]) -> tuple[list[str], dict[str, str]]:
         else:
             rest.append(word)
             index += 1
+    names["controller"] = names["controller"] or usual_controller(space_class(names["space"]))
     return rest, names
 
 

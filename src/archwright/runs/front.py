@@ -22,9 +22,11 @@ from archwright.runs.model import TrainedModel
 from archwright.runs.outcome import conclude
 from archwright.runs.plan import Plan
 from archwright.runs.planner import Wishes, make_plan
+from archwright.runs.presets import usual_controller
 from archwright.runs.timing import Data
 from archwright.runs.weights import kind_of
 from archwright.space import Architecture, Space
+from archwright.spaces import EnasMicro
 from archwright.store import RunStore
 from archwright.training.device import resolve_device
 from archwright.training.recipe import Recipe
@@ -147,7 +149,7 @@ def search(
     *,
     space: Space | None = None,
     final_space: Mapping[str, Any] | None = None,
-    controller: str = "reinforce",
+    controller: str | None = None,
     controller_settings: Mapping[str, Any] | None = None,
     search_recipe: Recipe | Mapping[str, Any] | None = None,
     final_recipe: Recipe | Mapping[str, Any] | None = None,
@@ -168,7 +170,8 @@ def search(
             texts: see `archwright.data.text.load_text`.
         space: what to search. Fields that are left at their defaults are the preset's or planned.
         final_space: fields of the space in final training (`{"filters": 32}`).
-        controller: its name, or `file.py:Name`; `controller_settings` are its arguments.
+        controller: its name, or `file.py:Name`; by default that of the space's paper. `controller_settings` are its
+            arguments.
         search_recipe: how shared weights are trained: a `Recipe`, of which fields left at their defaults are planned,
             or a mapping of the fields to set.
         final_recipe: how finalists are trained; as `search_recipe`.
@@ -188,7 +191,7 @@ def search(
         space=name_of_space(space) if space is not None else "enas-micro",
         space_fields=_given(space),
         final_space_fields=dict(final_space or {}),
-        controller=controller,
+        controller=controller or usual_controller(type(space) if space is not None else EnasMicro),
         controller_settings=dict(controller_settings or {}),
         search_recipe=_given(search_recipe),
         final_recipe=_given(final_recipe),

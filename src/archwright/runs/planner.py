@@ -105,7 +105,7 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
         per_epoch = settings.get("trials_per_epoch", counts["trials_per_epoch"])
         rounds = search_recipe.epochs - settings.get("warmup", counts.get("warmup", 0))
         counts = {**counts, "trials": max(1, int(rounds * per_epoch))}
-    controller_settings = preset.reinforce if wishes.controller == "reinforce" else {}
+    controller_settings = {"reinforce": preset.reinforce, "ppo": preset.ppo}.get(wishes.controller, {})
     return Plan(
         **{
             **base,
