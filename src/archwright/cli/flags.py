@@ -110,7 +110,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     except SystemExit:
         raise
     except Exception as error:
-        raise ConfigError(_shortened(error)) from None
+        raise ConfigError(shortened(error)) from None
     groups = {name: _filled(given.get(name)) for name in GROUPS}
     return Flags(
         data=given.get("data"),
@@ -221,6 +221,7 @@ def _filled(group: Any) -> dict[str, Any]:
     return {k: v for k, v in (group or {}).items() if k != "name"} if isinstance(group, Mapping) else {}
 
 
-def _shortened(error: Exception) -> str:
+def shortened(error: Exception) -> str:
+    """The parser's complaint in one line."""
     text = " ".join(str(error).split())
     return text.removeprefix("error: ")

@@ -50,6 +50,8 @@ class Plan:
             for a quarter of final training; all networks are then trained with the one that did best in validation.
         baseline: train random architectures the same way: as many, and for as much time.
         reference: train the space's reference network the same way (`nas-recurrent`: an LSTM of as many parameters).
+        residual: train a hand-made residual network of about so many parameters the same way, as the reference.
+        transferred: what the architecture was taken from, in a run that searches nothing and trains it at another size.
         workers: processes that train children, with `from-scratch` (1: in this process).
         time_limit: seconds for one child, with `from-scratch`.
         minutes: what the whole run may take; None is a counted budget.
@@ -81,6 +83,8 @@ class Plan:
     grid: bool = False
     baseline: bool = True
     reference: bool = False
+    residual: int | None = None
+    transferred: str | None = None
     workers: int = 1
     time_limit: float | None = None
     seed: int = 0
@@ -121,6 +125,11 @@ class Plan:
             raise ConfigError("grid needs a counted budget: leave out --minutes, or --grid")
         if self.minutes is not None and not self.minutes > 0:
             raise ConfigError(f"minutes is {self.minutes}; it must be greater than zero")
+
+    @property
+    def reference_name(self) -> str | None:
+        """What the reference network is."""
+        return "a residual network" if self.residual is not None else self.space.reference_name
 
     @property
     def epochs(self) -> int:

@@ -83,6 +83,11 @@ class Fit:
         return max(1, round(self.recipe.epochs * self._lessons.per_epoch))
 
     @property
+    def ends_epoch(self) -> bool:
+        """Whether the last step was the last of an epoch, or of the training."""
+        return self.step % self._lessons.per_epoch == 0 or self.step == self.steps
+
+    @property
     def scored_by(self) -> str:
         """The metric in `validation`."""
         return self._lessons.scored_by
@@ -96,7 +101,7 @@ class Fit:
         while self.step < self.steps:
             began = time.perf_counter()
             metrics = self._advance()
-            if self.step % self._lessons.per_epoch == 0 or self.step == self.steps:
+            if self.ends_epoch:
                 metrics |= self._validate(-(-self.step // self._lessons.per_epoch))
             self.seconds += time.perf_counter() - began
             if self._limit is not None and self.seconds > self._limit and self.step < self.steps:
