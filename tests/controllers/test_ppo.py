@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from archwright.controllers.random import Random
 from archwright.controllers.reinforce import Reinforce, reinforce_loss
 from archwright.errors import ConfigError
 from archwright.evaluators.function import Function
-from archwright.loop import Describes, Trials, run
+from archwright.loop import Describes, Evaluator, Proposal, Result, Trial, Trials, run
 from archwright.space import Architecture, Space
 from archwright.spaces.nasnet import NasNet
 from archwright.states import pack, unpack
@@ -144,3 +145,46 @@ def test_has_the_published_settings_and_searches_nasnet() -> None:
 def test_refuses_impossible_settings(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
         Ppo(Static(), **wrong)
+
+
+class Slow:
+    """An engine of two workers whose first child takes until it is let go; all others are done at once."""
+
+    workers = 2
+
+    def __init__(self) -> None:
+        self.held: tuple[Future[Result], Result] | None = None
+
+    def submit(self, evaluator: Evaluator, proposal: Proposal) -> Future[Result]:
+        future: Future[Result] = Future()
+        if self.held is None:
+            self.held = future, evaluator.evaluate(proposal)
+        else:
+            future.set_result(evaluator.evaluate(proposal))
+        return future
+
+    def let_go(self) -> None:
+        assert self.held is not None
+        future, result = self.held
+        future.set_result(result)
+
+    def close(self) -> None:
+        pass
+
+
+def test_nothing_waits_for_the_slowest_child_and_its_late_result_counts() -> None:
+    controller, engine = Ppo(Static(), batch=4, learning_rate=0.01), Slow()
+    done: list[Trial] = []
+    for event in run(controller, Function(lambda a: float(a["first"] == 8)), budget=Trials(16), engine=engine):
+        assert isinstance(event, Trial)
+        done.append(event)
+        if len(done) == 14:
+            assert controller.metrics()["updates"] == 3  # of twelve results, while the first child is still trained
+            engine.let_go()
+    numbers = [trial.number for trial in done]
+    assert numbers.index(0) >= 14
+    late = done[numbers.index(0)].proposal
+    assert late.log_prob is not None
+    now = controller.policy.score([Static()], [late.architecture]).log_prob.item()
+    assert abs(now - late.log_prob) > 0.01  # the policy has moved on since it proposed
+    assert controller.metrics()["updates"] == 4
