@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ LOOKS = {
     "reference": ("#3b7d4f", "D", False),
     "published": (FAINT, "X", True),
 }
+NEAR = 0.05  # of a panel's width and height
 PANELS = (("parameters", "parameters"), ("multiply_adds", "multiply-adds of an image"))
 
 
@@ -63,15 +65,18 @@ def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
 
     shown = [(number, point) for number, point in enumerate(points, start=1) if getattr(point, size) is not None]
     axes.set_xscale("log")
-    for number, point in shown:
+    for _, point in shown:
         colour, marker, filled = LOOKS[point.kind]
         x, y = getattr(point, size), 100 * point.accuracy
         if point.interval is not None:
             low, high = (100 * bound for bound in point.interval)
             axes.plot([x, x], [low, high], color=colour, lw=1.6, alpha=0.7, zorder=2)
         fill = colour if filled else "white"
-        axes.plot(x, y, marker=marker, ms=7, mew=1.5, mec=colour, mfc=fill, ls="none", zorder=3)
-        axes.annotate(str(number), (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8.5, color=INK)
+        size_of = 5 if point.kind == "published" else 7
+        axes.plot(x, y, marker=marker, ms=size_of, mew=1.5, mec=colour, mfc=fill, ls="none", zorder=3)
+    for numbers, (x, y) in _crowds([(n, getattr(p, size), 100 * _top(p)) for n, p in shown]):
+        words = ", ".join(map(str, numbers))
+        axes.annotate(words, (x, y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=INK)
     if shown:
         sizes = [getattr(point, size) for _, point in shown]
         axes.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
@@ -84,6 +89,37 @@ def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _top(point: Point) -> float:
+    return point.accuracy if point.interval is None else point.interval[1]
+
+
+def _crowds(points: Sequence[tuple[int, float, float]]) -> list[tuple[list[int], tuple[float, float]]]:
+    """Numbers of points too near each other for a label each, and where theirs goes: above the highest."""
+    if not points:
+        return []
+    width = max(math.log(x) for _, x, _ in points) - min(math.log(x) for _, x, _ in points) + 0.8
+    height = max(max(y for *_, y in points) - min(y for *_, y in points), 1.0)
+    crowds: list[list[tuple[int, float, float]]] = []
+    for point in sorted(points, key=lambda p: p[1]):
+        near = (
+            crowd
+            for crowd in crowds
+            if any(
+                abs(math.log(point[1] / x)) < NEAR * width and abs(point[2] - y) < NEAR * height for _, x, y in crowd
+            )
+        )
+        crowd = next(near, None)
+        if crowd is None:
+            crowds.append([point])
+        else:
+            crowd.append(point)
+    placed = []
+    for crowd in crowds:
+        middle = math.exp(sum(math.log(x) for _, x, _ in crowd) / len(crowd))
+        placed.append((sorted(number for number, *_ in crowd), (middle, max(y for *_, y in crowd))))
+    return placed
 
 
 def _handle(number: int, point: Point) -> object:

@@ -50,7 +50,7 @@ def _result(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} has no result.json: it is no finished run") from None
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from None
-    if not isinstance(result, dict) or "test_accuracy" not in result:
+    if "test_accuracy" not in result:
         raise RunError(f"{folder}: only runs on images have an accuracy to compare")
     return result
 
