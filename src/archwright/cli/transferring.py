@@ -15,6 +15,8 @@ from archwright.cli.showing import architecture_at
 from archwright.errors import ConfigError
 from archwright.runs import transfer as transfers
 from archwright.runs.components import space_class
+from archwright.runs.front import read
+from archwright.runs.job import Job
 from archwright.training.measure import tune_malloc
 from archwright.training.recipe import Recipe
 
@@ -34,7 +36,7 @@ def transfer(arguments: Sequence[str]) -> int:
     begun = time.monotonic()
     tune_malloc()
     with Display(json_output=given.json) as display:
-        data = transfers.load(given.data, seed=given.seed, **options)
+        data = read(given.data, seed=given.seed, **options)
         plan = transfers.plan_transfer(
             architecture,
             data,
@@ -66,7 +68,7 @@ def transfer(arguments: Sequence[str]) -> int:
         folder = transfers.folder_for(given.to, data)
         with transfers.begin(plan, architecture, folder, time.monotonic() - begun) as store:
             display.say(f"run folder: {folder}")
-            return complete(transfers.job(plan, data, store), display, given.json)
+            return complete(Job(plan, data, store), display, given.json)
 
 
 def _parsed(words: list[str]) -> Any:

@@ -15,17 +15,18 @@ from typing import Any
 from archwright.data.images import ImageData
 from archwright.errors import ConfigError
 from archwright.runs.components import space_class, with_fields
-from archwright.runs.front import new_folder, read
-from archwright.runs.job import Job
+from archwright.runs.front import new_folder
 from archwright.runs.plan import Plan
 from archwright.runs.planner import Wishes, make_plan
 from archwright.runs.timing import cost, network_of, step_seconds
 from archwright.space import Architecture, Space, check
+from archwright.spaces.published import IMAGENET
 from archwright.store import RunStore
 from archwright.training.measure import parameters
 from archwright.training.recipe import NASNET_IMAGENET
 
 SIZES = ("repeats", "filters")
+ON_IMAGENET = {**IMAGENET, "drop_path_keep": 1.0}  # slim's mobile_imagenet_config
 IMAGENET_SIDE = 128  # pixels from which the paper preset is the one for ImageNet
 TIMED_STEPS = 3
 
@@ -53,12 +54,12 @@ def plan_transfer(
         raise ConfigError(f"the architecture is for images, and {data.name} is text")
     fields = dict(architecture.fields)
     check(with_fields(cls, fields), architecture)
-    recipe = {**_recipe(cls, data, preset), **final_recipe}
+    published_space, published_recipe = _usual(cls, data, preset)
     wishes = Wishes(
         space=name,
         space_fields=fields,
-        final_space_fields=dict(final_space),
-        final_recipe=recipe,
+        final_space_fields={**published_space, **final_space},
+        final_recipe={**published_recipe, **final_recipe},
         settings={"trials": 1, "finalists": 1, "shortlist": 1, "samples": 1, "baseline": compare, "grid": False},
     )
     plan = make_plan(
@@ -101,27 +102,18 @@ def begin(plan: Plan, architecture: Architecture, folder: Path, overhead: float)
     return store
 
 
-def job(plan: Plan, data: Any, store: RunStore) -> Job:
-    """What trains, compares and tests."""
-    return Job(plan, data, store)
-
-
 def folder_for(named: str | Path | None, data: Any) -> Path:
     """The folder of a transfer to this data."""
     return new_folder(named, f"{Path(data.name).stem}-transfer")
 
 
-def load(source: str, *, seed: int, **options: Any) -> Any:
-    """The data, as `archwright search` reads it."""
-    return read(source, seed=seed, **options)
-
-
-def _recipe(cls: type[Space], data: ImageData, preset: str) -> dict[str, Any]:
+def _usual(cls: type[Space], data: ImageData, preset: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields of the space and of the recipe over the preset's."""
     if preset == "paper":
         large = cls.name == "nasnet" and min(data.task.height, data.task.width) >= IMAGENET_SIDE
-        return dataclasses.asdict(NASNET_IMAGENET) if large else {}
+        return (dict(ON_IMAGENET), dataclasses.asdict(NASNET_IMAGENET)) if large else ({}, {})
     # As in appendix A.3, with an average over fewer steps than ImageNet has.
-    return {"label_smoothing": 0.1, "average": 0.99}
+    return {}, {"label_smoothing": 0.1, "average": 0.99}
 
 
 def _require_sizes(cls: type[Space]) -> None:
