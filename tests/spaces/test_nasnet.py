@@ -15,6 +15,7 @@ from archwright.__main__ import main
 from archwright.data.images import Preprocessing
 from archwright.errors import SpaceError
 from archwright.export import source
+from archwright.nets.ops import DropPath
 from archwright.nets.skeleton import CellNetwork
 from archwright.space import Architecture, Open, Task, count, decisions_of, sample
 from archwright.spaces.nasnet import OPERATIONS, NasNet, wiring
@@ -190,6 +191,18 @@ def test_what_is_concatenated_is_as_wide_as_both() -> None:
         architecture = Architecture(TINY.name, tuple(TINY.fields.items()), tuple(changed.items()))
         widths.append(child(TINY, architecture, Task(3, 8, 8, 2)).cells[0].shape.channels)
     assert widths[1] - widths[0] == TINY.filters
+
+
+def test_paths_are_dropped_more_the_deeper_the_cell() -> None:
+    """B5: cells are counted with stem and reductions, 20 in all for CIFAR-10 and 22 for ImageNet (large)."""
+    for name, cells, keep in (("nasnet-a", 20, 0.6), ("nasnet-a-large", 22, 0.7)):
+        published = PUBLISHED[name]
+        network = child(published.space, published.architecture, published.task, "meta")
+        assert len(network.cells) == cells
+        for index, cell in enumerate(network.cells):
+            keeps = [module.keep for module in cell.modules() if isinstance(module, DropPath)]
+            assert len(keeps) == 2 * 5
+            assert keeps == pytest.approx([1 - (index + 1) / cells * (1 - keep)] * len(keeps))
 
 
 def test_the_stem_goes_by_the_size_of_the_images() -> None:
