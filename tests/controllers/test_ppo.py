@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from archwright.loop import Describes, Evaluator, Proposal, Result, Trial, Trial
 from archwright.space import Architecture, Space
 from archwright.spaces.nasnet import NasNet
 from archwright.states import pack, unpack
+from archwright.store import RunStore
 from small_spaces import Chain, Growing, Ragged, Skips, Static
 
 numbers = st.floats(-3, 3).filter(lambda x: abs(x) > 1e-3)
@@ -188,3 +190,20 @@ def test_nothing_waits_for_the_slowest_child_and_its_late_result_counts() -> Non
     now = controller.policy.score([Static()], [late.architecture]).log_prob.item()
     assert abs(now - late.log_prob) > 0.01  # the policy has moved on since it proposed
     assert controller.metrics()["updates"] == 4
+
+
+def test_a_run_that_is_taken_up_counts_late_results_as_one_that_was_not_stopped(tmp_path: Path) -> None:
+    """The store keeps what the policy of a proposal said of it: after a resume it is not the policy of now."""
+
+    def searched(folder: Path, stops: tuple[int, ...]) -> bytes:
+        state = b""
+        for count in (*stops, 24):
+            controller = Ppo(Ragged(), units=8, batch=4, learning_rate=0.01, seed=5)
+            with RunStore(folder, create=not folder.exists()) as store:
+                evaluator = Function(lambda a: len(str(a.answers)) % 5 / 5)
+                for _ in run(controller, evaluator, budget=Trials(count), store=store):
+                    pass
+            state = pack(controller.state_dict())
+        return state
+
+    assert searched(tmp_path / "stopped", (6, 11, 18)) == searched(tmp_path / "whole", ())

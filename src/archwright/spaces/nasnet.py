@@ -81,7 +81,7 @@ class NasNet(Space):
     combines: tuple[str, ...] = COMBINES
     kept: tuple[str, ...] = ()
     repeats: int = 2  # appendix A.1: N = 2 in the search
-    filters: int = 32  # of the search; not in the text we read, and that of the 6 @ 768 network
+    filters: int = 32  # that of 6 @ 768; the paper does not say it of the search
     stem: Literal["auto", "cifar", "imagenet"] = "auto"
     stem_filters: int | None = None
     stem_stride: int = 1
