@@ -120,9 +120,11 @@ def main() -> None:
                 rows.append(figures(searched(make(seed), given.trials), given.trials))
                 done += 1
                 left = (time.monotonic() - began) / done * (total - done)
-                print(f"\r{done}/{total} searches, {left:.0f} s left   ", end="", file=sys.stderr, flush=True)
+                if sys.stderr.isatty():
+                    print(f"\r{done}/{total} searches, {left:.0f} s left   ", end="", file=sys.stderr, flush=True)
             found.setdefault(f"{rate:g}", {})[name] = rows
-    print(file=sys.stderr)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     if given.json:
         print(json.dumps({"best": best, "mean": mean, "found": found}))
         return
