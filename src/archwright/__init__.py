@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from archwright.runs.front import search as search
     from archwright.runs.model import TrainedModel as TrainedModel
     from archwright.spaces.enas_micro import EnasMicro as EnasMicro
+    from archwright.spaces.nasnet import NasNet as NasNet
 
 _LAZY = {
     "search": "archwright.runs.front",
@@ -22,9 +23,10 @@ _LAZY = {
     "Run": "archwright.runs.front",
     "TrainedModel": "archwright.runs.model",
     "EnasMicro": "archwright.spaces.enas_micro",
+    "NasNet": "archwright.spaces.nasnet",
 }
 
-__all__ = ["EnasMicro", "Run", "TrainedModel", "__version__", "resume", "search"]
+__all__ = ["EnasMicro", "NasNet", "Run", "TrainedModel", "__version__", "resume", "search"]
 
 
 def __getattr__(name: str) -> Any:

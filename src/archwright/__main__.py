@@ -11,6 +11,8 @@ COMMANDS = {
     "finish": "derive and train from what an interrupted search has so far",
     "train": "train any stored architecture, at any width or repeats, on any data",
     "rank": "say whether a run's shared weights rank architectures as training from scratch does",
+    "transfer": "build what a run found at another size and train it on other data",
+    "compare": "plot accuracy against parameters and multiply-adds of runs",
     "show": "draw an architecture and count its parameters and multiply-adds",
     "export": "write a model as plain PyTorch source, torch.export or ONNX",
     "predict": "classify images with a run's model",

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError
 from archwright.nets.cell import loose_ends
 from archwright.nets.concatenate import concatenate
-from archwright.nets.ops import OPERATIONS, DropPath, FactorizedReduction, operation
+from archwright.nets.network import initialise
+from archwright.nets.ops import OPERATIONS, DropPath, FactorizedReduction, operation, pad_same, same
 from archwright.nets.skeleton import CellNetwork
 from archwright.space import Architecture, Open, Task, sample
 from archwright.spaces.enas_micro import CELLS, EnasMicro, wiring
@@ -285,3 +288,60 @@ def test_evaluation_leaves_no_hooks() -> None:
 
 def test_kinds_of_cells_are_those_of_the_space() -> None:
     assert set(supernet(small()).kinds) == set(CELLS)
+
+
+# Padding as TensorFlow has it
+
+
+@given(st.integers(1, 40), st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 2, 3]))
+@settings(max_examples=60, deadline=None)
+def test_same_padding_gives_a_rounded_up_share_of_the_pixels_and_no_more(size: int, kernel: int, stride: int) -> None:
+    before, after = same(size, kernel, stride)
+    assert (size + before + after - kernel) // stride + 1 == -(-size // stride)
+    assert after - before in (0, 1)
+
+
+@pytest.mark.parametrize("name", [n for n in OPERATIONS if n != "identity"])
+@pytest.mark.parametrize("size", [(8, 8), (7, 8), (9, 5)])
+def test_what_strides_sees_the_pixels_that_tensorflow_shows_it(name: str, size: tuple[int, int]) -> None:
+    """An output far from the border depends on the inputs around twice its place, one further for even sizes."""
+    module = operation(name, 2, 2).eval()
+    pad_same(module, size)
+    x = torch.rand(1, 2, *size, requires_grad=True)
+    y = module(x)
+    assert y.shape[2:] == ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    one = next((m for m in module.modules() if isinstance(m, (nn.MaxPool2d, nn.AvgPool2d))), None)
+    if one is not None:
+        kernel = int(one.kernel_size)  # type: ignore[arg-type]
+        (top, bottom), (left, right) = (same(n, kernel, 2) for n in size)
+        padded = nn.functional.pad(x, (left, right, top, bottom), value=-torch.inf)
+        windows = padded.unfold(2, kernel, 2).unfold(3, kernel, 2).flatten(4)
+        inside = windows.isfinite()
+        mean = windows.masked_fill(~inside, 0).sum(4) / inside.sum(4)
+        torch.testing.assert_close(y, mean if isinstance(one, nn.AvgPool2d) else windows.amax(4))
+        return
+    first = next(m for m in module.modules() if isinstance(m, nn.Conv2d))
+    if name == "conv_1x1":
+        torch.testing.assert_close(y, module.norm(nn.functional.conv2d(x, first.weight)[:, :, ::2, ::2]))
+    elif name.startswith(("sep", "conv_3x3", "dil")):
+        reach = (int(name[-1]) - 1) * first.dilation[0] + 1
+        (top, bottom), (left, right) = (same(n, reach, 2) for n in size)
+        padded = nn.functional.pad(x, (left, right, top, bottom))
+        expected = nn.functional.conv2d(padded, first.weight, None, 2, 0, first.dilation, first.groups)
+        torch.testing.assert_close(first(x), expected)
+
+
+@pytest.mark.parametrize("name", list(OPERATIONS))
+@pytest.mark.parametrize("stride", [1, 2])
+def test_an_operation_may_change_the_width(name: str, stride: int) -> None:
+    module = operation(name, 6, stride, inputs=4)
+    assert module(torch.rand(2, 4, 5, 8)).shape == (2, 6, *((5, 8) if stride == 1 else (3, 4)))
+
+
+def test_truncated_weights_have_the_variance_of_their_fan_out() -> None:
+    """Cut off at two deviations, a normal distribution keeps 0.774 of its variance: 1.3 x 0.774 is about 1."""
+    network = nn.Sequential(nn.Conv2d(64, 128, 3), nn.Conv2d(4096, 4096, 3, groups=4096))
+    initialise(network, truncated=True)
+    for conv, fan_out in zip(network, (128 * 9, 9), strict=True):
+        assert conv.weight.var().item() == pytest.approx(2 / fan_out, rel=0.05)
+        assert conv.weight.abs().max().item() <= 2 * (2.6 / fan_out) ** 0.5

@@ -17,6 +17,8 @@ MODULES = {
     "finish": "archwright.cli.searching",
     "train": "archwright.cli.training",
     "rank": "archwright.cli.ranking",
+    "transfer": "archwright.cli.transferring",
+    "compare": "archwright.cli.comparing",
     "show": "archwright.cli.showing",
     "export": "archwright.cli.showing",
     "predict": "archwright.cli.showing",

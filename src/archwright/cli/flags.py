@@ -10,6 +10,7 @@ from typing import Any, Literal
 from archwright.errors import ConfigError
 from archwright.runs.components import controller_class, space_class
 from archwright.runs.planner import Wishes
+from archwright.runs.presets import paper_controller
 from archwright.training.recipe import Recipe
 
 # Fields of Plan that are set with flags of their own.
@@ -77,7 +78,9 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     from jsonargparse import ArgumentParser
 
     words, names = _component_names(list(arguments))
-    space, controller = space_class(names["space"]), controller_class(names["controller"] or "reinforce")
+    space = space_class(names["space"])
+    papers = paper_controller(space)
+    controller = controller_class(names["controller"] or papers)
     parser = ArgumentParser(
         prog="archwright search",
         description="Find an architecture for a data set, train it from scratch, test it once, compare it with random "
@@ -119,7 +122,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     except SystemExit:
         raise
     except Exception as error:
-        raise ConfigError(_shortened(error)) from None
+        raise ConfigError(shortened(error)) from None
     groups = {name: _filled(given.get(name)) for name in GROUPS}
     return Flags(
         data=given.get("data"),
@@ -128,7 +131,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
             space_fields=groups["space"],
             final_space_fields=groups["final_space"],
             # Whoever sets a field of REINFORCE wants REINFORCE.
-            controller=names["controller"] or ("reinforce" if groups["controller"] else None),
+            controller=names["controller"] or (papers if groups["controller"] else None),
             controller_settings=groups["controller"],
             search_recipe=groups["search_recipe"],
             final_recipe=groups["final_recipe"],
@@ -230,6 +233,7 @@ def _filled(group: Any) -> dict[str, Any]:
     return {k: v for k, v in (group or {}).items() if k != "name"} if isinstance(group, Mapping) else {}
 
 
-def _shortened(error: Exception) -> str:
+def shortened(error: Exception) -> str:
+    """The parser's complaint in one line."""
     text = " ".join(str(error).split())
     return text.removeprefix("error: ")

@@ -40,7 +40,7 @@ def search(arguments: Sequence[str]) -> int:
         folder = front.new_folder(flags.run, prepared.data.name)
         with prepared.begin(folder) as store:
             display.say(f"run folder: {folder}")
-            return _complete(Job(prepared.plan, prepared.data, store), display, flags.json)
+            return complete(Job(prepared.plan, prepared.data, store), display, flags.json)
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -67,10 +67,11 @@ def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: b
     with Display(json_output=given.json) as display:
         opened = front.opened(given.run, data=given.data, space=given.space, controller=given.controller)
         with opened as (store, plan, data):
-            return _complete(Job(replace(plan, **elsewhere), data, store, skip_search=finish), display, given.json)
+            return complete(Job(replace(plan, **elsewhere), data, store, skip_search=finish), display, given.json)
 
 
-def _complete(job: Job, display: Display, json_output: bool) -> int:
+def complete(job: Job, display: Display, json_output: bool) -> int:
+    """Run a job to its end, and say how it ended."""
     folder = job.store.folder
     try:
         run = front.complete(job, display)

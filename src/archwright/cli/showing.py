@@ -11,23 +11,34 @@ from typing import Any
 from archwright.cli.commands import print_json
 from archwright.errors import ConfigError, RunError
 from archwright.space import Architecture, Open, Task, TextTask, check
+from archwright.spaces.published import PUBLISHED, Published
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff"}
 
 
 def architecture_at(path: Path) -> Architecture:
-    """The architecture of a run folder, a model folder, or a JSON file."""
+    """The architecture of a run folder, a model folder, or a JSON file, or one that is published under this name."""
     from archwright.runs.front import read_architecture
 
+    if (published := published_at(path)) is not None:
+        return published.architecture
     file = path / "architecture.json" if path.is_dir() else path
     if path.is_dir() and not file.is_file() and (path / "run.sqlite").is_file():
         return _best_so_far(path)
     if not file.is_file():
-        raise RunError(f"{path}: there is no architecture; expected a run folder or an architecture's JSON file")
+        raise RunError(
+            f"{path}: there is no architecture; expected a run folder, an architecture's JSON file, or one of "
+            f"{', '.join(PUBLISHED)}"
+        )
     try:
         return read_architecture(file.read_text(encoding="utf-8"), str(file))
     except UnicodeDecodeError:
         raise RunError(f"{file} is not a text file; expected an architecture's JSON") from None
+
+
+def published_at(path: Path) -> Published | None:
+    """The published network of this name, unless something in the file system has it."""
+    return None if path.exists() else PUBLISHED.get(str(path))
 
 
 def _best_so_far(folder: Path) -> Architecture:
@@ -50,7 +61,7 @@ def show(arguments: Sequence[str]) -> int:
         description="Draw an architecture (PNG and SVG), print it, count the final network's parameters and "
         "multiply-adds.",
     )
-    parser.add_argument("architecture", type=Path, help="a run folder or ARCH.json")
+    parser.add_argument("architecture", type=Path, help=f"a run folder, ARCH.json, or one of {', '.join(PUBLISHED)}")
     parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
     parser.add_argument("--no-pictures", action="store_true", help="print only")
     parser.add_argument("--filters", type=int, help="channels of the first cells")
@@ -61,6 +72,8 @@ def show(arguments: Sequence[str]) -> int:
     parser.add_argument("--space", help="FILE.py:NAME, for an architecture of your own space")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     given = parser.parse_args(arguments)
+
+    import torch
 
     from archwright.runs.components import space_class, with_fields
     from archwright.training.measure import multiply_adds, parameters
@@ -80,7 +93,8 @@ def show(arguments: Sequence[str]) -> int:
             raise ConfigError(f"--{name.replace('_', '-')} is {getattr(given, name)}; it must be at least 1")
     size = given.image_size
     task = Task(given.channels or task.channels, size or task.height, size or task.width, given.classes or task.classes)
-    network: Any = final.network(Open.only(final, architecture), task)
+    with torch.device("meta"):  # nothing is computed: the largest take milliseconds and no memory
+        network: Any = final.network(Open.only(final, architecture), task)
     if getattr(network, "auxiliary", None) is not None:
         network.auxiliary = None
     shape = f"{task.channels}x{task.height}x{task.width}"
@@ -146,7 +160,9 @@ def _fields(space: Any) -> dict[str, Any]:
 
 
 def _described(path: Path, named: str | None) -> dict[str, Any]:
-    """The final space and task of a finished run or model folder."""
+    """The final space and task of a finished run or model folder, or of what is published."""
+    if (published := published_at(path)) is not None:
+        return {"space": published.space, "task": published.task}
     from archwright.runs.front import load_model
     from archwright.runs.language_model import TrainedLanguageModel
 

@@ -33,7 +33,7 @@ def train(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="archwright train", description="Train any stored architecture from scratch, at any size, on any data."
     )
-    parser.add_argument("architecture", type=Path, help="a run folder or ARCH.json")
+    parser.add_argument("architecture", type=Path, help="a run folder, ARCH.json, or a published one such as nasnet-a")
     parser.add_argument("--data", help="what `archwright search` takes; default: digits, or for language models topics")
     parser.add_argument("--to", type=Path, help="the model folder; default: trained-ID")
     parser.add_argument("--filters", type=int, help="channels of the first cells")

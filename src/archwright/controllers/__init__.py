@@ -11,6 +11,7 @@ CONTROLLERS: dict[str, str] = {
     "guided": "archwright.controllers.guided:Guided",
     "local": "archwright.controllers.local:LocalSearch",
     "optuna": "archwright.controllers.optuna_sampler:OptunaSampler",
+    "ppo": "archwright.controllers.ppo:Ppo",
     "random": "archwright.controllers.random:Random",
     "reinforce": "archwright.controllers.reinforce:Reinforce",
 }

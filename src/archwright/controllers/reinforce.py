@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from archwright.controllers.policy import Policy
-from archwright.controllers.rollout import Sets
+from archwright.controllers.rollout import Rollout, Sets
 from archwright.controllers.threads import one_thread
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
@@ -81,6 +81,26 @@ def moving_average(average: float, values: Sequence[float], decay: float) -> flo
 def next_baseline(baseline: float | None, rewarded: Sequence[float], decay: float) -> float:
     """The baseline after a minibatch of rewards; before the first there is none, and it becomes their mean."""
     return float(torch.tensor(rewarded).mean()) if baseline is None else moving_average(baseline, rewarded, decay)
+
+
+class Surrogate(Protocol):
+    """The loss of a minibatch, and for how many steps of Adam it is taken. `proposed`: log-probabilities back then."""
+
+    @property
+    def epochs(self) -> int:
+        """Steps for each minibatch."""
+
+    def __call__(
+        self, rollout: Rollout, proposed: Float[Tensor, " batch"], advantage: Float[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """The loss."""
+
+
+class _Plain:
+    epochs = 1
+
+    def __call__(self, rollout: Rollout, proposed: Tensor, advantage: Tensor) -> Tensor:
+        return reinforce_loss(rollout.log_prob, advantage, 0.0)
 
 
 class Reinforce:
@@ -162,6 +182,7 @@ class Reinforce:
             choice_tanh_constant=choice_tanh_constant,
             seed=seed,
         )
+        self.surrogate: Surrogate = _Plain()  # PPO has another
         self.baseline = baseline_start
         self.updates = 0
         self.rewarded: list[float] = []  # of the last minibatch, with the entropy bonus
@@ -205,15 +226,11 @@ class Reinforce:
             entropy = rollout.entropy.detach()
             rewarded = torch.tensor(rewards, dtype=entropy.dtype) + self._entropy_weight * entropy
             baseline = float(rewarded.mean()) if self.baseline is None else self.baseline
-            loss = reinforce_loss(rollout.log_prob, rewarded, baseline)
-            if self._skip_weight > 0:
-                loss = loss + self._skip_weight * skip_penalty(rollout.sets, self._skip_target, len(trials)).mean()
-            if loss.requires_grad:  # not if nothing was asked
-                self._adam.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                if self._clip is not None:
-                    torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip)
-                self._adam.step()
+            proposed = _proposed(trials, rollout.log_prob.detach())
+            self._step(rollout, proposed, rewarded - baseline)
+            for _ in range(1, self.surrogate.epochs):
+                again = self.policy.score(spaces, rollout.architectures)
+                self._step(again, proposed, rewarded - baseline)
         self.rewarded = rewarded.tolist()
         self.baseline = next_baseline(self.baseline, self.rewarded, self.baseline_decay)
         self.updates += 1
@@ -227,6 +244,18 @@ class Reinforce:
     def learn_with(self, optimiser: Any) -> None:
         """Leave the steps to `optimiser`, which has `zero_grad` and `step`: a replica sends its gradients elsewhere."""
         self._adam = optimiser
+
+    def _step(self, rollout: Rollout, proposed: Tensor, advantage: Tensor) -> None:
+        loss = self.surrogate(rollout, proposed, advantage)
+        if self._skip_weight > 0:
+            loss = loss + self._skip_weight * skip_penalty(rollout.sets, self._skip_target, len(advantage)).mean()
+        if not loss.requires_grad:  # nothing was asked
+            return
+        self._adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip)
+        self._adam.step()
 
     def metrics(self) -> Mapping[str, float]:
         """Of the last update: mean `entropy` of a decision (nats), mean `reward`, the `baseline` after it. In all:
@@ -263,3 +292,12 @@ class Reinforce:
         self.baseline, self.updates = state["baseline"], state["updates"]
         self._figures = dict(state["figures"])
         self._pending = []
+
+
+def _proposed(trials: Sequence[Trial], now: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """Log-probabilities under the policies that proposed, and where those are unknown, under the present one."""
+    known = [trial.proposal.log_prob for trial in trials]
+    return torch.tensor(
+        [there if before is None else before for before, there in zip(known, now.tolist(), strict=True)],
+        dtype=now.dtype,
+    )

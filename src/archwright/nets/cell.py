@@ -1,4 +1,4 @@
-"""A cell: nodes that add operands, each an operation on an earlier state; and how its loose ends become the output.
+"""A cell: nodes that join operands, each an operation on an earlier state; and how its loose ends become the output.
 
 States are numbered as in ENAS: 0 is the older input, 1 the newer one, 2 and up the nodes (NASNet's code counts the
 other way round). The same class is the shared cell (several operations and sources open) and the child's (one each); a
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.nets.concatenate import concatenate
-from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation
+from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation, pad_same
 from archwright.nets.state import State, apply
 
 SIDES = ("left", "right")
@@ -40,20 +40,49 @@ class Shape:
     halvings: int
 
 
-def loose_ends(wiring: Wiring) -> tuple[int, ...]:
-    """The states that no node reads, inputs included (ENAS C4)."""
-    used = {source for node in wiring for source, _ in node}
+@dataclass(frozen=True)
+class Manner:
+    """Where NASNet's cells differ from ENAS's, whose are the defaults.
+
+    Args:
+        always_project: the newer input is always brought to the cell's width by ReLU-1x1-BatchNorm, whatever its width.
+        strided_identity: the identity at stride 2 is ReLU-1x1-BatchNorm at that stride, not a factorised reduction.
+        same_padding: what strides pads as TensorFlow's SAME.
+    """
+
+    always_project: bool = False
+    strided_identity: bool = False
+    same_padding: bool = False
+
+
+ENAS = Manner()
+NASNET = Manner(always_project=True, strided_identity=True, same_padding=True)  # papers: B5
+
+
+def loose_ends(wiring: Wiring, kept: Sequence[int] = ()) -> tuple[int, ...]:
+    """The states that no node reads, inputs included (ENAS C4), and those that are `kept` all the same."""
+    used = {source for node in wiring for source, _ in node} - set(kept)
     return tuple(state for state in range(len(wiring) + 2) if state not in used)
 
 
 class Side(nn.Module):
     """One operand of a node: runs the operation that is asked for, on the state that is asked for."""
 
-    def __init__(self, operands: Operands, channels: int, strides: Mapping[int, int], keep: float) -> None:
+    def __init__(
+        self,
+        operands: Operands,
+        channels: int,
+        strides: Mapping[int, int],
+        keep: float,
+        widths: Sequence[int],
+        manner: Manner,
+    ) -> None:
         super().__init__()
         self.operations = nn.ModuleDict(
             {
-                name: nn.ModuleDict({str(s): operation(name, channels, strides[s]) for s in operands.sources})
+                name: nn.ModuleDict(
+                    {str(s): _operation(name, widths[s], channels, strides[s], manner) for s in operands.sources}
+                )
                 for name in operands.operations
             }
         )
@@ -91,6 +120,10 @@ class Joined(nn.Module):
 class Cell(nn.Module):
     """Matches its two inputs to `channels`, computes the nodes, joins the loose ends.
 
+    Without an older input the newer one stands in for it, as it is, whatever its width (NASNet B5). `size`: height and
+    width of the newer input. `joins`: how each node joins its operands, "add" (all, if not given) or "concat"; what
+    reads a node of twice the width brings it to `channels`. `kept`: states that the output has although a node reads
+    them.
     `stride` 2 makes a reduction cell: operations on the inputs halve, and loose inputs are halved before being joined.
     `ends`: "project" gives `channels`, "concatenate" gives `channels` for each loose end (so it needs a fixed wiring).
     `base`: one more ReLU-1x1-BatchNorm on the newer input, the official final network's `layer_base`.
@@ -100,32 +133,47 @@ class Cell(nn.Module):
         self,
         nodes: Sequence[tuple[Operands, ...]],
         *,
-        inputs: tuple[Shape, Shape],
+        inputs: tuple[Shape | None, Shape],
+        size: tuple[int, int],
         channels: int,
         stride: int,
         ends: Literal["project", "concatenate"],
         base: bool,
         keep: float,
         wiring: Wiring | None,
+        joins: Sequence[str] | None = None,
+        kept: Sequence[int] = (),
+        manner: Manner = ENAS,
     ) -> None:
         super().__init__()
-        self.wiring = wiring
-        self.older = _match(inputs[0], channels, halve=inputs[0].halvings < inputs[1].halvings)
-        self.newer = _match(inputs[1], channels, halve=False)
+        self.wiring, self.kept = wiring, tuple(kept)
+        self.joins = ("add",) * len(nodes) if joins is None else tuple(joins)
+        older, newer = inputs
+        self.older = nn.Identity() if older is None else _match(older, channels, halve=older.halvings < newer.halvings)
+        self.newer = Pointwise(newer.channels, channels) if manner.always_project else _match(newer, channels)
+        widths = [newer.channels if older is None else channels, channels]
+        widths += [channels if join == "add" else 2 * channels for join in self.joins]
         self.base = Pointwise(channels, channels) if base else nn.Identity()
         self.nodes = nn.ModuleList()
         for index, sides in enumerate(nodes):
             strides = {state: stride if state < 2 else 1 for state in range(index + 2)}
             self.nodes.append(
-                nn.ModuleDict({s: Side(o, channels, strides, keep) for s, o in zip(SIDES, sides, strict=True)})
+                nn.ModuleDict(
+                    {s: Side(o, channels, strides, keep, widths, manner) for s, o in zip(SIDES, sides, strict=True)}
+                )
             )
-        loose = loose_ends(wiring) if wiring is not None else tuple(range(len(nodes) + 2))
-        self.halve = nn.ModuleDict(
-            {str(s): FactorizedReduction(channels, channels) for s in loose if s < 2 and stride == 2}
-        )
+        loose = loose_ends(wiring, kept) if wiring is not None else tuple(range(len(nodes) + 2))
+        self.halve = nn.ModuleDict()  # and what else makes loose inputs fit
+        for state in loose:
+            if state < 2 and stride == 2:
+                self.halve[str(state)] = FactorizedReduction(widths[state], channels)
+            elif state < 2 and widths[state] != channels:
+                self.halve[str(state)] = Pointwise(widths[state], channels, after_relu=False)  # official NASNet code
         self.join = Joined(loose, channels) if ends == "project" else None
-        width = channels if ends == "project" else channels * len(loose)
-        self.shape = Shape(width, inputs[1].halvings + (stride == 2))
+        width = channels if ends == "project" else sum(channels if s < 2 else widths[s] for s in loose)
+        self.shape = Shape(width, newer.halvings + (stride == 2))
+        if manner.same_padding and stride == 2:
+            pad_same(self.nodes, size)
 
     def forward(
         self,
@@ -137,18 +185,26 @@ class Cell(nn.Module):
         wiring = self.wiring if self.wiring is not None else wiring
         assert wiring is not None
         states = [State(apply(self.older, older)), State(apply(self.base, State(apply(self.newer, newer))))]
-        for node, ((left, left_op), (right, right_op)) in zip(self.nodes, wiring, strict=True):
+        for node, join, ((left, left_op), (right, right_op)) in zip(self.nodes, self.joins, wiring, strict=True):
             sides: nn.ModuleDict = node  # type: ignore[assignment]
-            states.append(State(sides["left"](states, left, left_op) + sides["right"](states, right, right_op)))
-        loose = loose_ends(wiring)
+            first, second = sides["left"](states, left, left_op), sides["right"](states, right, right_op)
+            joined = first + second if join == "add" else concatenate([first, second], training=self.training)
+            states.append(State(joined))
+        loose = loose_ends(wiring, self.kept)
         ends = [self.halve[str(s)](states[s].tensor) if str(s) in self.halve else states[s].tensor for s in loose]
         if self.join is not None:
-            joined: Tensor = self.join(ends, loose)
-            return joined
+            output: Tensor = self.join(ends, loose)
+            return output
         return concatenate(ends, training=self.training)
 
 
-def _match(shape: Shape, channels: int, *, halve: bool) -> nn.Module:
+def _operation(name: str, inputs: int, channels: int, stride: int, manner: Manner) -> nn.Module:
+    if name == "identity" and manner.strided_identity and (stride > 1 or inputs != channels):
+        return Pointwise(inputs, channels, stride)
+    return operation(name, channels, stride, inputs=inputs)
+
+
+def _match(shape: Shape, channels: int, *, halve: bool = False) -> nn.Module:
     """An input brought to `channels`, at the newer input's size (ENAS's `_maybe_calibrate_size`)."""
     if halve:
         return FactorizedReduction(shape.channels, channels, after_relu=True)

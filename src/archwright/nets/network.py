@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import cast
 
@@ -37,11 +38,21 @@ class Network(nn.Module):
                 module.progress = progress
 
 
-def initialise(network: nn.Module) -> None:
-    """He-normal weights (fan in) for convolutions and classifiers, zero biases: ENAS's official initialisation."""
+def initialise(network: nn.Module, *, truncated: bool = False) -> None:
+    """He-normal weights (fan in) for convolutions and classifiers, zero biases: ENAS's official initialisation.
+
+    `truncated` is NASNet's instead, TF-slim's variance scaling of factor 2 by fan out: normal of variance 1.3 x 2 / fan
+    out, cut off at two standard deviations. The fan out of a depthwise convolution is its kernel's size, as there.
+    """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if truncated:
+                groups = module.groups if isinstance(module, nn.Conv2d) else 1
+                fan_out = module.weight.shape[0] // groups * module.weight[0, 0].numel()
+                deviation = math.sqrt(1.3 * 2 / fan_out)
+                nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+            else:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
@@ -56,3 +67,10 @@ def use_batch_statistics(network: nn.Module) -> None:
             module.track_running_stats = False
             module.running_mean = module.running_var = cast(Tensor, None)
             module.num_batches_tracked = None
+
+
+def set_norms(network: nn.Module, *, epsilon: float, momentum: float) -> None:
+    """Set every BatchNorm: TensorFlow's decay d is a momentum of 1 - d here."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps, module.momentum = epsilon, momentum

@@ -3,13 +3,14 @@
 Add one with `OPERATIONS["blur_3x3"] = lambda channels, stride: Blur(channels, stride)`: a module from
 [batch, channels, height, width] to the same channels at ceil(height / stride) x ceil(width / stride). A module with
 `after_relu = True` is given max(x, 0), which is computed once for all that read the same state (`nets.state`).
-Convolutions are ReLU-convolution-BatchNorm (NASNet 2018, appendix A.4; ENAS 2018, appendix B). TensorFlow's SAME pads
-the bottom and right more than the top and left at stride 2; we pad evenly, as the PyTorch ports do.
+Convolutions are ReLU-convolution-BatchNorm (NASNet 2018, appendix A.4; ENAS 2018, appendix B). Padding is even on all
+sides, as in the PyTorch ports, unless `pad_same` makes it that of TensorFlow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -19,27 +20,65 @@ from torch.nn import functional
 from archwright.errors import SpaceError
 from archwright.nets.concatenate import concatenate
 
+Padding: TypeAlias = "tuple[int, int, int, int]"  # left, right, top, bottom
 
-class Pointwise(nn.Sequential):
-    """(ReLU,) 1x1 convolution without bias, BatchNorm: how a state is brought to another width."""
 
-    after_relu = True
+class Pointwise(nn.Module):
+    """(ReLU,) 1x1 convolution without bias, BatchNorm: how a state is brought to another width.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    `after_relu` false leaves the ReLU out. Stride 2 takes every other pixel of every other row.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, after_relu: bool = True) -> None:
         super().__init__()
+        self.after_relu, self.stride = after_relu, stride
         self.conv = nn.Conv2d(inputs, outputs, 1, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
 
+    def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
+        """Project."""
+        # Subsampled first, as in `FactorizedReduction`.
+        x = input[:, :, :: self.stride, :: self.stride] if self.stride > 1 else input
+        projected: Tensor = self.norm(self.conv(x))
+        return projected
 
-class Depthwise(nn.Conv2d):
-    """A convolution of each channel by itself, without bias, that keeps the size (divided by the stride)."""
+
+class Convolution(nn.Conv2d):
+    """A convolution without bias that keeps the size (divided by the stride). `around`: other padding than even."""
+
+    around: Padding | None = None
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        *,
+        dilation: int = 1,
+        groups: int = 1,
+    ) -> None:
+        padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
+        super().__init__(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
+
+    def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
+        """Convolve."""
+        if self.around is None:
+            return super().forward(input)
+        padded = functional.pad(input, self.around)
+        return functional.conv2d(padded, self.weight, None, self.stride, 0, self.dilation, self.groups)
+
+
+class Depthwise(Convolution):
+    """A convolution of each channel by itself."""
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
-        super().__init__(channels, channels, kernel, stride, padding=kernel // 2, groups=channels, bias=False)
+        super().__init__(channels, channels, (kernel, kernel), (stride, stride), groups=channels)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:
+    def forward(self, input: Float[Tensor, "batch channels height width"]) -> Tensor:
         """Convolve."""
-        if not self.training or min(x.shape[2:]) >= self.kernel_size[0]:
+        x = input
+        if self.around is not None or not self.training or min(x.shape[2:]) >= self.kernel_size[0]:
             return super().forward(x)
         # The same with the zeros put there beforehand: on maps smaller than the kernel the weight has a slow gradient
         # (torch 2.13, CPU: 2.2 ms a step against 1.1 for 64 x 32 x 4 x 4 and 5x5).
@@ -48,22 +87,47 @@ class Depthwise(nn.Conv2d):
         return functional.conv2d(padded, self.weight, None, self.stride, 0, 1, self.groups)
 
 
-class Separable(nn.Sequential):
-    """`repeats` times: ReLU, depthwise convolution, pointwise convolution, BatchNorm; the stride is in the first.
+class Stacked(nn.Sequential):
+    """ReLU, convolution, BatchNorm for each of `kernels` in turn: a 1x7 and a 7x1 convolution, or a single one.
 
-    The first ReLU is the cell's (`after_relu`). Nothing stands between depthwise and pointwise; a chosen separable
-    convolution is applied twice (NASNet 2018, section 3; ENAS 2018, appendix B).
+    The first ReLU is the cell's (`after_relu`). Each convolution strides along the sides that it covers.
     """
 
     after_relu = True
 
-    def __init__(self, channels: int, kernel: int, stride: int, *, repeats: int = 2) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, kernels: Sequence[tuple[int, int]], *, dilation: int = 1
+    ) -> None:
         super().__init__()
-        for index in range(repeats):
+        for index, kernel in enumerate(kernels):
+            strides = (stride, stride) if len(kernels) == 1 else tuple(stride if side > 1 else 1 for side in kernel)
             if index > 0:
                 self.add_module(f"relu{index}", nn.ReLU(inplace=True))
-            self.add_module(f"depthwise{index}", Depthwise(channels, kernel, stride if index == 0 else 1))
-            self.add_module(f"pointwise{index}", nn.Conv2d(channels, channels, 1, bias=False))
+            conv = Convolution(
+                outputs if index else inputs, outputs, kernel, (strides[0], strides[1]), dilation=dilation
+            )
+            self.add_module(f"conv{index}", conv)
+            self.add_module(f"norm{index}", nn.BatchNorm2d(outputs))
+
+
+class Separable(nn.Sequential):
+    """`repeats` times: ReLU, depthwise convolution, pointwise convolution, BatchNorm; the stride is in the first.
+
+    The width changes in the first pointwise convolution, if `inputs` is given. The first ReLU is the cell's
+    (`after_relu`). Nothing stands between depthwise and pointwise; a chosen separable convolution is applied twice
+    (NASNet 2018, section 3; ENAS 2018, appendix B).
+    """
+
+    after_relu = True
+
+    def __init__(self, channels: int, kernel: int, stride: int, *, repeats: int = 2, inputs: int | None = None) -> None:
+        super().__init__()
+        for index in range(repeats):
+            width = channels if index or inputs is None else inputs
+            if index > 0:
+                self.add_module(f"relu{index}", nn.ReLU(inplace=True))
+            self.add_module(f"depthwise{index}", Depthwise(width, kernel, stride if index == 0 else 1))
+            self.add_module(f"pointwise{index}", nn.Conv2d(width, channels, 1, bias=False))
             self.add_module(f"norm{index}", nn.BatchNorm2d(channels))
 
 
@@ -117,11 +181,11 @@ class DropPath(nn.Module):
 
 
 class MaxPool(nn.Sequential):
-    """3x3 maximum."""
+    """The maximum of a square."""
 
-    def __init__(self, channels: int, stride: int) -> None:
+    def __init__(self, channels: int, stride: int, *, kernel: int = 3) -> None:
         super().__init__()
-        self.pool = nn.MaxPool2d(3, stride, padding=1)
+        self.pool = nn.MaxPool2d(kernel, stride, padding=kernel // 2)
 
 
 class AvgPool(nn.Sequential):
@@ -138,18 +202,78 @@ def identity(channels: int, stride: int) -> nn.Module:
 
 
 Operation = Callable[[int, int], nn.Module]
+Widening = Callable[[int, int, int], nn.Module]
+
+# Operations that may change the width: (inputs, outputs, stride).
+CONVOLUTIONS: dict[str, Widening] = {
+    "sep_3x3": lambda inputs, outputs, stride: Separable(outputs, 3, stride, inputs=inputs),
+    "sep_5x5": lambda inputs, outputs, stride: Separable(outputs, 5, stride, inputs=inputs),
+    "sep_7x7": lambda inputs, outputs, stride: Separable(outputs, 7, stride, inputs=inputs),
+    "conv_1x1": Pointwise,
+    "conv_3x3": lambda inputs, outputs, stride: Stacked(inputs, outputs, stride, [(3, 3)]),
+    "conv_1x3_3x1": lambda inputs, outputs, stride: Stacked(inputs, outputs, stride, [(1, 3), (3, 1)]),
+    "conv_1x7_7x1": lambda inputs, outputs, stride: Stacked(inputs, outputs, stride, [(1, 7), (7, 1)]),
+    # NASNet's table says no rate; 2 is usual.
+    "dil_3x3": lambda inputs, outputs, stride: Stacked(inputs, outputs, stride, [(3, 3)], dilation=2),
+}
+
+
+def _of_one_width(widening: Widening) -> Operation:
+    return lambda channels, stride: widening(channels, channels, stride)
+
 
 OPERATIONS: dict[str, Operation] = {
-    "sep_3x3": lambda channels, stride: Separable(channels, 3, stride),
-    "sep_5x5": lambda channels, stride: Separable(channels, 5, stride),
+    **{name: _of_one_width(widening) for name, widening in CONVOLUTIONS.items()},
     "avg_3x3": AvgPool,
     "max_3x3": MaxPool,
+    "max_5x5": lambda channels, stride: MaxPool(channels, stride, kernel=5),
+    "max_7x7": lambda channels, stride: MaxPool(channels, stride, kernel=7),
     "identity": identity,
 }
 
 
-def operation(name: str, channels: int, stride: int) -> nn.Module:
-    """Build an operation by name."""
+def operation(name: str, channels: int, stride: int, *, inputs: int | None = None) -> nn.Module:
+    """Build an operation by name, on a state of `inputs` channels if those are not `channels`.
+
+    What cannot change the width itself is followed by a 1x1 convolution and BatchNorm (NASNet B5).
+    """
     if name not in OPERATIONS:
         raise SpaceError(f"{name!r} is not an operation; there are {', '.join(sorted(OPERATIONS))}")
-    return OPERATIONS[name](channels, stride)
+    if inputs is None or inputs == channels:
+        return OPERATIONS[name](channels, stride)
+    if name in CONVOLUTIONS:
+        return CONVOLUTIONS[name](inputs, channels, stride)
+    first = OPERATIONS[name](inputs, stride)
+    return _Then(first, Pointwise(inputs, channels, after_relu=False))
+
+
+class _Then(nn.Sequential):
+    """Two modules in turn; it is given what the first one wants."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__(first, second)
+        self.after_relu = bool(getattr(first, "after_relu", False))
+
+
+def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Padding before and after `size` pixels, as TensorFlow's SAME has it: where it is odd, one more after."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def pad_same(network: nn.Module, size: tuple[int, int]) -> None:
+    """Pad as TensorFlow's SAME wherever `network` strides; all that strides in it reads maps of `size`.
+
+    Evenly padded, a stride of 2 on a map of even size begins one pixel earlier. Convolutions of one's own operations
+    that are not `Convolution` stay as they are.
+    """
+    for module in network.modules():
+        if isinstance(module, Convolution) and max(module.stride) > 1:
+            sides = zip(size, module.kernel_size, module.stride, module.dilation, strict=True)
+            (top, bottom), (left, right) = (same(n, (k - 1) * d + 1, s) for n, k, s, d in sides)
+            if (top, left) != (bottom, right):
+                module.around = (left, right, top, bottom)
+        elif isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)) and module.stride == 2:
+            kernel = int(module.kernel_size)  # type: ignore[arg-type]
+            module.padding = (same(size[0], kernel, 2)[0], same(size[1], kernel, 2)[0])
+            module.ceil_mode = True  # what is missing at the end counts for nothing, in the mean too

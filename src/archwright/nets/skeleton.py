@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError
-from archwright.nets.cell import Cell, Operands, Shape, Wiring
+from archwright.nets.cell import ENAS, Cell, Manner, Operands, Shape, Wiring
 from archwright.nets.network import Network, initialise
 from archwright.nets.ops import FactorizedReduction
 from archwright.nets.state import State
 from archwright.space import Architecture, Task
 
 STEM_MULTIPLIER = 3  # the stem has three times the filters of the first cells (ENAS C4, NASNet B6)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where NASNet's skeleton differs from ENAS's, whose are the defaults (papers: NASNet B6, ENAS C4).
+
+    Args:
+        stem: "cells" is a 3x3 convolution at stride 2 without padding and two reduction cells with a quarter and a half
+            of the filters (NASNet for ImageNet); "convolution" is a 3x3 convolution (5x5 at `stem_stride` 4).
+        stem_filters: of the stem's convolution; None is three times the filters of the first cells.
+        first_older: the stem's output counts as both inputs of the first cell; if not, that cell has no older input.
+        skip_reduction: the older input of the cell after a reduction is one cell older than that reduction's input.
+        auxiliary_after: the auxiliary head reads the cell so many places after the second reduction.
+        valid_auxiliary: the auxiliary head's last convolution sees the whole map once, without padding.
+        bias: of the classifiers.
+        truncated: convolutions begin as TF-slim's variance scaling has it (by fan out), not as He 2015.
+    """
+
+    stem: Literal["convolution", "cells"] = "convolution"
+    stem_filters: int | None = None
+    first_older: bool = True
+    skip_reduction: bool = False
+    auxiliary_after: int = 1
+    valid_auxiliary: bool = False
+    bias: bool = False
+    truncated: bool = False
+
+
+FRAME = Frame()
 
 
 class AuxiliaryHead(nn.Module):
@@ -25,21 +55,24 @@ class AuxiliaryHead(nn.Module):
     official code never trains this head's weights; we do.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], classes: int) -> None:
+    def __init__(
+        self, channels: int, size: tuple[int, int], classes: int, *, valid: bool = False, bias: bool = False
+    ) -> None:
         super().__init__()
         kernel = (min(5, size[0]), min(5, size[1]))
         map_size = [(s - k) // 3 + 1 for s, k in zip(size, kernel, strict=True)]
+        around = (0, 0, 0, 0) if valid else (0, map_size[1] - 1, 0, map_size[0] - 1)
         self.layers = nn.Sequential(
             nn.AvgPool2d(kernel, stride=3),
             nn.Conv2d(channels, 128, 1, bias=False),
             nn.BatchNorm2d(128),
             nn.ReLU(inplace=True),
-            nn.ZeroPad2d((0, map_size[1] - 1, 0, map_size[0] - 1)),  # SAME for a kernel as large as the map
+            nn.ZeroPad2d(around),  # SAME for a kernel as large as the map
             nn.Conv2d(128, 768, (map_size[0], map_size[1]), bias=False),
             nn.BatchNorm2d(768),
             nn.ReLU(inplace=True),
         )
-        self.classify = nn.Linear(768, classes, bias=False)
+        self.classify = nn.Linear(768, classes, bias=bias)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Auxiliary logits of a cell's output after ReLU."""
@@ -51,9 +84,9 @@ class CellNetwork(Network):
     """`repeats` normal cells, a reduction cell, and so on, three groups in all; each reduction doubles the channels.
 
     `operands` and `fixed` tell for each kind of cell ("normal", "reduction") what is open and, for a child, its wiring;
-    `wire` reads an architecture's wiring. The stem is a 3x3 convolution (5x5 at `stem_stride` 4). `reduction`: "before"
-    halves by a factorised reduction and runs the reduction cell at stride 1 (ENAS's search), "strided" runs it at
-    stride 2 (final networks).
+    `wire` reads an architecture's wiring; `joins` and `kept` are those of each kind's cells. `reduction`:
+    "before" halves by a factorised reduction and runs the reduction cell at stride 1 (ENAS's search), "strided" runs it
+    at stride 2 (final networks).
     """
 
     def __init__(
@@ -72,67 +105,80 @@ class CellNetwork(Network):
         auxiliary: bool,
         dropout: float,
         drop_path_keep: float,
+        joins: Mapping[str, Sequence[str]] | None = None,
+        kept: Mapping[str, Sequence[int]] | None = None,
+        manner: Manner = ENAS,
+        frame: Frame = FRAME,
     ) -> None:
         super().__init__()
-        self._wire, self.fixed = wire, fixed is not None
-        stem, kernel = STEM_MULTIPLIER * filters, 3 if stem_stride < 4 else 5
-        self.stem = nn.Sequential(
-            nn.Conv2d(task.channels, stem, kernel, stem_stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(stem),
-        )
-        kinds = (["normal"] * repeats + ["reduction"]) * 2 + ["normal"] * repeats
-        self.kinds = tuple(kinds)
-        # The head reads the cell after the second reduction (ENAS C4).
-        last_reduction = max(i for i, kind in enumerate(kinds) if kind == "reduction")
-        self.auxiliary_after = min(last_reduction + 1, len(kinds) - 1)
+        self._wire, self.fixed, self._skip = wire, fixed is not None, frame.skip_reduction
+        self.stem, size, stem = _stem(task, filters, stem_stride, frame)
+        plan = cell_plan(repeats, filters, frame)
+        self.kinds = tuple(kind for kind, _ in plan)
+        # The last reduction is the second one of the body.
+        last_reduction = max(i for i, kind in enumerate(self.kinds) if kind == "reduction")
+        self.auxiliary_after = min(last_reduction + frame.auxiliary_after, len(plan) - 1)
+        self._in_stem = len(plan) - 3 * repeats - 2
         self.cells, self.reductions = nn.ModuleList(), nn.ModuleDict()
-        shapes = [Shape(stem, 0), Shape(stem, 0)]
-        channels = filters
-        auxiliary_shape = shapes[-1]
-        for index, kind in enumerate(kinds):
-            older, newer = shapes[-2], shapes[-1]
-            if kind == "reduction":
-                channels *= 2
-                if reduction == "before":
-                    self.reductions[str(index)] = FactorizedReduction(newer.channels, channels)
-                    older, newer = newer, Shape(channels, newer.halvings + 1)
+        older: Shape | None = Shape(stem, 0) if frame.first_older else None
+        newer = Shape(stem, 0)
+        auxiliary_shape = newer
+        for index, (kind, channels) in enumerate(plan):
+            if kind == "reduction" and reduction == "before":
+                self.reductions[str(index)] = FactorizedReduction(newer.channels, channels)
+                older, newer = newer, Shape(channels, newer.halvings + 1)
             cell = Cell(
                 operands[kind],
                 inputs=(older, newer),
+                size=_halved(size, newer.halvings),
                 channels=channels,
                 stride=2 if kind == "reduction" and reduction == "strided" else 1,
                 ends=ends,
                 base=base,
-                keep=1 - (index + 1) / len(kinds) * (1 - drop_path_keep),
+                keep=1 - (index + 1) / len(plan) * (1 - drop_path_keep),
                 wiring=fixed[kind] if fixed is not None else None,
+                joins=joins[kind] if joins is not None else None,
+                kept=kept[kind] if kept is not None else (),
+                manner=manner,
             )
             self.cells.append(cell)
-            shapes += [newer, cell.shape] if kind == "reduction" and reduction == "before" else [cell.shape]
+            older, newer = (older if self._skips(index) else newer), cell.shape
             if index == self.auxiliary_after:
                 auxiliary_shape = cell.shape
-        size = (-(-task.height // stem_stride), -(-task.width // stem_stride))
-        for _ in range(auxiliary_shape.halvings):
-            size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
-        self.auxiliary = AuxiliaryHead(auxiliary_shape.channels, size, task.classes) if auxiliary else None
+        self.auxiliary = (
+            AuxiliaryHead(
+                auxiliary_shape.channels,
+                _halved(size, auxiliary_shape.halvings),
+                task.classes,
+                valid=frame.valid_auxiliary,
+                bias=frame.bias,
+            )
+            if auxiliary
+            else None
+        )
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(shapes[-1].channels, task.classes, bias=False)  # no bias (ENAS C3, C4)
-        initialise(self)
+        self.classify = nn.Linear(newer.channels, task.classes, bias=frame.bias)  # no bias: ENAS C3, C4
+        initialise(self, truncated=frame.truncated)
 
     def with_auxiliary(
         self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"] | None]:
         """Logits, and in training those of the auxiliary head."""
         wiring = self._wiring(architecture)
-        older = newer = State(self.stem(x))
+        older = newer = State(self.stem(x))  # a cell that has no older input reads the newer one twice
         auxiliary = None
         for index, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True)):
             if str(index) in self.reductions:
                 older, newer = newer, State(self.reductions[str(index)](newer.tensor))
-            older, newer = newer, State(cell(older, newer, None if wiring is None else wiring[kind]))
+            output = State(cell(older, newer, None if wiring is None else wiring[kind]))
+            older, newer = (older if self._skips(index) else newer), output
             if index == self.auxiliary_after and self.auxiliary is not None and self.training:
                 auxiliary = self.auxiliary(newer.relu())
         pooled = newer.relu().mean(dim=(2, 3))
         return self.classify(self.dropout(pooled)), auxiliary
+
+    def _skips(self, index: int) -> bool:
+        return self._skip and index >= self._in_stem and self.kinds[index] == "reduction"
 
     def _wiring(self, architecture: Architecture | None) -> Mapping[str, Wiring] | None:
         if self.fixed:
@@ -140,3 +186,31 @@ class CellNetwork(Network):
         if architecture is None:
             raise SpaceError("a network with shared weights needs an architecture to run")
         return self._wire(architecture)
+
+
+def cell_plan(repeats: int, filters: int, frame: Frame = FRAME) -> list[tuple[str, int]]:
+    """The cells in order, each with its kind and its channels."""
+    plan = [("reduction", max(2, filters // share)) for share in (4, 2)] if frame.stem == "cells" else []
+    for group in range(3):
+        channels = filters * 2**group
+        plan += [("reduction", channels)] * (group > 0) + [("normal", channels)] * repeats
+    return plan
+
+
+def _stem(task: Task, filters: int, stride: int, frame: Frame) -> tuple[nn.Module, tuple[int, int], int]:
+    """The stem's convolution, the size of what it gives, and its channels."""
+    channels = STEM_MULTIPLIER * filters if frame.stem_filters is None else frame.stem_filters
+    if frame.stem == "cells":
+        kernel, stride, padding = 3, 2, 0
+    else:
+        kernel = 3 if stride < 4 else 5
+        padding = kernel // 2
+    size = ((task.height + 2 * padding - kernel) // stride + 1, (task.width + 2 * padding - kernel) // stride + 1)
+    convolution = nn.Conv2d(task.channels, channels, kernel, stride, padding=padding, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels)), size, channels
+
+
+def _halved(size: tuple[int, int], times: int) -> tuple[int, int]:
+    for _ in range(times):
+        size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    return size

@@ -72,7 +72,7 @@ class Candidates:
                 last |= progress.metrics
                 steps = progress.steps
                 yield Progress(phase, number * steps + progress.step, of * steps, progress.metrics)
-                if time.monotonic() - self._saved > CHECKPOINT_SECONDS / 4:
+                if fit.ends_epoch or time.monotonic() - self._saved > CHECKPOINT_SECONDS / 4:
                     self.store.save("training", {"key": key, "fit": fit.state_dict()})
                     self._saved = time.monotonic()
                     saved()

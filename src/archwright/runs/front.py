@@ -169,7 +169,7 @@ def search(
         space: what to search. Fields that are left at their defaults are the preset's or planned.
         final_space: fields of the space in final training (`{"filters": 32}`).
         controller: its name, or `file.py:Name`; `controller_settings` are its arguments. None: "guided" where fewer
-            than a thousand children are trained from scratch, otherwise "reinforce".
+            than a thousand children are trained from scratch, otherwise that of the space's paper.
         search_recipe: how shared weights are trained: a `Recipe`, of which fields left at their defaults are planned,
             or a mapping of the fields to set.
         final_recipe: how finalists are trained; as `search_recipe`.

@@ -40,6 +40,7 @@ def conclude(job: Job) -> dict[str, Any]:
         "random_search": {},
         "parameters": record["parameters"],
         "multiply_adds": record["multiply_adds"],
+        "transferred": plan.transferred,
         "trials": sum(1 for _ in store.trials()),
         "failed_trials": sum(trial.result.error is not None for trial in store.trials()),
         "epochs": store.get("settled")["epochs"],
@@ -48,14 +49,16 @@ def conclude(job: Job) -> dict[str, Any]:
         "device": plan.device,
     }
     if randoms := job.candidates.trained("random"):
-        groups = {"same_count": randoms[: plan.finalists], "same_time": randoms}
+        groups = {"same_count": randoms[: plan.finalists]}
+        if plan.transferred is None:  # otherwise nothing was searched
+            groups["same_time"] = randoms
         for name, keys in groups.items():
             result["random_search"][name] = _compared(job, keys, test)
         result[f"random_{metric}"] = result["random_search"]["same_count"][metric]
         tests = [store.get(f"test/{k}")[subject.metric] for k in randoms]
         result["random_search"][f"all_{metric}"] = tests
     if references := job.candidates.trained("reference"):
-        result["reference"] = {"network": plan.space.reference_name, **_compared(job, references, test)}
+        result["reference"] = {"network": plan.reference_name, **_compared(job, references, test)}
     seconds = store.get("seconds") or {}
     result["run"] = str(store.folder)
     network, space = job.candidates.network(key).cpu(), plan.final_space.of(architecture)
@@ -86,6 +89,7 @@ def _compared(job: Job, keys: Sequence[str], test: dict[str, Any]) -> dict[str, 
         "candidates": len(keys),
         "seconds": round(sum(store.get(f"candidate/{key}")["seconds"] for key in keys), 2),
         "parameters": record["parameters"],
+        "multiply_adds": record["multiply_adds"],
         f"test_{subject.metric}": figures[f"test_{subject.metric}"],
         "test_interval": figures["test_interval"],
         "difference": difference,
@@ -143,7 +147,8 @@ def report(result: dict[str, Any], architecture: Architecture, subject: Subject)
         lines.append("")
     lines += ["## Seconds", "", "| phase | seconds |", "|---|---|"]
     lines += [f"| {name} | {value:.1f} |" for name, value in result["seconds"].items()]
-    lines += ["", "![search](search.png)"]
+    if result["trials"]:
+        lines += ["", "![search](search.png)"]
     if result["random_search"]:
         lines += ["", "![comparison](comparison.png)"]
     return [*lines, ""]
@@ -183,7 +188,9 @@ def _summary(result: dict[str, Any], subject: Subject) -> list[str]:
     return [
         *lines,
         f"size             {result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds",
-        f"trials           {result['trials']}{failed}",
+        f"trials           {result['trials']}{failed}"
+        if result["transferred"] is None
+        else f"transferred from {result['transferred']}",
         f"seconds          {phases}",
         f"run folder       {result['run']}",
     ]

@@ -50,6 +50,8 @@ class Plan:
             for a quarter of final training; all networks are then trained with the one that did best in validation.
         baseline: train random architectures the same way: as many, and for as much time.
         reference: train the space's reference network the same way (`nas-recurrent`: an LSTM of as many parameters).
+        residual: train a hand-made residual network of about so many parameters the same way, as the reference.
+        transferred: what the architecture was taken from, in a run that searches nothing and trains it at another size.
         engine: where children are trained, with `from-scratch`: "local", or "ray" or "ray:ADDRESS", a Ray cluster (see
             `archwright.engines.ray`).
         workers: children that are trained at a time, with `from-scratch` (1 on "local": in this process).
@@ -89,6 +91,8 @@ class Plan:
     grid: bool = False
     baseline: bool = True
     reference: bool = False
+    residual: int | None = None
+    transferred: str | None = None
     engine: str = "local"
     workers: int = 1
     time_limit: float | None = None
@@ -166,6 +170,11 @@ class Plan:
     def ray_address(self) -> str | None:
         """Of the cluster; None is one of our own."""
         return self.engine.partition(":")[2] or None
+
+    @property
+    def reference_name(self) -> str | None:
+        """What the reference network is."""
+        return "a residual network" if self.residual is not None else self.space.reference_name
 
     @property
     def epochs(self) -> int:

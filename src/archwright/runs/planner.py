@@ -12,7 +12,7 @@ from archwright.runs.cluster import on_a_cluster
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.grid import GRID_SHARE, grid
 from archwright.runs.plan import Plan
-from archwright.runs.presets import PRESETS, SIZES, Preset, published, small
+from archwright.runs.presets import PRESETS, SIZES, Preset, paper_controller, published, small
 from archwright.runs.timing import FORWARD, Cost, Rates, cost, measure, per_step, steps
 from archwright.training.device import resolve_device
 from archwright.training.recipe import Recipe
@@ -109,7 +109,7 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
         rounds = search_recipe.epochs - settings.get("warmup", counts.get("warmup", 0))
         counts = {**counts, "trials": max(1, int(rounds * per_epoch))}
     counts.update(settings)
-    usual = "reinforce" if counts.get("replicas") else usual_controller(counts["evaluator"], counts["trials"])
+    usual = "reinforce" if counts.get("replicas") else usual_controller(cls, counts["evaluator"], counts["trials"])
     controller = wishes.controller or usual
     controller_settings = _controller_settings(controller, counts["trials"], preset, wishes)
     if counts.get("engine", "local") != "local":
@@ -129,17 +129,15 @@ def _plan(preset: Preset, cls: type[Space], wishes: Wishes, base: dict[str, Any]
     )
 
 
-def usual_controller(evaluator: str, trials: int) -> str:
+def usual_controller(cls: type[Space], evaluator: str, trials: int) -> str:
     """The controller where nobody names one: a model-based one where a trial is dear, which is the better below some
-    hundreds of trials (docs/lab.md), and REINFORCE where there are thousands or the weights are shared."""
-    return "guided" if evaluator == "from-scratch" and trials < FEW_TRIALS else "reinforce"
+    hundreds of trials (docs/lab.md), and the paper's where there are thousands or the weights are shared."""
+    return "guided" if evaluator == "from-scratch" and trials < FEW_TRIALS else paper_controller(cls)
 
 
 def _controller_settings(controller: str, trials: int, preset: Preset, wishes: Wishes) -> dict[str, Any]:
-    usual: Mapping[str, Any] = {}
-    if controller == "reinforce":
-        usual = preset.reinforce
-    elif controller == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
+    usual: Mapping[str, Any] = {"reinforce": preset.reinforce, "ppo": preset.ppo}.get(controller, {})
+    if controller == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
         usual = {"start": max(3, trials // 4)}
     return {**usual, **wishes.controller_settings}
 

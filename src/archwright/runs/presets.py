@@ -16,6 +16,8 @@ from archwright.training.recipe import (
     ENAS_RECURRENT,
     NAS_CONV,
     NAS_RECURRENT,
+    NASNET_FINAL,
+    NASNET_SEARCH,
     Recipe,
 )
 
@@ -33,7 +35,7 @@ Size = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Preset:
-    """Fields of the space in the search and in final training, recipes, fields of `Plan`, arguments of `Reinforce`."""
+    """Fields of the space in the search and in final training, recipes, fields of `Plan`, arguments of controllers."""
 
     search_recipe: Recipe
     final_recipe: Recipe
@@ -41,6 +43,7 @@ class Preset:
     space: Mapping[str, Any] = field(default_factory=dict)
     final_space: Mapping[str, Any] = field(default_factory=dict)
     reinforce: Mapping[str, Any] = field(default_factory=dict)
+    ppo: Mapping[str, Any] = field(default_factory=dict)
 
 
 NAS_REWARD: Mapping[str, Any] = {"evaluator": "from-scratch", "objective": "accuracy-cubed", "last_epochs": 5}
@@ -55,8 +58,17 @@ SMALL_ROUNDS: Mapping[str, Any] = {
 }
 
 
+def paper_controller(cls: type[Space]) -> str:
+    """The controller of the paper that the space is from."""
+    return "ppo" if cls.name == "nasnet" else "reinforce"
+
+
 def published(cls: type[Space]) -> Preset:
     """The papers' settings."""
+    if cls.name == "nasnet":
+        # Zoph et al. 2018, appendix A.1: the best 250 of 20,000 are trained to the end.
+        settings = {"evaluator": "from-scratch", "trials": 20_000, "trials_per_epoch": 1, "finalists": 250}
+        return Preset(NASNET_SEARCH, NASNET_FINAL, settings)
     if cls.name == "nas-conv":
         settings = {**NAS_REWARD, "trials": 12_800, "trials_per_epoch": 1}
         final = replace(NAS_CONV, epochs=300, decay_at=(0.5, 0.75))  # trained "until convergence"; DenseNet's length
@@ -90,8 +102,10 @@ def small(cls: type[Space], data: Data, size: Size = SIZES[0]) -> Preset:
     }
     if cls.name == "nas-conv":
         return _small_nas(common, side)
+    if cls.name == "nasnet":
+        return _small_nasnet(common, side, size)
     names = {f.name for f in dataclasses.fields(cls)}
-    stride = 1 if side < PHOTOGRAPH else size[2] if side < LARGE else 2 * size[2]
+    stride = _stem_stride(side, size)
     sizes = {"filters": size[0], "repeats": size[1], "stem_stride": stride}
     final = {**sizes, "drop_path_keep": 0.9, "dropout": 0.1}
     few = len(data.train) < 8192  # little data takes more decay: five times the papers', which are for 45,000 images
@@ -109,6 +123,27 @@ def small(cls: type[Space], data: Data, size: Size = SIZES[0]) -> Preset:
         {k: v for k, v in sizes.items() if k in names},
         {k: v for k, v in final.items() if k in names},
         controller,
+    )
+
+
+def _stem_stride(side: int, size: Size) -> int:
+    return 1 if side < PHOTOGRAPH else size[2] if side < LARGE else 2 * size[2]
+
+
+def _small_nasnet(common: Mapping[str, Any], side: int, size: Size) -> Preset:
+    """Children of five cells that train in seconds; the best five are trained longer, the best of those to the end."""
+    sizes = {"filters": size[0], "repeats": size[1], "stem_stride": _stem_stride(side, size)}
+    recipe = replace(NASNET_SEARCH, **common, learning_rate=0.05)  # the papers' rate is for batches of 32
+    settings = {"evaluator": "from-scratch", "trials": 40, "trials_per_epoch": 1, "shortlist": 5}
+    return Preset(
+        replace(recipe, epochs=2),
+        replace(recipe, epochs=24),
+        settings,
+        sizes,
+        {**sizes, "drop_path_keep": 0.9, "auxiliary": side >= PHOTOGRAPH},
+        {"learning_rate": 3.5e-3, "temperature": None, "tanh_constant": None},
+        # The paper's learning rate and minibatch are for 20,000 children.
+        {"learning_rate": 3.5e-3, "batch": 8},
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from archwright.data.images import ImageData
 from archwright.data.text import TextData
 from archwright.loop import Proposal
+from archwright.nets.residual import residual_network
 from archwright.runs.assembly import shared_weights
 from archwright.space import sample
 from archwright.training.child import child_network, child_recipe
@@ -105,10 +106,15 @@ def step_seconds(plan: Plan, data: Data, architecture: Architecture | None, coun
 
 
 def network_of(plan: Plan, data: Data, architecture: Architecture | None) -> Any:
-    """The network of final training, with the weights it starts from; None: the space's reference network."""
+    """The network of final training, with the weights it starts from; None: the plan's reference network."""
     if architecture is not None:
         return child_network(plan.final_space, architecture, data.task, plan.seed)
     with seeded(torch.device("cpu"), Stream.WEIGHTS, plan.seed):
+        if plan.residual is not None:
+            assert isinstance(data, ImageData)
+            space: Any = plan.final_space
+            stride, dropout = getattr(space, "stem_stride", 1), getattr(space, "dropout", 0.0)
+            return residual_network(data.task, plan.residual, stem_stride=stride, dropout=dropout)
         return plan.final_space.reference(data.task)
 
 

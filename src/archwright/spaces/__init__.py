@@ -9,9 +9,10 @@ from archwright.spaces.enas_recurrent import EnasRecurrent
 from archwright.spaces.nas_bench_201 import NasBench201
 from archwright.spaces.nas_conv import NasConv
 from archwright.spaces.nas_recurrent import NasRecurrent
+from archwright.spaces.nasnet import NasNet
 
 SPACES: dict[str, type[Space]] = {
-    cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasRecurrent)
+    cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent)
 }
 
-__all__ = ["SPACES", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasRecurrent"]
+__all__ = ["SPACES", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasNet", "NasRecurrent"]

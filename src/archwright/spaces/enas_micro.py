@@ -21,6 +21,7 @@ from archwright.space import (
     Task,
     replay,
 )
+from archwright.spaces.cell_graph import SIDES, cell_graph
 from archwright.spaces.paths import paths, used
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from archwright.report.graph import Graph
 
 CELLS = ("normal", "reduction")
-SIDES = ("left", "right")
 OPERATIONS = ("sep_3x3", "sep_5x5", "avg_3x3", "max_3x3", "identity")  # in the order of the official code's numbers
 
 
@@ -202,7 +202,7 @@ class EnasMicro(Space):
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
         """One drawing per cell."""
-        return tuple(_graph(cell, nodes) for cell, nodes in wiring(architecture, self.nodes).items())
+        return tuple(cell_graph(cell, nodes) for cell, nodes in wiring(architecture, self.nodes).items())
 
 
 @functools.lru_cache(maxsize=256)
@@ -243,20 +243,3 @@ def _names(nodes: int) -> dict[str, list[list[tuple[str, str]]]]:
         ]
         for cell in CELLS
     }
-
-
-def _graph(cell: str, nodes: Wiring) -> Graph:
-    from archwright.report.graph import Edge, Graph, Node
-
-    drawn = [Node("0", "h[i-2]", "input"), Node("1", "h[i-1]", "input")]
-    edges: list[Edge] = []
-    used: set[int] = set()
-    for index, operands in enumerate(nodes, start=2):
-        drawn.append(Node(str(index), "add", "combine"))
-        for side, (source, op) in zip(SIDES, operands, strict=True):
-            used.add(source)
-            drawn.append(Node(f"{index}/{side}", op.replace("_", " "), "operation"))
-            edges += [Edge(str(source), f"{index}/{side}"), Edge(f"{index}/{side}", str(index))]
-    drawn.append(Node("output", "concat", "output"))
-    edges += [Edge(str(state), "output") for state in range(len(nodes) + 2) if state not in used]
-    return Graph(f"{cell} cell", tuple(drawn), tuple(edges))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import torch
 
 from archwright.errors import Diverged, RunError, TimedOut
 from archwright.loop import Progress, State
+from archwright.training.average import WeightAverage
 from archwright.training.descent import Descent, saved_network
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
@@ -29,7 +31,8 @@ class Fit:
     Metrics of a step: `loss`, `learning_rate`, of images `accuracy` (of the batch, in training mode); at the end of an
     epoch `validation_loss` and `validation_accuracy`, or of text `validation_perplexity`. At every yield `state_dict`
     is consistent, and iterating anew goes on after the last step. The learning rate and drop path move with every step.
-    At the end the model is in evaluation mode. The test part is not touched.
+    At the end the model is in evaluation mode, with the average of its weights if the recipe asks for one. The test
+    part is not touched.
 
     Args:
         model: moved to `device` and trained in place.
@@ -71,11 +74,18 @@ class Fit:
         with out_of_memory(f"the network and the training part on {self._device}"):
             self._lessons = lessons(model, data, recipe, seed=seed, device=self._device, channels_last=channels_last)
         self._descent = Descent(model, recipe)
+        self._average = WeightAverage(model, recipe.average) if recipe.average else None
+        self._delivered = False  # the model has the average instead of the weights
 
     @property
     def steps(self) -> int:
         """Steps of the whole training."""
         return max(1, round(self.recipe.epochs * self._lessons.per_epoch))
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether the last step was the last of an epoch, or of the training."""
+        return self.step % self._lessons.per_epoch == 0 or self.step == self.steps
 
     @property
     def scored_by(self) -> str:
@@ -91,7 +101,7 @@ class Fit:
         while self.step < self.steps:
             began = time.perf_counter()
             metrics = self._advance()
-            if self.step % self._lessons.per_epoch == 0 or self.step == self.steps:
+            if self.ends_epoch:
                 metrics |= self._validate(-(-self.step // self._lessons.per_epoch))
             self.seconds += time.perf_counter() - began
             if self._limit is not None and self.seconds > self._limit and self.step < self.steps:
@@ -99,6 +109,9 @@ class Fit:
                     f"{self.phase} took more than {self._limit:g} s: stopped at step {self.step} of {self.steps}"
                 )
             yield Progress(self.phase, self.step, self.steps, metrics)
+        if self._average is not None and not self._delivered:
+            self._average.exchange()
+            self._delivered = True
         self.model.eval()
 
     def _advance(self) -> dict[str, float]:
@@ -123,13 +136,16 @@ class Fit:
                 )
             self._descent.step(rate, size)
             self._descent.clear()
+        if self._average is not None:
+            self._average.update(step)
         self.step += 1
         return {"loss": value, **dict(zip(figures, others, strict=True)), "learning_rate": rate}
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if epoch <= self._validate_from:
             return {}
-        with out_of_memory("the validation part"):
+        average = contextlib.nullcontext() if self._average is None else self._average.exchanged()
+        with out_of_memory("the validation part"), average:
             metrics = dict(self._lessons.validate(self.model))
         if not metrics:
             return {}
@@ -146,6 +162,7 @@ class Fit:
             "step": self.step,
             "steps": self.steps,
             "lessons": self._lessons.state_dict(),
+            **({} if self._average is None else {"average": self._average.state_dict()}),
             "validation": [list(measured) for measured in self.validation],
             "seconds": self.seconds,
         }
@@ -160,5 +177,7 @@ class Fit:
         self.model.load_state_dict(state["model"])
         self._descent.load_state_dict(state["momentum"])
         self._lessons.load_state_dict(state["lessons"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.validation = [(int(epoch), float(score)) for epoch, score in state["validation"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from archwright.errors import ConfigError
@@ -39,6 +39,7 @@ class Recipe:
         clip_norm: the largest norm of the whole gradient; None does not clip.
         label_smoothing: share of the target spread over all classes.
         auxiliary_weight: of the auxiliary head's loss, where the network has that head.
+        average: decay of the moving average of the weights that is validated and delivered; 0: the weights themselves.
         pad: pixels of padding for random crops of the image's own size; 0 does not crop.
         flip: mirror half of the images left to right. Turn it off where a mirror image is another class (digits).
         cutout: side in pixels of the square that is blanked; 0 does not. 16 is usual for 32 x 32 (DeVries 2017).
@@ -69,6 +70,7 @@ class Recipe:
     clip_norm: float | None = 5.0
     label_smoothing: float = 0.0  # NASNet smooths on ImageNet only (0.1)
     auxiliary_weight: float = 0.4  # micro_child.py
+    average: float = 0.0
     pad: int = 4  # ENAS 2018, section 3.2
     flip: bool = True  # ENAS 2018, section 3.2
     cutout: int = 0  # no official script sets it
@@ -94,6 +96,9 @@ class Recipe:
         self._require("epsilon", self.epsilon > 0, "greater than zero")
         self._require("clip_norm", self.clip_norm is None or self.clip_norm > 0, "None or greater than zero")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
+        self._require("average", 0 <= self.average < 1, "from 0 to below 1")
+        self._require("decay_every", self.decay_every is None or self.decay_every > 0, "None or greater than zero")
+        self._require("decay_factor", 0 < self.decay_factor <= 1, "above 0, and 1 at most")
         self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
         self._require("validation_limit", self.validation_limit is None or self.validation_limit > 1, "more than 1")
         self._require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
@@ -178,3 +183,37 @@ ENAS_RECURRENT = Recipe(
 # cifar10_macro_search.sh: l2_reg 2.5e-4, so weight decay 5e-4; and cifar10_macro_final.sh.
 ENAS_MACRO_SEARCH = Recipe(epochs=310, batch=128, learning_rate_min=5e-4, weight_decay=5e-4)
 ENAS_MACRO_FINAL = Recipe(epochs=310, batch=100, learning_rate_min=1e-3, weight_decay=4e-4)
+
+# NASNet's children (Zoph et al. 2018, appendix A.1): 20 epochs, one cosine, momentum 0.9, L2. Batch, rate, decay and
+# clipping of the search are not published; these are the official code's for the network on CIFAR-10.
+NASNET_SEARCH = Recipe(
+    epochs=20,
+    batch=32,
+    learning_rate=0.025,
+    learning_rate_min=0.0,
+    restart_period=1000,
+    nesterov=False,
+    weight_decay=5e-4,
+)
+
+# slim's cifar_config and the notes above it; cutout is in the "+ cutout" rows of the paper's table only.
+NASNET_FINAL = replace(NASNET_SEARCH, epochs=600)
+
+# slim's mobile_imagenet_config for one process, and appendix A.3: RMSProp, label smoothing, an average of the weights.
+NASNET_IMAGENET = Recipe(
+    epochs=250,
+    batch=32,
+    optimizer="rmsprop",
+    learning_rate=0.04,
+    learning_rate_min=0.0,
+    decay_every=2.4,
+    decay_factor=0.97,
+    momentum=0.9,
+    nesterov=False,
+    second_decay=0.9,
+    epsilon=1.0,
+    weight_decay=4e-5,
+    clip_norm=10.0,
+    label_smoothing=0.1,
+    average=0.9999,
+)

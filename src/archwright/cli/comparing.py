@@ -1,0 +1,63 @@
+"""`archwright compare`: accuracy against size."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from archwright.cli.commands import print_json
+
+
+def compare(arguments: Sequence[str]) -> int:
+    """Plot the networks of finished runs, with what papers report on the same data, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="archwright compare",
+        description="Plot accuracy against parameters and against multiply-adds (PNG and SVG), and print the table. "
+        "Where the data set is one that papers report on, their networks are there too.",
+    )
+    parser.add_argument("runs", type=Path, nargs="+", help="finished runs, or folders that `archwright train` wrote")
+    parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
+    parser.add_argument("--no-pictures", action="store_true", help="print only")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    given = parser.parse_args(arguments)
+
+    from archwright.report.table import show_table
+    from archwright.report.tradeoff import tradeoff
+    from archwright.runs.comparing import compared
+
+    groups = compared(given.runs)
+    said = []
+    for group in groups:
+        title = f"Accuracy and size on {group.data}" if group.data else "Accuracy and size"
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in group.data)[:40]
+        paths = [given.to / f"compare{'-' if stem else ''}{stem}.{kind}" for kind in ("png", "svg")]
+        pictures = [] if given.no_pictures else [str(tradeoff(group.points, path, title=title)) for path in paths]
+        said.append({"data": group.data, "networks": [_plain(point) for point in group.points], "pictures": pictures})
+        if given.json:
+            continue
+        columns = ("", "network", "test accuracy", "95 % interval", "parameters", "multiply-adds")
+        show_table(columns, [_row(*numbered) for numbered in enumerate(group.points, start=1)], title=title)
+        for path in pictures:
+            print(f"drawn to {path}")
+    if given.json:
+        print_json({"data_sets": said})
+    return 0
+
+
+def _plain(point: Any) -> dict[str, Any]:
+    return {
+        "network": point.label,
+        "kind": point.kind,
+        "test_accuracy": point.accuracy,
+        "test_interval": point.interval,
+        "parameters": point.parameters,
+        "multiply_adds": point.multiply_adds,
+    }
+
+
+def _row(number: int, point: Any) -> list[str]:
+    interval = "" if point.interval is None else f"{point.interval[0]:.2%} to {point.interval[1]:.2%}"
+    size = "" if point.multiply_adds is None else f"{point.multiply_adds:,.0f}"
+    return [str(number), point.label, f"{point.accuracy:.2%}", interval, f"{point.parameters:,.0f}", size]

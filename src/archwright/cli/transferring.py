@@ -1,0 +1,130 @@
+"""`archwright transfer`: a found architecture at another size, for other data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from archwright.cli.commands import print_json
+from archwright.cli.display import Display
+from archwright.cli.flags import DATA_HELP, shortened
+from archwright.cli.searching import complete
+from archwright.cli.showing import architecture_at
+from archwright.errors import ConfigError
+from archwright.runs import transfer as transfers
+from archwright.runs.components import space_class
+from archwright.runs.front import read
+from archwright.runs.job import Job
+from archwright.training.measure import tune_malloc
+from archwright.training.recipe import Recipe
+
+DASHES = {"--image-size": "--image_size"}
+SKIPPED = {"filters", "repeats"}  # of the space: they are flags of their own
+
+
+def transfer(arguments: Sequence[str]) -> int:
+    """Build, train, compare, test once, and write a run folder."""
+    given = _parsed([_underscored(word) for word in arguments])
+    architecture = architecture_at(given.run)
+    options = {name: getattr(given, name) for name in ("image_size", "limit") if getattr(given, name) is not None}
+    sizes = {name: getattr(given, name) for name in ("repeats", "filters") if getattr(given, name) is not None}
+    for name, value in {**options, **sizes}.items():
+        if value < 1:
+            raise ConfigError(f"--{name} is {value}; it must be at least 1")
+    begun = time.monotonic()
+    tune_malloc()
+    with Display(json_output=given.json) as display:
+        data = read(given.data, seed=given.seed, **options)
+        plan = transfers.plan_transfer(
+            architecture,
+            data,
+            source=str(given.run),
+            data_name=given.data,
+            data_options=options,
+            final_space={**_filled(given.final_space), **sizes},
+            final_recipe=_filled(given.final_recipe),
+            compare=given.compare,
+            preset=given.preset,
+            seed=given.seed,
+            device=given.device,
+            space=given.space,
+        )
+        recipe, built = plan.final_recipe, vars(plan.final_space)
+        display.say(f"data: {data.split}")
+        display.say(
+            f"{architecture.id} of {plan.final_space.name}, repeats {built['repeats']}, filters {built['filters']}: "
+            f"{recipe.epochs:g} epochs, batch {recipe.batch}, {recipe.optimizer}"
+        )
+        if plan.residual is not None:
+            display.say(
+                f"beside it a random architecture, and a residual network of about {plan.residual:,} parameters"
+            )
+        if given.dry_run:
+            if given.json:
+                print_json({"plan": plan.to_json()})
+            return 0
+        folder = transfers.folder_for(given.to, data)
+        with transfers.begin(plan, architecture, folder, time.monotonic() - begun) as store:
+            display.say(f"run folder: {folder}")
+            return complete(Job(plan, data, store), display, given.json)
+
+
+def _parsed(words: list[str]) -> Any:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(
+        prog="archwright transfer",
+        description="Build a found architecture at another size and train it on other data, with a checkpoint each "
+        "epoch; archwright resume goes on. --final_space.FIELD and --final_recipe.FIELD set everything else.",
+        exit_on_error=False,
+    )
+    parser.add_argument("run", type=Path, help="a run folder, ARCH.json, or a published architecture such as nasnet-a")
+    parser.add_argument("--data", type=str, required=True, help=DATA_HELP.partition(";")[0])
+    parser.add_argument("--repeats", type=int | None, default=None, help="normal cells between reductions")
+    parser.add_argument("--filters", type=int | None, default=None, help="channels of the first cells")
+    parser.add_argument("--image_size", type=int | None, default=None, help="resize images to this many pixels")
+    parser.add_argument("--limit", type=int | None, default=None, help="use at most this many training images")
+    parser.add_argument("--to", type=str | None, default=None, help="the run folder; default: a new one in runs/")
+    parser.add_argument("--compare", type=bool, default=False, help="train a random cell and a residual network too")
+    parser.add_argument("--preset", type=Literal["small", "paper"], default="small", help="what sets the rest")
+    parser.add_argument("--space", type=str | None, default=None, help="FILE.py:NAME, for your own space")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
+    parser.add_argument("--dry-run", action="store_true", help="stop after the plan")
+    parser.add_class_arguments(_space_of(words), "final_space", skip=SKIPPED)
+    parser.add_class_arguments(Recipe, "final_recipe")
+    try:
+        given = parser.parse_args(words, defaults=False)
+        whole = parser.get_defaults().clone()
+        for group in ("final_space", "final_recipe"):
+            whole[group] = None  # only what the user says: the rest is the preset's
+        whole.update(given)
+        return whole
+    except SystemExit:
+        raise
+    except Exception as error:
+        raise ConfigError(shortened(error)) from None
+
+
+def _space_of(words: list[str]) -> Any:
+    """The space whose fields are flags: of the architecture, which has to be the first word."""
+    for index, word in enumerate(words):
+        if word == "--space" and index + 1 < len(words):
+            return space_class(words[index + 1])
+        if word.startswith("--space="):
+            return space_class(word.partition("=")[2])
+    if not words or words[0].startswith("-"):
+        return space_class("nasnet")  # for --help
+    return space_class(architecture_at(Path(words[0])).space)
+
+
+def _underscored(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    return f"{DASHES.get(flag, flag)}{equals}{value}"
+
+
+def _filled(group: Any) -> dict[str, Any]:
+    return {} if group is None else dict(group.as_dict() if hasattr(group, "as_dict") else group)

@@ -1,0 +1,131 @@
+"""Accuracy against size: the plot of NASNet's figure 5, for one's own networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archwright.errors import ConfigError
+from archwright.report.picture import FAINT, INK, checked_path, save, settings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Of the Okabe-Ito hues; each kind has a shape of its own too.
+LOOKS = {
+    "found": ("#0f5f96", "o", True),
+    "random": ("#b5520c", "s", False),
+    "reference": ("#3b7d4f", "D", False),
+    "published": (FAINT, "X", True),
+}
+NEAR = 0.05  # of a panel's width and height
+PANELS = (("parameters", "parameters"), ("multiply_adds", "multiply-adds of an image"))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network: its test accuracy (with the interval, where it is ours) and its size. `kind` is a key of `LOOKS`."""
+
+    label: str
+    kind: str
+    accuracy: float
+    interval: tuple[float, float] | None
+    parameters: float
+    multiply_adds: float | None
+
+
+def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
+    """Plot accuracy against parameters and against multiply-adds; points are numbered, and the legend names them.
+
+    Raises ConfigError if there is nothing to plot.
+    """
+    path = checked_path(path)
+    if not points:
+        raise ConfigError(f"{path}: there are no networks to plot")
+    with settings():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(11, 4.6 + 0.12 * max(0, len(points) - 12)), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, (size, words) in zip(panels, PANELS, strict=True):
+            _draw(axes, points, size)
+            axes.set_xlabel(words)
+        panels[0].set_ylabel("test accuracy, %")
+        handles = [_handle(number, point) for number, point in enumerate(points, start=1)]
+        figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8.5)
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        return save(figure, path, title=title)
+
+
+def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    shown = [(number, point) for number, point in enumerate(points, start=1) if getattr(point, size) is not None]
+    axes.set_xscale("log")
+    for _, point in shown:
+        colour, marker, filled = LOOKS[point.kind]
+        x, y = getattr(point, size), 100 * point.accuracy
+        if point.interval is not None:
+            low, high = (100 * bound for bound in point.interval)
+            axes.plot([x, x], [low, high], color=colour, lw=1.6, alpha=0.7, zorder=2)
+        fill = colour if filled else "white"
+        size_of = 5 if point.kind == "published" else 7
+        axes.plot(x, y, marker=marker, ms=size_of, mew=1.5, mec=colour, mfc=fill, ls="none", zorder=3)
+    for numbers, (x, y) in _crowds([(n, getattr(p, size), 100 * _top(p)) for n, p in shown]):
+        words = ", ".join(map(str, numbers))
+        axes.annotate(words, (x, y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=INK)
+    if shown:
+        sizes = [getattr(point, size) for _, point in shown]
+        axes.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
+    spread = 10.0 if not shown else max(getattr(p, size) for _, p in shown) / min(getattr(p, size) for _, p in shown)
+    subs = (1.0,) if spread > 30 else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(color="#e4e4e4", lw=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _top(point: Point) -> float:
+    return point.accuracy if point.interval is None else point.interval[1]
+
+
+def _crowds(points: Sequence[tuple[int, float, float]]) -> list[tuple[list[int], tuple[float, float]]]:
+    """Numbers of points too near each other for a label each, and where theirs goes: above the highest."""
+    if not points:
+        return []
+    width = max(math.log(x) for _, x, _ in points) - min(math.log(x) for _, x, _ in points) + 0.8
+    height = max(max(y for *_, y in points) - min(y for *_, y in points), 1.0)
+    crowds: list[list[tuple[int, float, float]]] = []
+    for point in sorted(points, key=lambda p: p[1]):
+        near = (
+            crowd
+            for crowd in crowds
+            if any(
+                abs(math.log(point[1] / x)) < NEAR * width and abs(point[2] - y) < NEAR * height for _, x, y in crowd
+            )
+        )
+        crowd = next(near, None)
+        if crowd is None:
+            crowds.append([point])
+        else:
+            crowd.append(point)
+    placed = []
+    for crowd in crowds:
+        middle = math.exp(sum(math.log(x) for _, x, _ in crowd) / len(crowd))
+        placed.append((sorted(number for number, *_ in crowd), (middle, max(y for *_, y in crowd))))
+    return placed
+
+
+def _handle(number: int, point: Point) -> object:
+    from matplotlib.lines import Line2D
+
+    colour, marker, filled = LOOKS[point.kind]
+    fill = colour if filled else "white"
+    label = f"{number}  {point.label}".replace("$", r"\$")
+    return Line2D([], [], color=colour, marker=marker, mfc=fill, mec=colour, mew=1.5, ms=6, ls="none", label=label)

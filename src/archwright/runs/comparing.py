@@ -1,0 +1,79 @@
+"""Finished runs side by side: accuracy and size of what each trained, and what papers report on the same data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archwright.errors import RunError
+from archwright.report.published import reported
+from archwright.report.tradeoff import Point
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The networks trained on one data set. `data` is its name."""
+
+    data: str
+    points: tuple[Point, ...]
+
+
+def compared(folders: Sequence[Path]) -> list[Compared]:
+    """The networks of these runs (or of folders that `archwright train` wrote), by data set.
+
+    Data sets are the same if name, classes and number of test images are. Raises RunError, if a folder has no result,
+    or one of text.
+    """
+    groups: dict[tuple[str, frozenset[str], int], list[Point]] = {}
+    for folder in folders:
+        result = _result(folder)
+        key = str(result.get("data", "")), frozenset(result["per_class"]), int(result["test_images"])
+        groups.setdefault(key, []).extend(_points(folder, result))
+    found = []
+    for (data, classes, images), points in groups.items():
+        published = [
+            Point(known.name, "published", known.accuracy, None, known.parameters, known.multiply_adds)
+            for known in reported(classes, images)
+        ]
+        found.append(Compared(data, (*points, *published)))
+    return found
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    path = folder / "result.json"
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise RunError(f"{folder} has no result.json: it is no finished run") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+    if "test_accuracy" not in result:
+        raise RunError(f"{folder}: only runs on images have an accuracy to compare")
+    return result
+
+
+def _points(folder: Path, result: dict[str, Any]) -> list[Point]:
+    name = folder.resolve().name
+    points = [_point(f"{name}: found", "found", result)]
+    for words, group in result.get("random_search", {}).items():
+        if isinstance(group, dict):
+            points.append(_point(f"{name}: random, {words.replace('_', ' ')}", "random", group))
+    if "reference" in result:
+        points.append(_point(f"{name}: {result['reference']['network']}", "reference", result["reference"]))
+    return points
+
+
+def _point(label: str, kind: str, figures: dict[str, Any]) -> Point:
+    low, high = figures["test_interval"]
+    size = figures.get("multiply_adds")  # older runs do not say it of random networks
+    return Point(
+        label,
+        kind,
+        float(figures["test_accuracy"]),
+        (float(low), float(high)),
+        float(figures["parameters"]),
+        None if size is None else float(size),
+    )

@@ -1,0 +1,251 @@
+"""The NASNet space (Zoph et al. 2018): a normal and a reduction cell, searched small and transferred large."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from archwright.errors import SpaceError
+from archwright.space import Architecture, Choice, Open, Option, Program, Space, Task, replay
+from archwright.spaces.cell_graph import SIDES, cell_graph
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archwright.nets.cell import Wiring
+    from archwright.report.graph import Graph
+
+CELLS = ("normal", "reduction")
+OPERATIONS = (  # in the order of the paper's table
+    "identity",
+    "conv_1x3_3x1",
+    "conv_1x7_7x1",
+    "dil_3x3",
+    "avg_3x3",
+    "max_3x3",
+    "max_5x5",
+    "max_7x7",
+    "conv_1x1",
+    "conv_3x3",
+    "sep_3x3",
+    "sep_5x5",
+    "sep_7x7",
+)
+COMBINES = ("add", "concat")
+LARGE = 128  # pixels from which a stem is that for ImageNet, if nobody says
+
+
+@dataclass(frozen=True)
+class NasNet(Space):
+    """Cells of `blocks` blocks: two hidden states, an operation on each, and how the two are combined.
+
+    Asked per block in the paper's order: state A, state B, operation for A, operation for B, combination; all of the
+    normal cell, then all of the reduction cell (section 3): 50 decisions for 5 blocks. States are numbered as in the
+    official code: 0 is h[i], the output of the cell before, 1 is h[i-1], that of the one before it, 2 and up are the
+    blocks. The softmax over states has 2 to 6 options; whether they are one masked head or several is not published,
+    here each number of options has a head of its own.
+
+    The network is that of the official code (TensorFlow slim, `nasnet.py`), so that the published architecture has the
+    published number of parameters: padding is TensorFlow's SAME, an input that no block reads is a part of the output
+    too, the first cell's h[i-1] is the stem's output at the stem's width. The paper's 1x1 convolutions "as necessary"
+    are the code's; what reads a concatenated state brings it to the cell's width. `final()` has the settings of the
+    official CIFAR-10 network, 6 @ 768; `archwright.spaces.published` has those of the other published ones.
+
+    Args:
+        blocks: per cell; the paper's B.
+        operations: names in `archwright.nets.ops.OPERATIONS`.
+        combines: "add" and "concat", or one of them.
+        kept: states that a cell's output has although a block reads them ("normal/1"). The paper's rule knows none, but
+            the official code of NASNet-A has two: the normal cell's h[i-1], and block 3 of the reduction cell.
+        repeats: normal cells before, between and after the two reduction cells of the body; the paper's N.
+        filters: channels of the first cells.
+        stem: "cifar" is a 3x3 convolution; "imagenet" one at stride 2 and two reduction cells, which leave an eighth of
+            height and width; "auto" is "imagenet" from 128 pixels.
+        stem_filters: of the stem's convolution; None is three times `filters` ("cifar") or 32 ("imagenet").
+        stem_stride: of the "cifar" stem, 1, 2 or 4: the cells see the image at that fraction of its size.
+        skip_reduction: the older input of the cell after a reduction is one cell older than that reduction's input.
+        auxiliary: an auxiliary head in training.
+        dropout: before the classifier.
+        drop_path_keep: of scheduled drop path, at the last cell at the end of training.
+        norm_epsilon, norm_momentum: of BatchNorm; TensorFlow's decay d is a momentum of 1 - d here.
+    """
+
+    name: ClassVar[str] = "nasnet"
+    reads: ClassVar[tuple[str, ...]] = ("blocks", "operations", "combines", "kept")
+
+    blocks: int = 5  # section 3
+    operations: tuple[str, ...] = OPERATIONS
+    combines: tuple[str, ...] = COMBINES
+    kept: tuple[str, ...] = ()
+    repeats: int = 2  # appendix A.1: N = 2 in the search
+    filters: int = 32  # that of 6 @ 768; the paper does not say it of the search
+    stem: Literal["auto", "cifar", "imagenet"] = "auto"
+    stem_filters: int | None = None
+    stem_stride: int = 1
+    skip_reduction: bool = False
+    auxiliary: bool = False  # not stated of the search; twenty epochs need none
+    dropout: float = 0.0
+    drop_path_keep: float = 1.0
+    norm_epsilon: float = 1e-5  # nasnet_cifar_arg_scope
+    norm_momentum: float = 0.1  # nasnet_cifar_arg_scope: decay 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("operations", "combines"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+            values = getattr(self, name)
+            self._require(name, bool(values) and len(set(values)) == len(values), "one or more different names")
+        object.__setattr__(self, "kept", tuple(self.kept))
+        states = {f"{cell}/{state}" for cell in CELLS for state in range(self.blocks + 2)}
+        self._require("kept", set(self.kept) <= states, "states such as 'normal/1' or 'reduction/3'")
+        self._require("combines", set(self.combines) <= set(COMBINES), "'add', 'concat', or both")
+        for name in ("blocks", "repeats", "filters", "norm_epsilon"):
+            least = "greater than zero" if name == "norm_epsilon" else "at least 1"
+            self._require(name, getattr(self, name) > 0, least)
+        self._require("stem", self.stem in ("auto", "cifar", "imagenet"), "'auto', 'cifar' or 'imagenet'")
+        self._require("stem_filters", self.stem_filters is None or self.stem_filters > 0, "None or at least 1")
+        self._require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
+
+    def _require(self, name: str, holds: bool, right: str) -> None:
+        if not holds:
+            raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        """Operations, combinations, and the states that each block chooses from."""
+        states = {f"state of {count}": tuple(range(count)) for count in range(2, self.blocks + 2)}
+        return {"op": self.operations, "combine": self.combines, **states}
+
+    def decide(self) -> Program:
+        """Five decisions per block, the normal cell first (B1)."""
+        for cell in CELLS:
+            for block in range(2, self.blocks + 2):
+                for side in SIDES:
+                    yield Choice(f"{cell}/{block}/{side}", tuple(range(block)), vocabulary=f"state of {block}")
+                for side in SIDES:
+                    yield Choice(f"{cell}/{block}/{side}/op", self.operations, vocabulary="op")
+                yield Choice(f"{cell}/{block}/combine", self.combines, vocabulary="combine")
+
+    def final(self, **changes: Any) -> NasNet:
+        """The official network for CIFAR-10 (slim `cifar_config`): 18 normal cells, 32 filters, auxiliary head."""
+        published = {"repeats": 6, "filters": 32, "auxiliary": True, "dropout": 0.0, "drop_path_keep": 0.6}
+        return dataclasses.replace(self, **{**published, **changes})
+
+    def network(self, open: Open, task: Task) -> nn.Module:
+        """The child of the only architecture that is open. See `archwright.nets.skeleton`."""
+        from archwright.nets.cell import NASNET, Operands
+        from archwright.nets.network import set_norms
+        from archwright.nets.skeleton import CellNetwork, Frame
+
+        if open.architecture is None:
+            raise SpaceError(f"{self.name}: the width of a cell depends on the architecture, so weights are not shared")
+        architecture = open.architecture
+        fixed = wiring(architecture, self.blocks)
+        large = self.stem == "imagenet" or (self.stem == "auto" and min(task.height, task.width) >= LARGE)
+        operands = {
+            cell: [tuple(Operands((source,), (op,)) for source, op in node) for node in nodes]
+            for cell, nodes in fixed.items()
+        }
+        network = CellNetwork(
+            operands,
+            fixed,
+            functools.partial(wiring, blocks=self.blocks),
+            task,
+            repeats=self.repeats,
+            filters=self.filters,
+            stem_stride=self.stem_stride,
+            ends="concatenate",
+            reduction="strided",
+            base=False,
+            auxiliary=self.auxiliary,
+            dropout=self.dropout,
+            drop_path_keep=self.drop_path_keep,
+            joins={cell: joins(architecture, cell, self.blocks) for cell in CELLS},
+            kept={cell: tuple(map(_swapped, self.kept_of(cell))) for cell in CELLS},
+            manner=NASNET,
+            frame=Frame(
+                stem="cells" if large else "convolution",
+                stem_filters=32 if large and self.stem_filters is None else self.stem_filters,
+                first_older=False,
+                skip_reduction=self.skip_reduction,
+                auxiliary_after=-1,
+                valid_auxiliary=True,
+                bias=True,
+                truncated=True,
+            ),
+        )
+        set_norms(network, epsilon=self.norm_epsilon, momentum=self.norm_momentum)
+        return network
+
+    def from_cells(self, **cells: tuple[Sequence[str], Sequence[int]]) -> Architecture:
+        """Read the official code's lists: for each cell ("normal", "reduction") operations and hidden state indices.
+
+        Both have two entries a block; every block adds.
+        """
+        answers: dict[str, Any] = {}
+        for cell in CELLS:
+            operations, indices = cells[cell]
+            if not len(operations) == len(indices) == 2 * self.blocks:
+                raise SpaceError(f"the {cell} cell must have {2 * self.blocks} operations and as many states")
+            pairs = iter(zip(operations, indices, strict=True))
+            for block in range(2, self.blocks + 2):
+                for side in SIDES:
+                    operation, state = next(pairs)
+                    answers |= {f"{cell}/{block}/{side}": state, f"{cell}/{block}/{side}/op": operation}
+                answers[f"{cell}/{block}/combine"] = "add"
+        return replay(self, answers)
+
+    def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
+        """One drawing per cell."""
+        return tuple(
+            cell_graph(
+                cell,
+                blocks,
+                joins(architecture, cell, self.blocks),
+                self.kept_of(cell),
+                inputs=("h[i]", "h[i-1]"),
+            )
+            for cell, blocks in answered(architecture, self.blocks).items()
+        )
+
+    def kept_of(self, cell: str) -> tuple[int, ...]:
+        """The numbers of the states in `kept` of one cell."""
+        return tuple(int(name.split("/")[1]) for name in self.kept if name.startswith(f"{cell}/"))
+
+
+def joins(architecture: Architecture, cell: str, blocks: int) -> tuple[str, ...]:
+    """How each block of a cell combines its two operands."""
+    return tuple(str(architecture[f"{cell}/{block}/combine"]) for block in range(2, blocks + 2))
+
+
+def answered(architecture: Architecture, blocks: int) -> dict[str, Wiring]:
+    """For each cell, the operands (state, operation) of each block, with states numbered as in the answers."""
+    return {
+        cell: tuple(
+            tuple(
+                (
+                    int(str(architecture[f"{cell}/{block}/{side}"])),
+                    str(architecture[f"{cell}/{block}/{side}/op"]),
+                )
+                for side in SIDES
+            )
+            for block in range(2, blocks + 2)
+        )
+        for cell in CELLS
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def wiring(architecture: Architecture, blocks: int) -> dict[str, Wiring]:
+    """The same, with states numbered as in `archwright.nets.cell`: there 0 is the older input."""
+    cells = answered(architecture, blocks)
+    return {
+        cell: tuple(tuple((_swapped(state), op) for state, op in block) for block in nodes)
+        for cell, nodes in cells.items()
+    }
+
+
+def _swapped(state: int) -> int:
+    return 1 - state if state < 2 else state

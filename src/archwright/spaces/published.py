@@ -1,0 +1,70 @@
+"""Networks that papers have published, by name: an architecture, the space with its settings, and what it is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from archwright.space import Architecture, Task
+from archwright.spaces.nasnet import NasNet
+
+# NASNet-A (Zoph et al. 2018, figure 4) as the official code has it: operations, and the states that they read.
+NASNET_A = {
+    "normal": (
+        (
+            "sep_5x5",
+            "sep_3x3",
+            "sep_5x5",
+            "sep_3x3",
+            "avg_3x3",
+            "identity",
+            "avg_3x3",
+            "avg_3x3",
+            "sep_3x3",
+            "identity",
+        ),
+        (0, 1, 1, 1, 0, 1, 1, 1, 0, 0),
+    ),
+    "reduction": (
+        ("sep_5x5", "sep_7x7", "max_3x3", "sep_7x7", "avg_3x3", "sep_5x5", "identity", "avg_3x3", "sep_3x3", "max_3x3"),
+        (0, 1, 0, 1, 0, 1, 3, 2, 2, 0),
+    ),
+}
+KEPT = ("normal/1", "reduction/3")  # nasnet_utils.py: used_hiddenstates
+# slim's mobile_imagenet_config and large_imagenet_config; BatchNorm decay 0.9997, epsilon 1e-3 (nasnet_*_arg_scope).
+IMAGENET: dict[str, Any] = {"stem": "imagenet", "dropout": 0.5, "norm_epsilon": 1e-3, "norm_momentum": 0.0003}
+MOBILE: dict[str, Any] = {"repeats": 4, "filters": 44, "stem_filters": 32, "drop_path_keep": 1.0, **IMAGENET}
+LARGE: dict[str, Any] = {
+    "repeats": 6,
+    "filters": 168,
+    "stem_filters": 96,
+    "drop_path_keep": 0.7,
+    "skip_reduction": True,
+    **IMAGENET,
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published network. `paper` says where it is from."""
+
+    space: NasNet
+    task: Task
+    paper: str
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The architecture, of the space."""
+        return self.space.from_cells(**NASNET_A)
+
+
+def _final(**fields: Any) -> NasNet:
+    return NasNet(kept=KEPT).final(**fields)
+
+
+PUBLISHED = {
+    "nasnet-a": Published(_final(), Task(3, 32, 32, 10), "Zoph et al. 2018, NASNet-A (6 @ 768)"),
+    "nasnet-a-mobile": Published(_final(**MOBILE), Task(3, 224, 224, 1000), "Zoph et al. 2018, NASNet-A (4 @ 1056)"),
+    "nasnet-a-large": Published(_final(**LARGE), Task(3, 331, 331, 1000), "Zoph et al. 2018, NASNet-A (6 @ 4032)"),
+}
