@@ -4,8 +4,8 @@
 #   make search                      the main job on the digits data set
 #   make search ARGS="--data DIR"    anything else that `archwright search` takes
 #   make test                        lint, types and tests, as in CI      (ARGS go to pytest)
-#   make bench                       the measurements in benchmarks/      (ARGS go to them; policy_gradient.py takes
-#                                    hours, so it is a command of its own)
+#   make bench                       the measurements in benchmarks/      (ARGS go to them; policy_gradient.py and
+#                                    scaling.py take long, so they are commands of their own)
 #   make PYTHON=python3.12 ...       with another Python, 3.10 to 3.13
 
 PYTHON ?= python3
@@ -26,7 +26,7 @@ search: $(READY)
 	@$(BIN)/archwright search $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ lint: $(READY_DEV)
 	$(BIN)/mypy
 
 bench: $(READY_DEV)
-	@for script in $(filter-out %policy_gradient.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+	@for script in $(filter-out %policy_gradient.py %scaling.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
