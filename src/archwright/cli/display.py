@@ -81,9 +81,9 @@ class Display(AbstractContextManager["Display"]):
         parts += [text.format(metrics[name]) for name, text in names.items() if name in metrics]
         if self._stage.name == "search" and self._trials:
             parts.append(f"trial {self._trials}")
-            figures = {"reward": "reward {:.3f}", "baseline": "baseline {:.3f}", "entropy": "entropy {:.3f}"}
+            figures = {"reward": "reward {:.4g}", "baseline": "baseline {:.4g}", "entropy": "entropy {:.3f}"}
             parts += [text.format(self._figures[name]) for name, text in figures.items() if name in self._figures]
-            parts.append(f"best {self._best:.3f}")
+            parts.append(f"best {self._best:.4g}")
             if self._failed:
                 parts.append(f"{self._failed} failed")
         return ", ".join([*parts, f"{_minutes(self._left())} left"])
