@@ -30,7 +30,7 @@ def compared(folders: Sequence[Path]) -> list[Compared]:
     groups: dict[tuple[str, frozenset[str], int], list[Point]] = {}
     for folder in folders:
         result = _result(folder)
-        key = str(result.get("data", "")), frozenset(result["per_class"]), int(result["test_images"])
+        key = Path(str(result.get("data", ""))).name, frozenset(result["per_class"]), int(result["test_images"])
         groups.setdefault(key, []).extend(_points(folder, result))
     found = []
     for (data, classes, images), points in groups.items():
@@ -60,7 +60,8 @@ def _points(folder: Path, result: dict[str, Any]) -> list[Point]:
     points = [_point(f"{name}: found", "found", result)]
     for words, group in result.get("random_search", {}).items():
         if isinstance(group, dict):
-            points.append(_point(f"{name}: random, {words.replace('_', ' ')}", "random", group))
+            fair = "" if result.get("transferred") else f", {words.replace('_', ' ')}"
+            points.append(_point(f"{name}: random{fair}", "random", group))
     if "reference" in result:
         points.append(_point(f"{name}: {result['reference']['network']}", "reference", result["reference"]))
     return points
