@@ -144,6 +144,8 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
     for event in run(controller, metered, budget=allowed.budget(), clock=metered.clock):
         if not isinstance(event, Trial):
             continue
+        if allowed.seconds is not None and metered.seconds > allowed.seconds:
+            break
         trials += 1
         if best is None or event.reward > best.reward:
             best = event
