@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import done
 
 import archwright
 from archwright.runs.language_model import TrainedLanguageModel
 from archwright.spaces import SPACES
 from archwright.store import RunStore
+from command import done
 
 OWN = Path(__file__).with_name("own_components.py")
 FEW = ["--limit", "128", "--device", "cpu", "--seed", "1", "--search_recipe.epochs", "1", "--final_recipe.epochs", "2"]

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from command import archwright_command, done
 
 import archwright
 from archwright.errors import RunError
@@ -19,6 +18,7 @@ from archwright.runs.plan import Plan
 from archwright.space import Architecture
 from archwright.spaces import EnasMicro
 from archwright.store import RunStore
+from command import archwright_command, done
 
 SMALL = [
     *("--space.nodes", "2", "--space.filters", "8", "--trials", "20", "--trials_per_epoch", "10", "--samples", "3"),
