@@ -118,6 +118,11 @@ class Space(ABC):
     data: ClassVar[str] = "images"  # or "text": what its networks are for
     reference_name: ClassVar[str | None] = None  # of what `reference` builds, if it builds anything
 
+    def require(self, name: str, holds: bool, right: str) -> None:
+        """For `__post_init__`: `SpaceError`, unless `holds`, that says the field's value and what would be `right`."""
+        if not holds:
+            raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
+
     @abstractmethod
     def decide(self) -> Program:
         """Yield questions; each `yield` of a Choice, Link or Links returns its answer."""

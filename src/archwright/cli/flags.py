@@ -86,9 +86,9 @@ def search_flags(arguments: Sequence[str]) -> Flags:
         description="Find an architecture for a data set, train it from scratch, test it once, compare it with random "
         "search. What is not given is planned. --space NAME and --controller NAME choose components (names, or "
         "FILE.py:NAME); their fields follow as --space.FIELD. Without --controller it is guided where fewer than a "
-        "thousand children are trained from scratch, and otherwise reinforce, whose fields are those below. Defaults "
-        "shown for them are the papers'; the small "
-        "preset sizes them for the machine.",
+        "thousand children are trained from scratch, and otherwise that of the space's paper (ppo for nasnet, else "
+        "reinforce), whose fields are those below. Defaults shown for them are the papers'; the small preset sizes "
+        "them for the machine.",
         exit_on_error=False,
     )
     parser.add_argument("--config", type=str, help="a configuration file, such as the one in a run folder")
@@ -130,7 +130,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
             space=names["space"],
             space_fields=groups["space"],
             final_space_fields=groups["final_space"],
-            # Whoever sets a field of REINFORCE wants REINFORCE.
+            # Whoever sets a field of the paper's controller wants it.
             controller=names["controller"] or (papers if groups["controller"] else None),
             controller_settings=groups["controller"],
             search_recipe=groups["search_recipe"],

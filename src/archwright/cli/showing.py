@@ -75,6 +75,7 @@ def show(arguments: Sequence[str]) -> int:
 
     import torch
 
+    from archwright.nets.network import without_auxiliary
     from archwright.runs.components import space_class, with_fields
     from archwright.training.measure import multiply_adds, parameters
 
@@ -94,9 +95,7 @@ def show(arguments: Sequence[str]) -> int:
     size = given.image_size
     task = Task(given.channels or task.channels, size or task.height, size or task.width, given.classes or task.classes)
     with torch.device("meta"):  # nothing is computed: the largest take milliseconds and no memory
-        network: Any = final.network(Open.only(final, architecture), task)
-    if getattr(network, "auxiliary", None) is not None:
-        network.auxiliary = None
+        network: Any = without_auxiliary(final.network(Open.only(final, architecture), task))
     shape = f"{task.channels}x{task.height}x{task.width}"
     result = {
         "architecture": architecture.id,

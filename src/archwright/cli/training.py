@@ -14,6 +14,7 @@ from archwright.cli.display import Display
 from archwright.cli.showing import architecture_at
 from archwright.errors import ConfigError
 from archwright.files import write
+from archwright.nets.network import without_auxiliary
 from archwright.runs import front
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.events import Stage
@@ -77,8 +78,7 @@ def train(arguments: Sequence[str]) -> int:
         begun = time.monotonic()
         for progress in fit:
             display(progress)
-        if getattr(network, "auxiliary", None) is not None:
-            network.auxiliary = None
+        without_auxiliary(network)
         judge = subject(data, plan.final_recipe.length)
         figures = judge.figures(judge.test(network.to(plan.device), plan.device))
         result: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,8 +66,3 @@ def _strategy(text: str) -> Strategy:
         except yaml.YAMLError:
             raise ConfigError(f"{text}: {value!r} is not a value") from None
     return Strategy(text, controller, given)
-
-
-def names(found: Sequence[Strategy]) -> list[str]:
-    """Their labels."""
-    return [strategy.label for strategy in found]

@@ -76,7 +76,7 @@ class HighwaySequence(torch.autograd.Function):
                 values.append(activation(value))
                 nodes.append(torch.lerp(before, values[-1], gates[-1]))
             h = torch.stack([nodes[node] for node in chain.averaged]).mean(0)
-            spread = h
+            spread = None
             if normalised:
                 variance, mean = torch.var_mean(h, 0, correction=0)
                 spread = torch.rsqrt(variance + EPSILON)

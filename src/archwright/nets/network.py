@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import cast
+from typing import Any, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -36,6 +36,13 @@ class Network(nn.Module):
         for module in self.modules():
             if isinstance(module, DropPath):
                 module.progress = progress
+
+
+def without_auxiliary(network: Any) -> Any:
+    """The network, from which the auxiliary head has been taken if it had one: it is for training only."""
+    if getattr(network, "auxiliary", None) is not None:
+        network.auxiliary = None
+    return network
 
 
 def initialise(network: nn.Module, *, truncated: bool = False) -> None:

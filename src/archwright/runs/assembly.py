@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from archwright.errors import RunError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.evaluators.objective import OBJECTIVES
 from archwright.evaluators.shared_weights import SharedWeights
-from archwright.loop import Describes, Engine, Inline, run
+from archwright.loop import Describes, Engine, Inline, Saved, run
 from archwright.runs.components import controller_class
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ def shared_weights(plan: Plan, data: ImageData | TextData) -> SharedWeights:
         seed=plan.seed,
         device=plan.device,
     )
+
+
+def trained_weights(plan: Plan, data: ImageData | TextData, saved: Saved) -> SharedWeights:
+    """The shared weights as a search left them."""
+    weights = shared_weights(plan, data)
+    if saved.evaluator is None:
+        raise RunError("the run has no shared weights: its search was stopped before they were stored")
+    weights.load_state_dict(saved.evaluator)
+    return weights
 
 
 def engine(plan: Plan) -> Engine:

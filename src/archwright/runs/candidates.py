@@ -10,6 +10,7 @@ import torch
 
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
+from archwright.nets.network import without_auxiliary
 from archwright.runs.events import Event, Message
 from archwright.runs.subject import subject
 from archwright.runs.timing import network_of
@@ -84,7 +85,7 @@ class Candidates:
                 fit.scored_by: fit.score,
                 "validation_loss": last.get("validation_loss", 0.0),
                 "seconds": fit.seconds,
-                "parameters": parameters(_delivered(network)),
+                "parameters": parameters(without_auxiliary(network)),
                 **self.subject.size(network),
             }
             if keep:
@@ -129,13 +130,6 @@ class Candidates:
             raise RunError(f"{self.store.folder}: the weights of {key} are missing")
         written = record["architecture"]
         architecture = None if written is None else Architecture.from_json(written)
-        network = _delivered(network_of(self.plan, self.data, architecture))
+        network = without_auxiliary(network_of(self.plan, self.data, architecture))
         network.load_state_dict(state["model"])
         return network.to(torch.device(self.plan.device)).eval()
-
-
-def _delivered(network: Any) -> Any:
-    """The network without what is for training only."""
-    if getattr(network, "auxiliary", None) is not None:
-        network.auxiliary = None
-    return network

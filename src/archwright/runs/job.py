@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
-from archwright.evaluators.shared_weights import SharedWeights
 from archwright.loop import Epochs, Minutes, Progress, Tally, Trial, Trials, restore
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
@@ -180,12 +179,9 @@ class Job:
 
     def _rank_samples(self) -> dict[Architecture, float]:
         """Sample from the controller as it is, rank with the shared weights on the validation part (ENAS 2.3)."""
-        controller, evaluator = assembly.controller(self.plan), assembly.evaluator(self.plan, self.data)
-        assert isinstance(evaluator, SharedWeights)
-        saved = self.store.load()
+        controller, saved = assembly.controller(self.plan), self.store.load()
         restore(controller, saved)
-        if saved.evaluator is not None:
-            evaluator.load_state_dict(saved.evaluator)
+        evaluator = assembly.trained_weights(self.plan, self.data, saved)
         proposals = controller.ask(range(saved.streams, saved.streams + self.plan.samples))
         architectures = list(dict.fromkeys(p.architecture for p in proposals))
         scores = evaluator.rank(architectures, minibatches=self.plan.rank_minibatches)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from archwright.data.decode import preprocess_image
 from archwright.data.images import Preprocessing
 from archwright.errors import RunError
+from archwright.nets.network import without_auxiliary
 from archwright.runs.plan import space_from_json, space_to_json
 from archwright.runs.weights import put_weights, read_model, write_model
 from archwright.space import Architecture, Open, Space, Task
@@ -69,9 +70,7 @@ class TrainedModel:
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{folder / 'model.json'} is damaged: {error!r}") from None
         task = Task(preprocessing.channels, preprocessing.height, preprocessing.width, len(classes))
-        network = built.network(Open.only(built, architecture), task)
-        if hasattr(network, "auxiliary"):
-            network.auxiliary = None  # type: ignore[assignment]
+        network = without_auxiliary(built.network(Open.only(built, architecture), task))
         put_weights(folder, network, weights)
         return TrainedModel(network.to(device).eval(), architecture, built, classes, preprocessing)
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import ConfigError, RunError
-from archwright.evaluators.shared_weights import SharedWeights
 from archwright.files import write
 from archwright.report.plots import agreement
 from archwright.report.statistics import kendall_tau
@@ -67,7 +66,8 @@ class Ranking:
         seconds = max(0, self._count - done) * each
         yield Stage("ranking", seconds, seconds)
         yield Message(f"{self._count} random architectures, {self.epochs:g} epochs each from scratch")
-        shared = self._shared(drawn)
+        weights = assembly.trained_weights(plan, self.data, self.store.load())
+        shared = weights.rank(drawn, minibatches=None)
         begun = time.monotonic()
         for index, architecture in enumerate(drawn):
             recipe = replace(recipe_of(plan, architecture), epochs=self.epochs)
@@ -76,15 +76,6 @@ class Ranking:
                 f"{self._kind}-{index}", architecture, "ranking", part, lambda: None, recipe=recipe, keep=False
             )
         self._conclude(drawn, shared, time.monotonic() - begun)
-
-    def _shared(self, drawn: list[Architecture]) -> list[float]:
-        """Rewards with the shared weights as the search left them, on the whole validation part."""
-        evaluator, saved = assembly.evaluator(self.plan, self.data), self.store.load()
-        assert isinstance(evaluator, SharedWeights)
-        if saved.evaluator is None:
-            raise RunError(f"{self.store.folder}: the shared weights were not stored")
-        evaluator.load_state_dict(saved.evaluator)
-        return evaluator.rank(drawn, minibatches=None)
 
     def _conclude(self, drawn: list[Architecture], shared: list[float], seconds: float) -> None:
         judge = self._candidates.subject

@@ -14,6 +14,7 @@ from typing import Any
 
 from archwright.data.images import ImageData
 from archwright.errors import ConfigError
+from archwright.nets.network import without_auxiliary
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.front import new_folder
 from archwright.runs.plan import Plan
@@ -73,10 +74,8 @@ def plan_transfer(
         timed=False,
     )
     plan = dataclasses.replace(plan, transferred=source)
-    network = network_of(plan, data, architecture)
-    if getattr(network, "auxiliary", None) is not None:
-        network.auxiliary = None
     if compare:
+        network = without_auxiliary(network_of(plan, data, architecture))
         plan = dataclasses.replace(plan, reference=True, residual=parameters(network))
     seconds = cost(plan.final_recipe, data, step_seconds(plan, data, architecture, TIMED_STEPS)).of(
         plan.final_recipe.epochs

@@ -58,10 +58,8 @@ class EnasMacro(Space):
     def __post_init__(self) -> None:
         object.__setattr__(self, "operations", tuple(self.operations))
         for name in ("layers", "filters"):
-            if getattr(self, name) < 1:
-                raise SpaceError(f"{self.name}: {name} is {getattr(self, name)}; it must be at least 1")
-        if self.stem_stride not in (1, 2, 4):
-            raise SpaceError(f"{self.name}: stem_stride is {self.stem_stride}; it must be 1, 2 or 4")
+            self.require(name, getattr(self, name) >= 1, "at least 1")
+        self.require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
         if not self.operations or len(set(self.operations)) != len(self.operations):
             raise SpaceError(f"{self.name}: operations must be different names, not {self.operations}")
 

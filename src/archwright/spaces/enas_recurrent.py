@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archwright.errors import SpaceError
 from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, Space, TextTask, replay
+from archwright.spaces.language import check_fields, language_model, units_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,18 +63,10 @@ class EnasRecurrent(Space):
     init: float = 0.04  # the same is 0.05 to 0.04 by size; no other source says
 
     def __post_init__(self) -> None:
-        self._require("nodes", self.nodes >= 1, "at least 1")
-        self._require("averaged", self.averaged in ("loose", "all"), "'loose' or 'all'")
-        self._require("averaged", self.averaged == "loose" or self.nodes > 1, "'loose' for a cell of one node")
-        self._require("layers", self.layers >= 1, "at least 1")
-        self._require("units", self.units is None or self.units >= 1, "at least 1")
-        self._require("parameters", self.parameters >= 1, "at least 1")
-        for name in ("embedding_dropout", "input_dropout", "recurrent_dropout", "output_dropout"):
-            self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
-
-    def _require(self, name: str, holds: bool, right: str) -> None:
-        if not holds:
-            raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
+        self.require("nodes", self.nodes >= 1, "at least 1")
+        self.require("averaged", self.averaged in ("loose", "all"), "'loose' or 'all'")
+        self.require("averaged", self.averaged == "loose" or self.nodes > 1, "'loose' for a cell of one node")
+        check_fields(self)
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
@@ -107,43 +100,20 @@ class EnasRecurrent(Space):
         pairs = [(node, int(source)) for node in range(2, self.nodes + 1) for source in open[f"{node}/input"]]
         fixed = self.chain(open.architecture) if open.architecture is not None else None
         make = functools.partial(HighwayCell, pairs, fixed, self.chain, normalised=self.normalised)
-        return self._language_model(make, 2 * (self.nodes + 1), 0, task)
+        return language_model(self, make, 2 * (self.nodes + 1), 0, task)
 
     def reference(self, task: TextTask) -> nn.Module:
         """An LSTM of the same number of parameters as a child, with the same dropout, to compare with."""
         from archwright.nets.recurrent import LstmCell
 
-        child = self._units(2 * (self.nodes + 1), 0, task)
+        child = units_of(self, 2 * (self.nodes + 1), 0, task)
         matched = dataclasses.replace(self, units=None, parameters=self._parameters(child, task))
-        return matched._language_model(LstmCell, 8, 8, task)
+        return language_model(matched, LstmCell, 8, 8, task)
 
     def _parameters(self, units: int, task: TextTask) -> int:
         """Of a child that is `units` wide."""
         words = task.vocabulary * units * (1 if self.tied else 2) + task.vocabulary
         return words + self.layers * 2 * (self.nodes + 1) * units * units
-
-    def _units(self, per_layer: int, per_unit: int, task: TextTask) -> int:
-        from archwright.nets.language import units_within
-
-        if self.units is not None:
-            return self.units
-        return units_within(self.parameters, task.vocabulary, self.layers, per_layer, per_unit, tied=self.tied)
-
-    def _language_model(self, make: Callable[..., Any], per_layer: int, per_unit: int, task: TextTask) -> nn.Module:
-        from archwright.nets.language import LanguageModel
-
-        return LanguageModel(
-            make,
-            task.vocabulary,
-            self._units(per_layer, per_unit, task),
-            self.layers,
-            tied=self.tied,
-            embedding_dropout=self.embedding_dropout,
-            input_dropout=self.input_dropout,
-            recurrent_dropout=self.recurrent_dropout,
-            output_dropout=self.output_dropout,
-            init=self.init,
-        )
 
     def chain(self, architecture: Architecture) -> Chain:
         """The cell as a value that can be run."""

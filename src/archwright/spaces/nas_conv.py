@@ -77,24 +77,20 @@ class NasConv(Space):
 
     def __post_init__(self) -> None:
         for name in ("layers", "first_layers", "every", "block"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("more_layers", self.more_layers >= 0, "zero or more")
+            self.require(name, getattr(self, name) >= 1, "at least 1")
+        self.require("more_layers", self.more_layers >= 0, "zero or more")
         for name in ("filter_heights", "filter_widths", "filter_counts", "strides", "types", "pool_sizes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             values = getattr(self, name)
-            self._require(name, bool(values) and len(set(values)) == len(values), "one or more values that differ")
+            self.require(name, bool(values) and len(set(values)) == len(values), "one or more values that differ")
         for name in ("filter_heights", "filter_widths", "pool_sizes"):
-            self._require(name, all(v >= 1 and v % 2 == 1 for v in getattr(self, name)), "odd numbers from 1 up")
+            self.require(name, all(v >= 1 and v % 2 == 1 for v in getattr(self, name)), "odd numbers from 1 up")
         for name in ("filter_counts", "strides"):
-            self._require(name, all(v >= 1 for v in getattr(self, name)), "numbers from 1 up")
-        self._require("types", set(self.types) <= set(TYPES), f"some of {', '.join(TYPES)}")
+            self.require(name, all(v >= 1 for v in getattr(self, name)), "numbers from 1 up")
+        self.require("types", set(self.types) <= set(TYPES), f"some of {', '.join(TYPES)}")
         for name in ("learning_rates", "pool_after"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-            self._require(name, all(v > 0 for v in getattr(self, name)), "greater than zero")
-
-    def _require(self, name: str, holds: bool, right: str) -> None:
-        if not holds:
-            raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
+            self.require(name, all(v > 0 for v in getattr(self, name)), "greater than zero")
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from archwright.errors import SpaceError
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, TextTask, replay
+from archwright.spaces.language import check_fields, language_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,16 +60,8 @@ class NasRecurrent(Space):
     init: float = 0.05  # Zaremba 2014, medium
 
     def __post_init__(self) -> None:
-        self._require("base", 2 <= self.base <= 12, "from 2 to 12")
-        self._require("layers", self.layers >= 1, "at least 1")
-        self._require("parameters", self.parameters >= 1, "at least 1")
-        self._require("units", self.units is None or self.units >= 1, "at least 1")
-        for name in ("embedding_dropout", "input_dropout", "recurrent_dropout", "output_dropout"):
-            self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
-
-    def _require(self, name: str, holds: bool, right: str) -> None:
-        if not holds:
-            raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
+        self.require("base", 2 <= self.base <= 12, "from 2 to 12")
+        check_fields(self)
 
     @property
     def indices(self) -> tuple[int, ...]:
@@ -114,33 +107,13 @@ class NasRecurrent(Space):
         if open.architecture is None:
             raise SpaceError(f"{self.name} shares no weights: a network is built for one architecture")
         tree = self.tree(open.architecture)
-        return self.language_model(lambda inputs, units: TreeCell(tree, inputs, units), 2 * self.base, 0, task)
+        return language_model(self, lambda inputs, units: TreeCell(tree, inputs, units), 2 * self.base, 0, task)
 
     def reference(self, task: TextTask) -> nn.Module:
         """An LSTM of the same number of parameters, with the same dropout, to compare with."""
         from archwright.nets.recurrent import LstmCell
 
-        return self.language_model(LstmCell, 8, 8, task)
-
-    def language_model(self, make: object, per_layer: int, per_unit: int, task: TextTask) -> nn.Module:
-        """The model around cells of `per_layer` * units^2 + `per_unit` * units parameters."""
-        from archwright.nets.language import LanguageModel, units_within
-
-        units = self.units or units_within(
-            self.parameters, task.vocabulary, self.layers, per_layer, per_unit, tied=self.tied
-        )
-        return LanguageModel(
-            make,  # type: ignore[arg-type]
-            task.vocabulary,
-            units,
-            self.layers,
-            tied=self.tied,
-            embedding_dropout=self.embedding_dropout,
-            input_dropout=self.input_dropout,
-            recurrent_dropout=self.recurrent_dropout,
-            output_dropout=self.output_dropout,
-            init=self.init,
-        )
+        return language_model(self, LstmCell, 8, 8, task)
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
         """One drawing of the cell."""

@@ -96,21 +96,17 @@ class NasNet(Space):
         for name in ("operations", "combines"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             values = getattr(self, name)
-            self._require(name, bool(values) and len(set(values)) == len(values), "one or more different names")
+            self.require(name, bool(values) and len(set(values)) == len(values), "one or more different names")
         object.__setattr__(self, "kept", tuple(self.kept))
         states = {f"{cell}/{state}" for cell in CELLS for state in range(self.blocks + 2)}
-        self._require("kept", set(self.kept) <= states, "states such as 'normal/1' or 'reduction/3'")
-        self._require("combines", set(self.combines) <= set(COMBINES), "'add', 'concat', or both")
+        self.require("kept", set(self.kept) <= states, "states such as 'normal/1' or 'reduction/3'")
+        self.require("combines", set(self.combines) <= set(COMBINES), "'add', 'concat', or both")
         for name in ("blocks", "repeats", "filters", "norm_epsilon"):
             least = "greater than zero" if name == "norm_epsilon" else "at least 1"
-            self._require(name, getattr(self, name) > 0, least)
-        self._require("stem", self.stem in ("auto", "cifar", "imagenet"), "'auto', 'cifar' or 'imagenet'")
-        self._require("stem_filters", self.stem_filters is None or self.stem_filters > 0, "None or at least 1")
-        self._require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
-
-    def _require(self, name: str, holds: bool, right: str) -> None:
-        if not holds:
-            raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
+            self.require(name, getattr(self, name) > 0, least)
+        self.require("stem", self.stem in ("auto", "cifar", "imagenet"), "'auto', 'cifar' or 'imagenet'")
+        self.require("stem_filters", self.stem_filters is None or self.stem_filters > 0, "None or at least 1")
+        self.require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:

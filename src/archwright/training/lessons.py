@@ -54,9 +54,9 @@ class ImageLessons:
         self, model: Any, data: ImageData, recipe: Recipe, seed: int, device: torch.device, channels_last: bool
     ) -> None:
         self._data, self._recipe, self._device = data, recipe, device
-        self._channels_last = self.channels_last = place(model, device, channels_last=channels_last)
+        self.channels_last = place(model, device, channels_last=channels_last)
         self._batches = Batches(
-            data.train, data.preprocessing, recipe, seed=seed, device=device, channels_last=self._channels_last
+            data.train, data.preprocessing, recipe, seed=seed, device=device, channels_last=self.channels_last
         )
         self.per_epoch = self._batches.per_epoch
         self._drawn: tuple[int, Tensor, Tensor] | None = None
@@ -79,7 +79,7 @@ class ImageLessons:
         if not len(validation):
             return {}
         score = evaluate_accuracy(
-            model, validation, data.preprocessing, device=self._device, channels_last=self._channels_last
+            model, validation, data.preprocessing, device=self._device, channels_last=self.channels_last
         )
         return {"validation_accuracy": score.accuracy, "validation_loss": score.loss}
 

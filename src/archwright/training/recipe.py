@@ -164,20 +164,15 @@ NAS_RECURRENT = Recipe(
 
 # ENAS's shared recurrent weights (C1: rate 20, times 0.96 an epoch from epoch 15, 150 epochs, clipped at 0.25, decay
 # 1e-7; batch 64 x 35 as the 400 steps an epoch say). The loss is a mean over tokens, as there.
-ENAS_RECURRENT = Recipe(
+ENAS_RECURRENT = replace(
+    NAS_RECURRENT,
     epochs=150,
     batch=64,
-    learning_rate=20.0,
     learning_rate_min=0.0,
     decay_every=1,
     decay_factor=0.96,
     decay_from=15,
-    momentum=0.0,
-    nesterov=False,
     weight_decay=1e-7,
-    clip_norm=0.25,
-    pad=0,
-    flip=False,
 )
 
 # cifar10_macro_search.sh: l2_reg 2.5e-4, so weight decay 5e-4; and cifar10_macro_final.sh.

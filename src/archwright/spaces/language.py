@@ -1,0 +1,75 @@
+"""What the spaces of recurrent cells share: the fields of the language model around a cell, and building it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from archwright.space import TextTask
+
+if TYPE_CHECKING:
+    from archwright.nets.language import LanguageModel
+
+DROPOUTS = ("embedding_dropout", "input_dropout", "recurrent_dropout", "output_dropout")
+
+
+class LanguageSpace(Protocol):
+    """A space whose networks are language models of `layers` cells. See `archwright.nets.language.LanguageModel`."""
+
+    @property
+    def layers(self) -> int:
+        """Cells, one above the other."""
+
+    @property
+    def units(self) -> int | None:
+        """Of every layer; None: as `parameters` allows."""
+
+    @property
+    def parameters(self) -> int:
+        """The most a model may have."""
+
+    @property
+    def tied(self) -> bool:
+        """The classifier's matrix is the embedding's."""
+
+    @property
+    def init(self) -> float:
+        """Weights are uniform in [-init, init]."""
+
+    def require(self, name: str, holds: bool, right: str) -> None:
+        """See `archwright.space.Space.require`."""
+
+
+def check_fields(space: LanguageSpace) -> None:
+    """`SpaceError` for a field that makes no sense."""
+    space.require("layers", space.layers >= 1, "at least 1")
+    space.require("parameters", space.parameters >= 1, "at least 1")
+    space.require("units", space.units is None or space.units >= 1, "at least 1")
+    for name in DROPOUTS:
+        space.require(name, 0 <= getattr(space, name) < 1, "from 0 to below 1")
+
+
+def units_of(space: LanguageSpace, per_layer: int, per_unit: int, task: TextTask) -> int:
+    """The width with cells of `per_layer` * units^2 + `per_unit` * units parameters."""
+    from archwright.nets.language import units_within
+
+    return space.units or units_within(
+        space.parameters, task.vocabulary, space.layers, per_layer, per_unit, tied=space.tied
+    )
+
+
+def language_model(
+    space: LanguageSpace, make: Callable[..., Any], per_layer: int, per_unit: int, task: TextTask
+) -> LanguageModel:
+    """The model around the cells that `make(inputs, units)` gives; their parameters are counted as in `units_of`."""
+    from archwright.nets.language import LanguageModel
+
+    return LanguageModel(
+        make,
+        task.vocabulary,
+        units_of(space, per_layer, per_unit, task),
+        space.layers,
+        tied=space.tied,
+        init=space.init,
+        **{name: getattr(space, name) for name in DROPOUTS},
+    )
