@@ -26,7 +26,8 @@ search: $(READY)
 	@$(BIN)/archwright search $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@# One thread each: two processes of two threads on two cores wait for each other.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -104,6 +105,7 @@ def session(leader: int) -> set[int]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs tests in the background ignores it
     folder, how = Path(sys.argv[1]), sys.argv[2]
     (folder / "evaluated").mkdir(parents=True, exist_ok=True)
     with RunStore(folder, create=True) as run_store:
