@@ -17,7 +17,7 @@ from archwright.loop import Proposal
 from archwright.space import Open
 from archwright.spaces import NasRecurrent
 from archwright.training.fit import Fit
-from archwright.training.perplexity import Rows, evaluate_perplexity
+from archwright.training.perplexity import Rows, evaluate_perplexity, perplexity
 from archwright.training.recipe import NAS_RECURRENT
 from small_text import text_data
 
@@ -105,3 +105,9 @@ def test_the_reward_is_80_over_the_squared_perplexity() -> None:
     ).reward == pytest.approx(80 / result.metrics["validation_perplexity"])
     with pytest.raises(ConfigError, match="validation_accuracy"):
         FromScratch(SPACE, DATA, RECIPE, objective=Accuracy())
+
+
+def test_a_loss_whose_perplexity_no_float_holds_is_cut_off() -> None:
+    assert perplexity(math.log(50.0)) == pytest.approx(50.0)
+    assert math.isfinite(perplexity(5000.0))
+    assert perplexity(math.nan) == math.inf

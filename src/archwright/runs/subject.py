@@ -13,7 +13,7 @@ from archwright.report.plots import Estimate
 from archwright.report.statistics import mean_interval, paired_difference, wilson
 from archwright.training.accuracy import evaluate_accuracy
 from archwright.training.measure import multiply_adds
-from archwright.training.perplexity import evaluate_perplexity
+from archwright.training.perplexity import LARGEST_LOSS, evaluate_perplexity, perplexity
 
 if TYPE_CHECKING:
     from archwright.data.images import ImageData
@@ -181,7 +181,7 @@ class TextSubject:
         shift = test["loss"] - mean  # blocks differ in length by a token
         return {
             "test_perplexity": test["perplexity"],
-            "test_interval": [math.exp(low + shift), math.exp(high + shift)],
+            "test_interval": [perplexity(low + shift), perplexity(high + shift)],
             "test_bits": test["loss"] / math.log(2),
             "test_tokens": test["tokens"],
         }
@@ -190,7 +190,9 @@ class TextSubject:
         """Paired by block of text."""
         _, low, high = mean_interval(np.array(ours["blocks"]) - np.array(theirs["blocks"]))
         base = theirs["perplexity"]
-        return ours["perplexity"] - base, base * math.expm1(low), base * math.expm1(high)
+        most = LARGEST_LOSS - math.log(base)
+        low, high = (base * math.expm1(min(bound, most)) for bound in (low, high))
+        return ours["perplexity"] - base, low, high
 
     def better(self, low: float, high: float) -> int:
         """Less is better."""
@@ -199,7 +201,7 @@ class TextSubject:
     def words(self, value: float) -> str:
         """With the unit."""
         return (
-            f"perplexity {value:.2f} a {self._unit}"
+            f"perplexity {_short(value)} a {self._unit}"
             if self._unit == "word"
             else f"{math.log2(value):.3f} bits a character"
         )
@@ -210,11 +212,12 @@ class TextSubject:
 
     def words_of_difference(self, difference: float, low: float, high: float) -> str:
         """In perplexity."""
-        return f"{difference:+.2f} in perplexity, 95 % interval {low:+.2f} to {high:+.2f}"
+        between = f"{_short(low, '+')} to {_short(high, '+')}"
+        return f"{_short(difference, '+')} in perplexity, 95 % interval {between}"
 
     def validated(self, record: dict[str, Any]) -> str:
         """Of the validation part."""
-        return f"validation {self.words(math.exp(record['validation_loss']))}"
+        return f"validation {self.words(perplexity(record['validation_loss']))}"
 
     def estimate(self, label: str, figures: dict[str, Any], *, found: bool = False) -> Estimate:
         """Perplexity and interval."""
@@ -248,6 +251,11 @@ def better_of(subject: Subject, low: float, high: float) -> str:
         "the search found a worse network than random search in the same time",
     )
     return verdicts[subject.better(low, high)]
+
+
+def _short(number: float, sign: str = "") -> str:
+    """Two decimals; of what diverged, three digits instead of hundreds."""
+    return f"{number:{sign}.2f}" if abs(number) < 1e6 else f"{number:{sign}.3g}"
 
 
 def _bits(record: dict[str, Any]) -> np.ndarray:

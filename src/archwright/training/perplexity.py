@@ -71,4 +71,9 @@ def evaluate_perplexity(model: Any, tokens: Int[Tensor, " n"], *, length: int, r
         model.train(was_training)
     every = torch.cat(losses).t().flatten()
     mean = float(every.double().mean())
-    return TextScore(math.exp(min(mean, LARGEST_LOSS)) if math.isfinite(mean) else math.inf, mean, every)
+    return TextScore(perplexity(mean), mean, every)
+
+
+def perplexity(loss: float) -> float:
+    """Of a mean loss in nats. A model may diverge to losses whose perplexity no float holds: those are cut off."""
+    return math.exp(min(loss, LARGEST_LOSS)) if math.isfinite(loss) else math.inf

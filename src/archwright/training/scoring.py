@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +12,7 @@ from torch.nn import functional
 from archwright.errors import ConfigError
 from archwright.training.accuracy import score_logits
 from archwright.training.batches import arrange
-from archwright.training.perplexity import LARGEST_LOSS, Rows
+from archwright.training.perplexity import Rows, perplexity
 from archwright.training.randomness import Stream, stream
 
 if TYPE_CHECKING:
@@ -127,8 +126,7 @@ class TextScoring:
 
     @staticmethod
     def _metrics(loss: float) -> Mapping[str, float]:
-        perplexity = math.exp(min(loss, LARGEST_LOSS)) if math.isfinite(loss) else math.inf
-        return {"validation_perplexity": perplexity, "validation_loss": loss}
+        return {"validation_perplexity": perplexity(loss), "validation_loss": loss}
 
 
 def scoring(
