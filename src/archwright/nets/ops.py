@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from archwright.errors import SpaceError
 from archwright.nets.concatenate import concatenate
+from archwright.nets.subsample import subsample
 
 Padding: TypeAlias = "tuple[int, int, int, int]"  # left, right, top, bottom
 
@@ -38,7 +39,7 @@ class Pointwise(nn.Module):
     def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
         """Project."""
         # Subsampled first, as in `FactorizedReduction`.
-        x = input[:, :, :: self.stride, :: self.stride] if self.stride > 1 else input
+        x = subsample(input, (0,), stride=self.stride, training=self.training)[0] if self.stride > 1 else input
         projected: Tensor = self.norm(self.conv(x))
         return projected
 
@@ -148,8 +149,7 @@ class FactorizedReduction(nn.Module):
         """Halve."""
         # Subsampled first: the same as a stride of 2, whose backward pass in channels_last corrupts memory at 2 to 6
         # channels (torch 2.13, CPU), and less to keep for the backward pass.
-        even = x[:, :, ::2, ::2]
-        odd = functional.pad(x, (0, 1, 0, 1))[:, :, 1::2, 1::2]
+        even, odd = subsample(x, (0, 1), stride=2, training=self.training)
         halves = concatenate([self.even(even), self.odd(odd)], training=self.training)
         normed: Tensor = self.norm(halves)
         return normed
