@@ -67,12 +67,31 @@ def test_rank_says_how_far_the_shared_weights_can_be_trusted_and_goes_on(macro: 
         assert store.get("candidate/rank-1-4")["validation_accuracy"] == result["pairs"][4]["validation_accuracy"]
 
 
+def test_two_trainings_of_each_say_how_much_order_there_is(macro: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = macro
+    code, out, err = done(
+        "rank", "run", "--epochs", "1", "--architectures", "4", "--trainings", "2", "--json", cwd=folder
+    )
+    assert code == 0, err
+    result = json.loads(out.splitlines()[-1])
+    assert result["trainings"] == 2
+    assert result["agreement"]["interval"][0] <= result["agreement"]["tau"] <= result["agreement"]["interval"][1]
+    with RunStore.reading(folder / "run") as store:
+        once, again = (store.get(f"candidate/rank-1{kind}-2") for kind in ("", "-again1"))
+    assert once["architecture"] == again["architecture"]
+    mean = (once["validation_accuracy"] + again["validation_accuracy"]) / 2
+    assert result["pairs"][2]["validation_accuracy"] == pytest.approx(mean)
+    assert once["validation_loss"] != again["validation_loss"]
+
+
 def test_a_ranking_that_makes_no_sense_is_refused(macro: tuple[Path, dict[str, object]]) -> None:
     with front.opened(macro[0] / "run") as (store, plan, data):
         with pytest.raises(ConfigError, match="needs at least 3"):
             Ranking(plan, data, store, architectures=2)
         with pytest.raises(ConfigError, match="epochs is 0"):
             Ranking(plan, data, store, epochs=0)
+        with pytest.raises(ConfigError, match="trainings is 0"):
+            Ranking(plan, data, store, trainings=0)
         with pytest.raises(ConfigError, match="nothing to rank"):
             Ranking(replace(plan, evaluator="from-scratch"), data, store)
 
@@ -108,4 +127,6 @@ def test_the_verdict_follows_the_interval() -> None:
     assert "cannot be told from none" in verdict(0.5, -0.1)
     assert "little" in verdict(0.3, 0.1)
     assert "can be trusted" in verdict(0.6, 0.3)
+    assert "can be trusted" in verdict(0.6, 0.3, (0.5, 0.2, 0.7))
+    assert "do not agree" in verdict(0.6, 0.3, (0.1, -0.1, 0.3))
     assert "cannot be trusted" in verdict(float("nan"), float("nan"))

@@ -24,6 +24,13 @@ def rank(arguments: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--architectures", type=int, default=40, help="how many (default 40)")
     parser.add_argument("--epochs", type=float, help="of each, from scratch; default: a third of final training")
+    parser.add_argument(
+        "--trainings",
+        type=int,
+        default=1,
+        help="of each architecture, from as many seeds (default 1); with 2 it is told how well two trainings agree "
+        "with each other, which is the most that shared weights can be asked for",
+    )
     parser.add_argument("--data", help="where the data is now, if it has moved")
     parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
     parser.add_argument("--controller", help="FILE.py:NAME, for a run whose controller comes from your own file")
@@ -32,7 +39,14 @@ def rank(arguments: Sequence[str]) -> int:
     with Display(json_output=given.json) as display:
         opened = front.opened(given.run, data=given.data, space=given.space, controller=given.controller)
         with opened as (store, plan, data):
-            ranking = Ranking(plan, data, store, architectures=given.architectures, epochs=given.epochs)
+            ranking = Ranking(
+                plan,
+                data,
+                store,
+                architectures=given.architectures,
+                epochs=given.epochs,
+                trainings=given.trainings,
+            )
             try:
                 for event in ranking:
                     display(event)
@@ -48,6 +62,10 @@ def rank(arguments: Sequence[str]) -> int:
             display.say(
                 f"Kendall's tau {result['tau']:.2f}, 95 % interval {low:.2f} to {high:.2f}, {count} architectures"
             )
+            if result["agreement"] is not None:
+                low, high = result["agreement"]["interval"]
+                tau = result["agreement"]["tau"]
+                display.say(f"two trainings with each other: {tau:.2f}, 95 % interval {low:.2f} to {high:.2f}")
             display.say(result["verdict"])
             display.say(f"drawn to {given.run / 'ranking.png'}")
     return 0

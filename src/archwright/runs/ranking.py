@@ -6,8 +6,11 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from archwright.errors import ConfigError, RunError
 from archwright.files import write
@@ -35,25 +38,41 @@ class Ranking:
     """Scores `architectures` random ones with the shared weights of a run, trains each from scratch for `epochs`, and
     compares the two orders. Iterate over it for the events; `result` after. Those that have been trained for so long
     already are taken as they are.
+
+    With two `trainings` or more, each architecture is trained from as many seeds and counts with its mean. How well
+    the first two agree with each other then says how much order there is to be found at all: shared weights cannot
+    be expected to know better than another training does.
     """
 
     def __init__(
-        self, plan: Plan, data: Data, store: RunStore, *, architectures: int = 40, epochs: float | None = None
+        self,
+        plan: Plan,
+        data: Data,
+        store: RunStore,
+        *,
+        architectures: int = 40,
+        epochs: float | None = None,
+        trainings: int = 1,
     ) -> None:
         if plan.evaluator != "shared-weights":
             raise ConfigError(f"{store.folder}: the search trained every child from scratch; there is nothing to rank")
         if architectures < 3:
             raise ConfigError(f"architectures is {architectures}; an order needs at least 3, and 40 to say something")
+        if trainings < 1:
+            raise ConfigError(f"trainings is {trainings}; it must be at least 1")
         settled = store.get("settled")
         if settled is None:
             raise RunError(f"{store.folder}: the run has not trained anything yet; archwright resume goes on with it")
         if epochs is not None and not epochs > 0:
             raise ConfigError(f"epochs is {epochs:g}; it must be greater than zero")
         self.epochs = float(epochs if epochs is not None else SHARE * settled["epochs"])
-        self._kind = f"rank-{self.epochs:g}"
         self.plan, self.data, self.store, self._count = plan, data, store, architectures
         self.result: dict[str, Any] = {}
-        self._candidates = Candidates(plan, data, store)
+        kind = f"rank-{self.epochs:g}"
+        self._trainings = [
+            (kind if number == 0 else f"{kind}-again{number}", Candidates(_with_seed(plan, number), data, store))
+            for number in range(trainings)
+        ]
 
     def __iter__(self) -> Iterator[Event]:
         plan = self.plan
@@ -61,49 +80,59 @@ class Ranking:
         pin_threads(plan)
         space = plan.space.at(plan.trials - 1)
         drawn = [sample(space, (plan.seed, RANK, index)) for index in range(self._count)]
-        done = len(self._candidates.trained(self._kind))
+        wanted = [
+            (f"{kind}-{index}", candidates, architecture)
+            for kind, candidates in self._trainings
+            for index, architecture in enumerate(drawn)
+        ]
         each = cost(plan.final_recipe, self.data, step_seconds(plan, self.data, drawn[0], 3)).of(self.epochs)
-        seconds = max(0, self._count - done) * each
+        seconds = each * sum(candidates.record(key) is None for key, candidates, _ in wanted)
         yield Stage("ranking", seconds, seconds)
-        yield Message(f"{self._count} random architectures, {self.epochs:g} epochs each from scratch")
+        times = "" if len(self._trainings) == 1 else f", {len(self._trainings)} times"
+        yield Message(f"{self._count} random architectures, {self.epochs:g} epochs each from scratch{times}")
         weights = assembly.trained_weights(plan, self.data, self.store.load())
         shared = weights.rank(drawn, minibatches=None)
         begun = time.monotonic()
-        for index, architecture in enumerate(drawn):
+        for number, (key, candidates, architecture) in enumerate(wanted):
             recipe = replace(recipe_of(plan, architecture), epochs=self.epochs)
-            part = (index, self._count)
-            yield from self._candidates.train(
-                f"{self._kind}-{index}", architecture, "ranking", part, lambda: None, recipe=recipe, keep=False
-            )
+            part = (number, len(wanted))
+            yield from candidates.train(key, architecture, "ranking", part, lambda: None, recipe=recipe, keep=False)
         self._conclude(drawn, shared, time.monotonic() - begun)
 
     def _conclude(self, drawn: list[Architecture], shared: list[float], seconds: float) -> None:
-        judge = self._candidates.subject
-        pairs = []
+        judge = self._trainings[0][1].subject
+        metric = f"validation_{judge.metric}"
+        rows = []
         for index, (architecture, reward) in enumerate(zip(drawn, shared, strict=True)):
-            record = self._candidates.record(f"{self._kind}-{index}")
-            if record is not None and record["error"] is None:
-                metric = f"validation_{judge.metric}"
-                pairs.append((architecture.id, reward, float(record[metric]), judge.rank(record)))
-        if len(pairs) < 3:
-            raise RunError(f"{self.store.folder}: only {len(pairs)} architectures could be trained, too few to rank")
-        order = sorted(range(len(pairs)), key=lambda i: pairs[i][3])
-        places = [0] * len(pairs)
-        for place, index in enumerate(order):
-            places[index] = place
-        tau, low, high = kendall_tau([pair[1] for pair in pairs], places)
-        figures = {"tau": tau, "interval": [low, high], "architectures": len(pairs), "epochs": self.epochs}
+            records = [candidates.record(f"{kind}-{index}") for kind, candidates in self._trainings]
+            good = [record for record in records if record is not None and record["error"] is None]
+            if len(good) == len(records):
+                values = [float(record[metric]) for record in good]
+                rows.append(_Row(architecture.id, reward, values, [judge.rank(record) for record in good]))
+        if len(rows) < 3:
+            raise RunError(f"{self.store.folder}: only {len(rows)} architectures could be trained, too few to rank")
+        rewards, places = (
+            [row.shared for row in rows],
+            [_places([row.ranks[i] for row in rows]) for i in range(len(self._trainings))],
+        )
+        tau, low, high = kendall_tau(rewards, np.mean(places, axis=0))
+        agreed = kendall_tau(places[0], places[1]) if len(places) > 1 else None
         self.result = {
-            **figures,
-            "verdict": verdict(tau, low),
-            "failed": self._count - len(pairs),
+            "tau": tau,
+            "interval": [low, high],
+            "architectures": len(rows),
+            "epochs": self.epochs,
+            "trainings": len(places),
+            "agreement": None if agreed is None else {"tau": agreed[0], "interval": list(agreed[1:])},
+            "verdict": verdict(tau, low, agreed),
+            "failed": self._count - len(rows),
             "seconds": round(seconds, 2),
-            "pairs": [{"architecture": a, "shared": s, f"validation_{judge.metric}": v} for a, s, v, _ in pairs],
+            "pairs": [{"architecture": row.id, "shared": row.shared, metric: fmean(row.values)} for row in rows],
         }
         folder = self.store.folder
         agreement(
-            [pair[1] for pair in pairs],
-            [pair[2] for pair in pairs],
+            rewards,
+            [fmean(row.values) for row in rows],
             folder / "ranking.png",
             title=f"Shared weights and training from scratch: Kendall's tau {tau:.2f} [{low:.2f}, {high:.2f}]",
             first="reward with shared weights",
@@ -112,10 +141,39 @@ class Ranking:
         write(folder / "ranking.json", json.dumps(self.result, indent=1).encode())
 
 
-def verdict(tau: float, low: float) -> str:
-    """Whether a ranking can be trusted, in words."""
+@dataclass(frozen=True)
+class _Row:
+    """An architecture: its reward with shared weights, and of each training the metric and what it is sorted by."""
+
+    id: str
+    shared: float
+    values: list[float]
+    ranks: list[tuple[float, float]]
+
+
+def _with_seed(plan: Plan, number: int) -> Plan:
+    """The plan for training number `number` of the same architectures; the first is the run's own."""
+    return replace(plan, seed=plan.seed + number)
+
+
+def _places(ranks: list[tuple[float, float]]) -> list[int]:
+    """The place of each in the order, the worst first."""
+    order = sorted(range(len(ranks)), key=lambda i: ranks[i])
+    places = [0] * len(ranks)
+    for place, index in enumerate(order):
+        places[index] = place
+    return places
+
+
+def verdict(tau: float, low: float, agreed: tuple[float, float, float] | None = None) -> str:
+    """Whether a ranking can be trusted, in words. `agreed`: tau of two trainings with each other, and its interval."""
     if math.isnan(tau):
         return "the shared weights score all of them alike: their ranking cannot be trusted"
+    if agreed is not None and not agreed[1] > WEAK:
+        return (
+            "two trainings of the same architectures do not agree either: after so short a training nothing ranks "
+            "them; train longer (--epochs)"
+        )
     if low <= WEAK:
         return "the ranking cannot be told from none: choose by training (--shortlist), or train the weights longer"
     if tau < TRUSTED:
