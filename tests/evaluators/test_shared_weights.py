@@ -57,6 +57,23 @@ def whole(request) -> tuple[SharedWeights, list, Asked]:
     return shared, list(shared.prepare(ask, 8)), ask
 
 
+def test_uniform_sampling_asks_nobody_and_goes_on_where_it_was():
+    def nobody(n: int) -> list[Proposal]:
+        raise AssertionError("the controller was asked")
+
+    whole = evaluator(sampling="uniform")
+    told = list(whole.prepare(nobody, 8))
+    cut = evaluator(sampling="uniform")
+    steps = cut.prepare(nobody, 8)
+    first = [next(steps) for _ in range(4)]
+    again = evaluator(sampling="uniform")
+    again.load_state_dict(states.unpack(states.pack(cut.state_dict())))
+    assert first + list(again.prepare(nobody, 8)) == told
+    assert states.pack(again.state_dict()) == states.pack(whole.state_dict())
+    with pytest.raises(ConfigError, match="sampling is 'fair'"):
+        evaluator(sampling="fair")
+
+
 @pytest.mark.parametrize("cuts", [(1,), (3,), (2, 5), (6, 7, 8)])
 def test_interrupted_training_ends_at_the_same_bits(whole, cuts):
     told, state, streams, steps = [], None, 0, 0

@@ -26,6 +26,10 @@ SETTINGS = {
     "steps_per_epoch": (int, "steps of a round of shared training; a whole pass if not given"),
     "warmup": (int, "rounds of shared training before the first trial"),
     "architectures_per_step": (int, "sampled in a step of shared training (ENAS: 1)"),
+    "sampling": (
+        Literal["policy", "uniform"],
+        "what shared training trains: what the policy proposes (ENAS, the default), or what is drawn uniformly",
+    ),
     "evaluation_batch": (int, "validation images, or rows of text, a trial is scored on"),
     "samples": (int, "architectures sampled and ranked after the search"),
     "rank_minibatches": (int, "validation minibatches they are ranked on; all if not given"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
 from archwright.evaluators.objective import Accuracy, InversePerplexity, Objective, require
 from archwright.loop import Ask, Progress, Proposal, Result, State
-from archwright.space import Architecture, Open
+from archwright.space import Architecture, Open, sample
 from archwright.training.descent import Descent, saved_network
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archwright.data.text import TextData
     from archwright.space import Space
 
+SAMPLING = ("policy", "uniform")
 ASK_AT_ONCE = 32  # proposals: a batched controller answers 32 in little more time than one
 
 
@@ -33,7 +34,7 @@ class SharedWeights:
     """Trains one supernet on sampled architectures (phase 1), scores proposals with its weights (phase 2).
 
     `prepare` trains epoch k when k * `trials_per_epoch` trials have been told: a whole pass over the training part,
-    each step on `architectures_per_step` freshly asked architectures and one batch, their gradients averaged. The
+    each step on `architectures_per_step` freshly sampled architectures and one batch, their gradients averaged. The
     learning rate moves once an epoch; after `recipe.epochs` it stays where it ends. `evaluate` runs the proposal on one
     minibatch of the validation part, chosen by the seed and the proposal's stream number, without augmentation or
     dropout; of text that is a piece of many rows, from zero states. The space's supernet decides which statistics
@@ -56,6 +57,9 @@ class SharedWeights:
         warmup: epochs of shared training before the first trial, on what the controller proposes untaught. ENAS: none;
             but hardly trained weights make operations without weights look best, so short searches need some.
         architectures_per_step: M of section 2.2; 1 "works just fine".
+        sampling: what a step trains: the "policy" proposes it (ENAS), or it is drawn "uniform"ly from the space, so
+            that what the controller likes early is not also what is trained most (Guo et al. 2020, single path
+            one-shot).
         evaluation_batch: images, or rows of text, of the minibatch; None is the training batch. Never more than there
             are.
         objective: from metrics (`validation_loss` and `validation_accuracy`, or of text `validation_perplexity`) to the
@@ -78,6 +82,7 @@ class SharedWeights:
         steps_per_epoch: int | None = None,
         warmup: int = 0,
         architectures_per_step: int = 1,
+        sampling: Literal["policy", "uniform"] = "policy",
         evaluation_batch: int | None = None,
         objective: Objective | None = None,
         seed: int = 0,
@@ -95,7 +100,9 @@ class SharedWeights:
         ):
             if value is not None and value < least:
                 raise ConfigError(f"SharedWeights: {name} is {value}; it must be at least {least}")
-        self.space, self.data, self.recipe = space, data, recipe
+        if sampling not in SAMPLING:
+            raise ConfigError(f"SharedWeights: sampling is {sampling!r}; it must be one of {', '.join(SAMPLING)}")
+        self.space, self.data, self.recipe, self.sampling = space, data, recipe, sampling
         self.trials_per_epoch: float = trials_per_epoch
         usual = InversePerplexity() if space.data == "text" else Accuracy()
         self.objective: Objective = objective if objective is not None else usual
@@ -135,7 +142,7 @@ class SharedWeights:
         while self.epoch == epoch:
             if not self._queue:
                 wanted = min(-(-ASK_AT_ONCE // self._each), steps - self.step) * self._each
-                self._queue = [proposal.architecture for proposal in ask(wanted)]
+                self._queue = self._drawn(wanted, ask)
             sampled, self._queue = self._queue[: self._each], self._queue[self._each :]
             metrics = self._train_step(sampled, rate)
             self.step += 1
@@ -148,6 +155,13 @@ class SharedWeights:
                     )
                 self.epoch, self.step, self._skipped_in_epoch = epoch + 1, 0, 0
             yield Progress("shared weights", step, steps, metrics)
+
+    def _drawn(self, count: int, ask: Ask) -> list[Architecture]:
+        """The next architectures to train on; uniform ones are a function of the seed and of their number."""
+        if self.sampling == "policy":
+            return [proposal.architecture for proposal in ask(count)]
+        first = (self.epoch * self._steps + self.step) * self._each
+        return [sample(self.space, (self._seed, Stream.SAMPLING, first + index)) for index in range(count)]
 
     def _train_step(self, sampled: Sequence[Architecture], rate: float) -> dict[str, float]:
         if not self.network.training:

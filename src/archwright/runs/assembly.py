@@ -51,6 +51,7 @@ def shared_weights(plan: Plan, data: ImageData | TextData) -> SharedWeights:
         steps_per_epoch=plan.steps_per_epoch,
         warmup=plan.warmup,
         architectures_per_step=plan.architectures_per_step,
+        sampling=plan.sampling,
         evaluation_batch=plan.evaluation_batch,
         objective=OBJECTIVES[plan.objective](),
         seed=plan.seed,

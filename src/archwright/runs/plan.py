@@ -39,6 +39,7 @@ class Plan:
         steps_per_epoch: shared training steps between two such phases; None is a whole pass over the training part.
         warmup: rounds of shared training before the first trial.
         architectures_per_step: of shared training (ENAS's M: 1).
+        sampling: of shared training: its steps train what the "policy" proposes (ENAS), or what is drawn "uniform"ly.
         evaluation_batch: validation images, or rows of text, that a trial is scored on; None is the batch of
             `search_recipe`.
         samples: architectures that are sampled and ranked after the search (ENAS derives from 10).
@@ -83,6 +84,7 @@ class Plan:
     steps_per_epoch: int | None = None
     warmup: int = 0
     architectures_per_step: int = 1
+    sampling: Literal["policy", "uniform"] = "policy"
     evaluation_batch: int | None = None
     samples: int = 10
     rank_minibatches: int | None = None
@@ -132,6 +134,8 @@ class Plan:
             raise ConfigError(f"objective is {self.objective!r}; pick one of {', '.join(sorted(OBJECTIVES))}")
         if self.evaluator not in ("shared-weights", "from-scratch"):
             raise ConfigError(f"evaluator is {self.evaluator!r}; it must be shared-weights or from-scratch")
+        if self.sampling not in ("policy", "uniform"):
+            raise ConfigError(f"sampling is {self.sampling!r}; it must be policy or uniform")
         if self.evaluator == "shared-weights" and self.workers > 1:
             raise ConfigError(
                 f"workers is {self.workers}, but shared weights live in one process; use --evaluator from-scratch, "

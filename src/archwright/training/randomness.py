@@ -20,6 +20,7 @@ class Stream(IntEnum):
     AUGMENTATION = 2
     NOISE = 3  # dropout and drop path
     VALIDATION = 4
+    SAMPLING = 5  # architectures of shared training that no controller proposes
 
 
 def stream(purpose: Stream, seed: int, position: int = 0) -> np.random.Generator:
