@@ -12,7 +12,7 @@ from torch import Tensor
 
 from archwright.errors import SpaceError
 from archwright.nets.language import LanguageModel, units_within
-from archwright.nets.recurrent import TreeCell
+from archwright.nets.recurrent import LstmCell, TreeCell
 from archwright.nets.tree import Node, Tree, TreeSequence
 from archwright.space import Choice, Open, TextTask, count, decisions_of, sample
 from archwright.spaces.nas_recurrent import NAS_CELL, NasRecurrent
@@ -175,6 +175,21 @@ def test_the_reference_lstm_has_about_as_many_parameters() -> None:
     sizes = [sum(p.numel() for p in network.parameters()) for network in (ours, lstm)]
     assert max(sizes) <= 200_000
     assert min(sizes) > 0.97 * 200_000
+
+
+def test_the_reference_lstm_has_the_same_recurrent_dropout() -> None:
+    torch.manual_seed(0)
+    cell = LstmCell(3, 4)
+    x, state = torch.randn(5, 2, 3), (torch.randn(2, 4), torch.randn(2, 4))
+    plain, (h, c) = cell(x, state)
+    kept, (same_h, same_c) = cell(x, state, torch.ones(2, 4))
+    torch.testing.assert_close((kept, same_h, same_c), (plain, h, c))
+    alone, _ = cell(x[:1], (torch.zeros(2, 4), state[1]))
+    dropped, _ = cell(x[:1], state, torch.zeros(2, 4))  # h is not read at all
+    torch.testing.assert_close(dropped, alone)
+    lstm = NasRecurrent(units=8, recurrent_dropout=0.5, input_dropout=0.0, output_dropout=0.0).reference(TASK).train()
+    first, second = (lstm(torch.zeros(3, 2, dtype=torch.int64), lstm.start(2))[0] for _ in range(2))
+    assert not torch.equal(first, second)
 
 
 def test_too_few_parameters_for_the_vocabulary_are_an_error() -> None:
