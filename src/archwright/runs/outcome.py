@@ -44,7 +44,7 @@ def conclude(job: Job) -> dict[str, Any]:
         "trials": sum(1 for _ in store.trials()),
         "failed_trials": sum(trial.result.error is not None for trial in store.trials()),
         "epochs": store.get("settled")["epochs"],
-        "recipe": store.get("grid"),
+        "recipe": store.get("recipe"),
         "seed": plan.seed,
         "device": plan.device,
     }
