@@ -87,6 +87,9 @@ def test_a_language_model_reads_and_writes(language: tuple[Path, dict[str, objec
     assert scored["perplexity"] > 1
     assert len(written["written"]) == len("the ") + 5
     assert written["written"].startswith("the ")
+    code, out, err = done("predict", str(folder), "somee.txt", cwd=tmp_path)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "somee.txt: no such file" in err
     code, out, err = done("show", str(folder), "--json", cwd=tmp_path)
     assert code == 0, err
     assert json.loads(out.splitlines()[-1])["units"] == 12
@@ -157,6 +160,8 @@ def test_from_python_ones_own_space_needs_no_name(tmp_path: Path, monkeypatch: p
         (["search", "--data", "topics"], "images"),
         (["search", "--space", "nas-recurrent", "--image_size", "8"], "image_size"),
         (["search", "--space", "nas-recurrent", "--data", "nowhere.txt"], "nowhere.txt"),
+        (["search", "--space", "nas-recurrent", "--data", "nowhere"], "train, valid and test .txt"),
+        (["search", "--space", "nas-recurrent", "--data", "."], "one .txt file for train"),
         (["search", "--space", "nas-conv", "--evaluator", "shared-weights"], "from-scratch"),
         (["search", "--space", "nas-conv", "--space.strides", "[0]"], "strides"),
         (["search", "--objective", "bogus"], "accuracy-cubed"),

@@ -248,14 +248,17 @@ def predict(arguments: Sequence[str]) -> int:
 
 
 def _predict_text(model: Any, given: Any) -> int:
+    token = "word" if model.level == "words" else "character"
     for path in given.images:
+        if path.suffix == ".txt" and not path.is_file():
+            raise RunError(f"{path}: no such file; words to go on from do not end in .txt")
         if path.is_file():
             try:
                 score = model.score(path.read_text(encoding="utf-8"))
             except UnicodeDecodeError:
                 raise RunError(f"{path} is not text in UTF-8") from None
             figures = {"text": str(path), "perplexity": score.perplexity, "bits": score.loss / math.log(2)}
-            line = f"{path}  perplexity {score.perplexity:.2f}, {figures['bits']:.3f} bits a token"
+            line = f"{path}  perplexity {score.perplexity:.2f}, {figures['bits']:.3f} bits a {token}"
         else:
             written = model.write(str(path), given.tokens, seed=given.seed)
             figures, line = {"prompt": str(path), "written": written}, written
