@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from archwright.errors import SpaceError
 from archwright.nets.language import LanguageModel, units_within
@@ -212,3 +214,27 @@ def test_it_can_be_drawn() -> None:
     space = NasRecurrent()
     (graph,) = space.graphs(space.from_tokens(NAS_CELL))
     assert {"x", "h", "c", "inject", "h[t]", "c[t]"} <= {node.name for node in graph.nodes}
+
+
+class Products(TorchDispatchMode):
+    """Counts matrix products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm)
+        return func(*args, **(kwargs or {}))
+
+
+def test_all_leaves_are_one_product_with_x_for_the_sequence_and_one_with_h_a_step() -> None:
+    space = NasRecurrent()
+    cell = TreeCell(space.tree(space.from_tokens(NAS_CELL)), 6, 5)
+    x, state = torch.randn(7, 2, 6), (torch.zeros(2, 5), torch.zeros(2, 5))
+    with Products() as forward:
+        outputs, _ = cell(x, state)
+    assert forward.count == 1 + 7
+    with Products() as backward:
+        outputs.sum().backward()  # type: ignore[no-untyped-call]
+    assert backward.count == 7 + 2  # h of every step, and the two matrices; x asks for none
