@@ -60,7 +60,7 @@ def trained(space: Any, seed: int, level: str = "words", architecture: Any = Non
     vocabulary = WORDS if level == "words" else LETTERS
     architecture = architecture or sample(space, seed)
     torch.manual_seed(seed)
-    space = replace(space, init=0.8)
+    space = replace(space, init=0.5)
     network = space.network(Open.only(space, architecture), TextTask(len(vocabulary)))
     with torch.no_grad():
         network.classify.bias.uniform_(-1, 1)

@@ -121,7 +121,8 @@ def perplexity(text: str, network: Model | None = None) -> float:
             following = tokens[piece + 1 : piece + 101]
             logits, states = network(tokens[piece : piece + len(following), None], states)
             total += float(F.cross_entropy(logits[:, 0], following, reduction="sum"))
-    return math.exp(total / (len(tokens) - 1))
+    loss = total / (len(tokens) - 1)
+    return math.exp(min(loss, 700.0)) if math.isfinite(loss) else math.inf  # exp of more is no float
 
 
 def write(prompt: str, count: int = 50, network: Model | None = None, seed: int = 0) -> str:
