@@ -15,12 +15,12 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from archwright.errors import ArchwrightError, ConfigError
 from archwright.loop import Trial, Trials, run
 from archwright.report.statistics import mean_interval
 from archwright.runs import assembly, front
@@ -51,7 +51,12 @@ def prepared(task: str, controller: str, seed: int, children: int) -> front.Prep
 
 def rewards(plan: Plan, data: Any, folder: Path) -> list[float]:
     """The rewards of a search, from where it was left; each child is recorded in `folder`."""
-    with RunStore(folder, create=not folder.exists()) as store:
+    with RunStore(folder, create=not (folder / "run.sqlite").exists()) as store:
+        planned = {k: v for k, v in json.loads(json.dumps(plan.to_json())).items() if k not in ("estimate", "threads")}
+        if (held := store.get("planned")) is None:
+            store.put("planned", planned)
+        elif differing := sorted(name for name in planned if planned[name] != held.get(name)):
+            raise ConfigError(f"{folder} holds children of another {differing[0]}; name another folder with --to")
         done = list(store.trials())
         if len(done) < plan.trials:
             controller, evaluator = assembly.controller(plan), assembly.evaluator(plan, data)
@@ -69,6 +74,14 @@ def rewards(plan: Plan, data: Any, folder: Path) -> list[float]:
                     )
             print(file=sys.stderr)
         return [trial.reward for trial in sorted(done, key=lambda trial: trial.number)][: plan.trials]
+
+
+def recorded(folder: Path) -> int:
+    """How many children a search has trained."""
+    if not (folder / "run.sqlite").exists():
+        return 0
+    with RunStore.reading(folder) as store:
+        return sum(1 for _ in store.trials())
 
 
 def top_mean(values: Sequence[float], count: int, best: int) -> float:
@@ -119,9 +132,13 @@ def main() -> None:
         for controller in CONTROLLERS
         for seed in range(given.seeds)
     }
-    total = sum(search.plan.estimate["search"] for search in searches.values())
+    folders = {key: given.to / f"{given.task}-{given.children}-{key[0]}-{key[1]}" for key in searches}
+    done = {key: recorded(folder) for key, folder in folders.items()}
+    each = {key: search.plan.estimate["search"] / given.children for key, search in searches.items()}
+    left = sum(each[key] * max(0, given.children - done[key]) for key in searches)
     print(
-        f"{len(searches)} searches of {given.children} children: about {total / 60:.0f} minutes in all",
+        f"{len(searches)} searches of {given.children} children, {sum(done.values())} children done: "
+        f"about {left / 60:.0f} minutes",
         file=sys.stderr,
     )
     if given.dry_run:
@@ -132,8 +149,7 @@ def main() -> None:
         for controller in CONTROLLERS:
             search = searches[controller, seed]
             pin_threads(search.plan)
-            folder = given.to / f"{given.task}-{given.children}-{controller}-{seed}"
-            found[controller].append(rewards(replace(search.plan), search.data, folder))
+            found[controller].append(rewards(search.plan, search.data, folders[controller, seed]))
     counts = list(range(EVERY, given.children + 1, EVERY))
     plot(found, counts, given.task, given.to / f"{given.task}.png")
     rows = {best: mean_interval(differences(found, given.children, best)) for best in TOPS}
@@ -147,4 +163,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; every child is recorded, and the same command goes on")
+    except ArchwrightError as error:
+        sys.exit(f"error: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,12 +87,18 @@ def test_a_language_model_reads_and_writes(language: tuple[Path, dict[str, objec
     assert scored["perplexity"] > 1
     assert len(written["written"]) == len("the ") + 5
     assert written["written"].startswith("the ")
+    code, out, err = done("predict", str(folder), "somee.txt", cwd=tmp_path)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "somee.txt: no such file" in err
     code, out, err = done("show", str(folder), "--json", cwd=tmp_path)
     assert code == 0, err
     assert json.loads(out.splitlines()[-1])["units"] == 12
-    code, out, err = done("export", str(folder), cwd=tmp_path)
-    assert (code, len(err.splitlines())) == (2, 1)
-    assert "language model" in err
+    code, out, err = done("export", str(folder), "--to", "out", "--formats", "source", cwd=tmp_path)
+    assert code == 0, err
+    command = [sys.executable, "-I", str(tmp_path / "out" / "model.py"), "the class"]
+    alone = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "self-check  passed" in alone
+    assert alone.splitlines()[-1]
 
 
 def test_ones_own_space_and_controller_are_named_again_by_whoever_loads_a_run(tmp_path: Path) -> None:
@@ -153,6 +160,8 @@ def test_from_python_ones_own_space_needs_no_name(tmp_path: Path, monkeypatch: p
         (["search", "--data", "topics"], "images"),
         (["search", "--space", "nas-recurrent", "--image_size", "8"], "image_size"),
         (["search", "--space", "nas-recurrent", "--data", "nowhere.txt"], "nowhere.txt"),
+        (["search", "--space", "nas-recurrent", "--data", "nowhere"], "train, valid and test .txt"),
+        (["search", "--space", "nas-recurrent", "--data", "."], "one .txt file for train"),
         (["search", "--space", "nas-conv", "--evaluator", "shared-weights"], "from-scratch"),
         (["search", "--space", "nas-conv", "--space.strides", "[0]"], "strides"),
         (["search", "--objective", "bogus"], "accuracy-cubed"),

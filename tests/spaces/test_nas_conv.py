@@ -18,6 +18,7 @@ from archwright.nets.layered import Layered, paddings
 from archwright.runs.presets import published
 from archwright.space import Architecture, Links, Open, Task, count, decisions_of, replay, sample
 from archwright.spaces import NasConv
+from archwright.training.child import child_recipe
 from archwright.training.recipe import Recipe
 from small_images import image_data
 
@@ -207,6 +208,14 @@ def test_the_evaluator_obeys_a_predicted_learning_rate() -> None:
     assert scores[0.1] > scores[1e-12]  # the other one learns nothing
 
 
+@pytest.mark.parametrize("recipe", [Recipe(), published(NasConv).search_recipe])
+def test_a_predicted_learning_rate_may_be_below_the_least_one_of_the_recipe(recipe: Recipe) -> None:
+    space = NasConv(layers=1, learning_rates=(1e-6,))
+    own = child_recipe(space, sample(space, 0), recipe)
+    assert own.rate(0) == 1e-6
+    assert own.rate(recipe.epochs * 0.99) <= 1e-6
+
+
 def test_it_shares_no_weights_and_says_so() -> None:
     assert not NasConv().shares_weights
     with pytest.raises(SpaceError, match="shares no weights"):
@@ -220,6 +229,7 @@ def test_it_shares_no_weights_and_says_so() -> None:
         ({"filter_heights": (2,)}, "odd"),
         ({"strides": ()}, "one or more"),
         ({"types": ("conv", "lcn")}, "norm"),
+        ({"learning_rates": (0.1, 0.1)}, "differ"),
     ],
 )
 def test_wrong_fields_are_named(change: dict[str, object], says: str) -> None:

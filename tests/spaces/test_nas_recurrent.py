@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from archwright.errors import SpaceError
 from archwright.nets.language import LanguageModel, units_within
-from archwright.nets.recurrent import TreeCell
+from archwright.nets.recurrent import LstmCell, TreeCell
 from archwright.nets.tree import Node, Tree, TreeSequence
 from archwright.space import Choice, Open, TextTask, count, decisions_of, sample
 from archwright.spaces.nas_recurrent import NAS_CELL, NasRecurrent
@@ -177,6 +179,21 @@ def test_the_reference_lstm_has_about_as_many_parameters() -> None:
     assert min(sizes) > 0.97 * 200_000
 
 
+def test_the_reference_lstm_has_the_same_recurrent_dropout() -> None:
+    torch.manual_seed(0)
+    cell = LstmCell(3, 4)
+    x, state = torch.randn(5, 2, 3), (torch.randn(2, 4), torch.randn(2, 4))
+    plain, (h, c) = cell(x, state)
+    kept, (same_h, same_c) = cell(x, state, torch.ones(2, 4))
+    torch.testing.assert_close((kept, same_h, same_c), (plain, h, c))
+    alone, _ = cell(x[:1], (torch.zeros(2, 4), state[1]))
+    dropped, _ = cell(x[:1], state, torch.zeros(2, 4))  # h is not read at all
+    torch.testing.assert_close(dropped, alone)
+    lstm = NasRecurrent(units=8, recurrent_dropout=0.5, input_dropout=0.0, output_dropout=0.0).reference(TASK).train()
+    first, second = (lstm(torch.zeros(3, 2, dtype=torch.int64), lstm.start(2))[0] for _ in range(2))
+    assert not torch.equal(first, second)
+
+
 def test_too_few_parameters_for_the_vocabulary_are_an_error() -> None:
     with pytest.raises(SpaceError, match="too few"):
         NasRecurrent(parameters=1000).reference(TextTask(10_000))
@@ -197,3 +214,27 @@ def test_it_can_be_drawn() -> None:
     space = NasRecurrent()
     (graph,) = space.graphs(space.from_tokens(NAS_CELL))
     assert {"x", "h", "c", "inject", "h[t]", "c[t]"} <= {node.name for node in graph.nodes}
+
+
+class Products(TorchDispatchMode):
+    """Counts matrix products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm)
+        return func(*args, **(kwargs or {}))
+
+
+def test_all_leaves_are_one_product_with_x_for_the_sequence_and_one_with_h_a_step() -> None:
+    space = NasRecurrent()
+    cell = TreeCell(space.tree(space.from_tokens(NAS_CELL)), 6, 5)
+    x, state = torch.randn(7, 2, 6), (torch.zeros(2, 5), torch.zeros(2, 5))
+    with Products() as forward:
+        outputs, _ = cell(x, state)
+    assert forward.count == 1 + 7
+    with Products() as backward:
+        outputs.sum().backward()  # type: ignore[no-untyped-call]
+    assert backward.count == 7 + 2  # h of every step, and the two matrices; x asks for none

@@ -100,6 +100,9 @@ def test_validation_can_be_kept_for_the_last_epochs():
     training = fit(validate_last=2)
     list(training)
     assert [epoch for epoch, _ in training.validation] == [2, 3]
+    part = fit(recipe=replace(RECIPE, epochs=2.5), validate_last=2)  # an epoch that ends early is one
+    list(part)
+    assert [epoch for epoch, _ in part.validation] == [2, 3]
 
 
 def test_divergence_stops_before_the_weights_are_spoilt():

@@ -106,8 +106,8 @@ def show(arguments: Sequence[str]) -> int:
         "parameters": parameters(network),
         "multiply_adds": multiply_adds(network.eval(), task),
     }
-    sizes = ", ".join(f"{n} {getattr(final, n)}" for n in ("filters", "repeats") if hasattr(final, n))
-    size_line = f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds at {shape}, {sizes}"
+    sizes = "".join(f", {n} {getattr(final, n)}" for n in ("filters", "repeats") if hasattr(final, n))
+    size_line = f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds at {shape}{sizes}"
     return _shown(given, architecture, result, size_line)
 
 
@@ -193,22 +193,11 @@ def export(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     given = parser.parse_args(arguments)
 
-    from archwright.export import export as write_export
-    from archwright.runs.model import KIND, TrainedModel
-    from archwright.runs.weights import kind_of
+    from archwright.runs.front import load_model
 
-    folder = _model_folder(given.run)
-    if kind_of(folder) != KIND:
-        raise ConfigError(f"{given.run} holds a {kind_of(folder)}; export writes classifiers of images so far")
-    model = TrainedModel.load(folder, space=given.space)
-    files = write_export(
-        model.network,
-        given.to or given.run / "export",
-        classes=model.classes,
-        preprocessing=model.preprocessing,
-        architecture=model.architecture,
-        formats=tuple(part.strip() for part in given.formats.split(",")),
-    )
+    model = load_model(_model_folder(given.run), space=given.space)
+    formats = tuple(part.strip() for part in given.formats.split(","))
+    files = model.export(given.to or given.run / "export", formats=formats)
     if given.json:
         print_json({name: str(path) for name, path in files.items()})
     else:
@@ -259,14 +248,17 @@ def predict(arguments: Sequence[str]) -> int:
 
 
 def _predict_text(model: Any, given: Any) -> int:
+    token = "word" if model.level == "words" else "character"
     for path in given.images:
+        if path.suffix == ".txt" and not path.is_file():
+            raise RunError(f"{path}: no such file; words to go on from do not end in .txt")
         if path.is_file():
             try:
                 score = model.score(path.read_text(encoding="utf-8"))
             except UnicodeDecodeError:
                 raise RunError(f"{path} is not text in UTF-8") from None
             figures = {"text": str(path), "perplexity": score.perplexity, "bits": score.loss / math.log(2)}
-            line = f"{path}  perplexity {score.perplexity:.2f}, {figures['bits']:.3f} bits a token"
+            line = f"{path}  perplexity {score.perplexity:.2f}, {figures['bits']:.3f} bits a {token}"
         else:
             written = model.write(str(path), given.tokens, seed=given.seed)
             figures, line = {"prompt": str(path), "written": written}, written

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +32,15 @@ def notes(classes: Sequence[str], preprocessing: Preprocessing, architecture: Ar
     }
 
 
-def write_pt2(network: nn.Module, example: Tensor, path: Path, about: dict[str, Any]) -> None:
+def write_pt2(
+    network: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[str], path: Path, about: dict[str, Any]
+) -> None:
     """Write `network` as a torch.export program of any batch size: `torch.export.load(path).module()(images)`.
 
-    Input uint8 or float32. `about` is inside as a JSON text, the extra file `archwright.json`.
+    Images are uint8 or float32; `outputs` have no names there. `about` is inside as a JSON text, the extra file
+    `archwright.json`.
     """
-    program = torch.export.export(network, (example,), dynamic_shapes=({0: _batch()},), strict=False)
+    program = torch.export.export(network, tuple(example.values()), dynamic_shapes=_any_batch(example), strict=False)
     with contextlib.suppress(ValueError):  # torch 2.6 insists on them
         program.example_inputs = None  # they would be stored as a pickle
     for module in program.graph_module.modules():
@@ -47,8 +50,10 @@ def write_pt2(network: nn.Module, example: Tensor, path: Path, about: dict[str, 
     torch.export.save(program, path, extra_files={NOTES: json.dumps(about)})
 
 
-def write_onnx(network: nn.Module, example: Tensor, path: Path, about: dict[str, Any]) -> None:
-    """Write `network` as ONNX of any batch size: float32 input `images`, output `logits`; `about` is its metadata.
+def write_onnx(
+    network: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[str], path: Path, about: dict[str, Any]
+) -> None:
+    """Write `network` as ONNX of any batch size, inputs and outputs by their names; `about` is its metadata.
 
     Raises:
         MissingExtra: if onnx or onnxscript is not installed.
@@ -59,11 +64,11 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, about: dict[str,
     with _quiet():
         program = torch.onnx.export(
             network,
-            (example,),
+            tuple(example.values()),
             dynamo=True,
-            dynamic_shapes=({0: _batch()},),
-            input_names=["images"],
-            output_names=["logits"],
+            dynamic_shapes=_any_batch(example),
+            input_names=list(example),
+            output_names=list(outputs),
             verbose=False,
         )
     assert program is not None
@@ -73,8 +78,9 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, about: dict[str,
     program.save(path)
 
 
-def _batch() -> Any:
-    return torch.export.Dim("batch", min=1, max=2**31 - 1)  # torch 2.6 refuses a size without an upper bound
+def _any_batch(example: Mapping[str, Tensor]) -> Any:
+    batch = torch.export.Dim("batch", min=1, max=2**31 - 1)  # torch 2.6 refuses a size without an upper bound
+    return tuple({0: batch} for _ in example)
 
 
 @contextlib.contextmanager

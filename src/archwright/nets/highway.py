@@ -149,7 +149,7 @@ class HighwayCell(RecurrentCell):
     ) -> None:
         super().__init__()
         self.units, self.normalised = units, normalised
-        self._fixed, self._wire = fixed, wire
+        self.fixed, self._wire = fixed, wire
         self.input = nn.Parameter(torch.empty(inputs, 2 * units))
         self.hidden = nn.Parameter(torch.empty(units, 2 * units))
         self.weights = nn.ParameterDict({_key(*pair): nn.Parameter(torch.empty(units, 2 * units)) for pair in pairs})
@@ -162,9 +162,9 @@ class HighwayCell(RecurrentCell):
         architecture: Architecture | None = None,
     ) -> tuple[Tensor, State]:
         """See `RecurrentCell`. A child uses its own chain."""
-        if self._fixed is None and architecture is None:
+        if self.fixed is None and architecture is None:
             raise SpaceError("a cell with shared weights needs an architecture to run")
-        chain = self._fixed if self._fixed is not None else self._wire(architecture)  # type: ignore[arg-type]
+        chain = self.fixed if self.fixed is not None else self._wire(architecture)  # type: ignore[arg-type]
         weights = [self.weights[_key(node, source)] for node, source in enumerate(chain.sources, start=2)]
         products = x @ self.input
         with torch.autocast(x.device.type, enabled=False):  # the steps keep one precision, that of the weights

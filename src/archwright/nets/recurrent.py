@@ -7,10 +7,12 @@ A cell takes a whole sequence: x [time, batch, inputs] and its state at the star
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from archwright.nets.tree import Tree, TreeSequence
 from archwright.space import Architecture
@@ -69,7 +71,10 @@ class TreeCell(RecurrentCell):
 
 
 class LstmCell(RecurrentCell):
-    """torch.nn.LSTM with the interface of the cells here. `mask` is not applied: the library's loop is closed."""
+    """torch.nn.LSTM with the interface of the cells here.
+
+    The library's loop cannot mask h, so with recurrent dropout the steps are taken here, and are slower.
+    """
 
     states = 2
 
@@ -85,6 +90,16 @@ class LstmCell(RecurrentCell):
         mask: Float[Tensor, "batch units"] | None = None,
         architecture: Architecture | None = None,
     ) -> tuple[Sequence3, State]:
-        """Run the library's."""
-        outputs, (h, c) = self.lstm(x, (state[0][None], state[1][None]))
-        return outputs, (h[0], c[0])
+        """See `RecurrentCell`."""
+        if mask is None:
+            outputs, (h, c) = self.lstm(x, (state[0][None], state[1][None]))
+            return outputs, (h[0], c[0])
+        lstm: Any = self.lstm
+        h, c = state
+        made = []
+        for product in functional.linear(x, lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0).unbind(0):
+            i, f, g, o = (product + functional.linear(h * mask, lstm.weight_hh_l0)).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            made.append(h)
+        return torch.stack(made), (h, c)

@@ -66,14 +66,25 @@ class Run:
         return float(self.result["test_perplexity"])
 
 
-def read(source: Any, *, seed: int, **options: Any) -> Data:
-    """Images or text, by what the source is. Options that are None are not given."""
+def read(source: Any, *, seed: int, wanted: str = "images", **options: Any) -> Data:
+    """Images or text, by what the source is; `wanted` says what a folder is taken for that shows neither. Options that
+    are None are not given."""
     options = {name: value for name, value in options.items() if value is not None}
-    text = is_text(source)
+    text = is_text(source) or (wanted == "text" and _shows_nothing(source))
     foreign = {"image_size", "layout"} if text else {"level", "vocabulary"}
     if wrong := sorted(foreign & set(options)):
         raise ConfigError(f"{wrong[0]} is for {'images' if text else 'text'}, and the data is {source}")
     return load_text(source, **options) if text else load(source, seed=seed, **options)
+
+
+def _shows_nothing(source: Any) -> bool:
+    """Whether a path is missing, or a folder without anything in it that may be images."""
+    if not isinstance(source, (str, Path)) or str(source) == DEFAULT_DATA["images"]:
+        return False
+    path = Path(source)
+    if not path.is_dir():
+        return not path.exists()
+    return not any(inside.is_dir() or inside.suffix != ".txt" for inside in path.iterdir())
 
 
 def load_model(folder: Path, *, space: str | None = None) -> TrainedModel | TrainedLanguageModel:
@@ -125,7 +136,7 @@ def prepare(
     wanted = space_class(wishes.space).data
     if data is None:
         data = DEFAULT_DATA[wanted]
-    loaded = read(data, seed=seed, **options)
+    loaded = read(data, seed=seed, wanted=wanted, **options)
     if (wanted == "text") != isinstance(loaded, TextData):
         raise ConfigError(f"the space {wishes.space} is for {wanted}, and {loaded.name} is not; see archwright spaces")
     name = str(data) if isinstance(data, (str, Path)) else "python"

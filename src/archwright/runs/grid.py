@@ -15,16 +15,28 @@ GRID_SHARE = 0.25  # of final training, for each
 
 
 def grid(recipe: Recipe) -> list[dict[str, Any]]:
-    """The changes to try: learning rate, weight decay, and where the recipe has steps, the epochs of decay."""
-    rates = [recipe.learning_rate * factor for factor in RATES]
-    decays = [recipe.weight_decay * factor for factor in DECAYS] if recipe.weight_decay else [0.0]
-    steps = DECAY_AT if recipe.decay_at else ((),)
+    """The changes to try: factors of learning rate and weight decay, and the epochs of decay (of a recipe whose rate
+    falls otherwise: as it does, or at the first of them)."""
+    decays = DECAYS if recipe.weight_decay else (1.0,)
+    steps = DECAY_AT if recipe.decay_at else ((), DECAY_AT[0])
     return [
-        {"learning_rate": rate, "weight_decay": decay, "decay_at": at}
-        for rate, decay, at in itertools.product(rates, decays, steps)
+        {"times_learning_rate": rate, "times_weight_decay": decay, "decay_at": at}
+        for rate, decay, at in itertools.product(RATES, decays, steps)
     ]
 
 
 def changed(recipe: Recipe, change: dict[str, Any]) -> Recipe:
-    """The recipe with one of the changes, from JSON too."""
-    return replace(recipe, **{**change, "decay_at": tuple(change["decay_at"])})
+    """The recipe with one of the changes, from JSON too. `recipe` has the rate that an architecture itself says."""
+    rate = recipe.learning_rate * change["times_learning_rate"]
+    return replace(
+        recipe,
+        learning_rate=rate,
+        learning_rate_min=min(recipe.learning_rate_min, rate),
+        weight_decay=recipe.weight_decay * change["times_weight_decay"],
+        decay_at=tuple(change["decay_at"]),
+    )
+
+
+def described(recipe: Recipe) -> dict[str, Any]:
+    """What the grid varies, as a recipe has it."""
+    return {name: getattr(recipe, name) for name in ("learning_rate", "weight_decay", "decay_at")}

@@ -19,7 +19,7 @@ from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.collapse import Collapse
 from archwright.runs.events import Event, Message, Scored, Stage
-from archwright.runs.grid import GRID_SHARE, changed, grid
+from archwright.runs.grid import GRID_SHARE, changed, described, grid
 from archwright.runs.plan import PHASES, Plan, wanted_phases
 from archwright.runs.planner import MARGIN, SHORT, pin_threads
 from archwright.runs.timing import Cost, cost, recipe_of, step_seconds, steps
@@ -238,7 +238,9 @@ class Job:
         if tried := self.candidates.trained("grid"):
             chosen = changes[int(self.candidates.best(tried).removeprefix("grid-"))]
             self.store.put("grid", chosen)
-            yield Message("recipe: " + ", ".join(f"{name} {value}" for name, value in chosen.items()))
+            words = described(self._recipe(best))
+            self.store.put("recipe", words)
+            yield Message("recipe: " + ", ".join(f"{name} {value}" for name, value in words.items()))
 
     def _train_finalists(self) -> Iterator[Event]:
         ranked = [Architecture.from_json(data) for data, _ in self.store.get("ranked")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,19 @@ class TrainedLanguageModel:
         network: Any = built.network(Open.only(built, architecture), TextTask(len(vocabulary)))
         put_weights(folder, network, weights)
         return TrainedLanguageModel(network.to(device).eval(), architecture, built, vocabulary, level)
+
+    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
+        """Write files that need no archwright. See `archwright.export.language`."""
+        from archwright.export.language import export_language_model
+
+        return export_language_model(
+            self.network,
+            folder,
+            vocabulary=self.vocabulary,
+            level=self.level,
+            architecture=self.architecture,
+            formats=formats,
+        )
 
     def score(self, text: str) -> TextScore:
         """How well the text is predicted."""

@@ -74,6 +74,19 @@ class TrainedModel:
         put_weights(folder, network, weights)
         return TrainedModel(network.to(device).eval(), architecture, built, classes, preprocessing)
 
+    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
+        """Write files that need no archwright. See `archwright.export.export`."""
+        from archwright.export import export
+
+        return export(
+            self.network,
+            folder,
+            classes=self.classes,
+            preprocessing=self.preprocessing,
+            architecture=self.architecture,
+            formats=formats,
+        )
+
     def logits(self, x: Tensor) -> Float[Tensor, "batch classes"]:
         """Of raw images [batch, channels, height, width]."""
         device = next(self.network.parameters()).device

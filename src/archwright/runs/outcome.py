@@ -44,7 +44,7 @@ def conclude(job: Job) -> dict[str, Any]:
         "trials": sum(1 for _ in store.trials()),
         "failed_trials": sum(trial.result.error is not None for trial in store.trials()),
         "epochs": store.get("settled")["epochs"],
-        "recipe": store.get("grid"),
+        "recipe": store.get("recipe"),
         "seed": plan.seed,
         "device": plan.device,
     }
@@ -101,7 +101,6 @@ def _pictures(job: Job, architecture: Architecture, result: dict[str, Any]) -> N
     folder, subject = job.store.folder, job.candidates.subject
     graphs = graphs_of(architecture)
     trials = list(job.store.trials())
-    shares = subject.metric == "accuracy"
     for suffix in ("png", "svg"):
         draw(graphs, folder / f"cell.{suffix}", title=f"{job.plan.space.name} {architecture.id}")
         if trials:
@@ -122,9 +121,9 @@ def _pictures(job: Job, architecture: Architecture, result: dict[str, Any]) -> N
             comparison(
                 rows,
                 folder / f"comparison.{suffix}",
-                title=f"{subject.metric.capitalize()} on {_counted(result)} of the test part",
-                measure="test accuracy, %" if shares else f"test {subject.metric}",
-                scale=100.0 if shares else 1.0,
+                title=f"{subject.measure.partition(',')[0].capitalize()} on {_counted(result)} of the test part",
+                measure=f"test {subject.measure}",
+                scale=subject.scale,
             )
 
 
@@ -164,8 +163,8 @@ def _summary(result: dict[str, Any], subject: Subject) -> list[str]:
     low, high = result["test_interval"]
     lines = [
         f"architecture     {result['architecture']} ({result['space']})",
-        f"{metric.replace('_', ' '):<16} {subject.words(result[metric])}, "
-        f"95 % interval {subject.words(low)} to {subject.words(high)}, {_counted(result)} used once",
+        f"{subject.label:<16} {subject.words(result[metric])}, {subject.words_of_interval(low, high)}, "
+        f"{_counted(result)} used once",
     ]
     for name, what in WORDS.items():
         if group := result["random_search"].get(name):

@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from archwright.data.text import TextData
     from archwright.space import Architecture, Space
 
+LN2 = math.log(2)
 BLOCKS = 100  # of test text: tokens near each other are not independent, blocks nearly are
 MOST_CLASSES = 20  # more are told in `report.md` only
 
 
 class Subject(Protocol):
-    """One kind of data. `metric` is what a network is judged by ("accuracy", "perplexity")."""
+    """One kind of data. `metric` is what a network is judged by ("accuracy", "perplexity"), `label` stands before the
+    words of a test, `measure` is what pictures show, `scale` times the estimates."""
 
     metric: str
+    label: str
+    measure: str
+    scale: float
 
     def rank(self, record: dict[str, Any]) -> tuple[float, float]:
         """Of a trained candidate's record: the better, the larger."""
@@ -42,13 +47,16 @@ class Subject(Protocol):
         """What a result says of a test: the metric, its 95 % interval, and how much was tested."""
 
     def difference(self, ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, float, float]:
-        """Ours minus theirs in the metric, and its 95 % interval, of two tests."""
+        """Ours minus theirs in the metric (of characters, in bits), and its 95 % interval, of two tests."""
 
     def better(self, low: float, high: float) -> int:
         """1 if an interval of `difference` says ours is better, -1 if worse, 0 if it cannot be told."""
 
     def words(self, value: float) -> str:
         """A value of the metric."""
+
+    def words_of_interval(self, low: float, high: float) -> str:
+        """The 95 % interval of a value."""
 
     def words_of_difference(self, difference: float, low: float, high: float) -> str:
         """A difference and its interval."""
@@ -70,6 +78,9 @@ class ImageSubject:
     """Classification: accuracy."""
 
     metric = "accuracy"
+    label = "test accuracy"
+    measure = "accuracy, %"
+    scale = 100.0
 
     def __init__(self, data: ImageData) -> None:
         self._data = data
@@ -118,6 +129,10 @@ class ImageSubject:
         """Per cent."""
         return f"{value:.2%}"
 
+    def words_of_interval(self, low: float, high: float) -> str:
+        """Per cent."""
+        return f"95 % interval {low:.2%} to {high:.2%}"
+
     def words_of_difference(self, difference: float, low: float, high: float) -> str:
         """Points."""
         return f"{difference * 100:+.2f} points, 95 % interval {low * 100:+.2f} to {high * 100:+.2f}"
@@ -152,12 +167,16 @@ class ImageSubject:
 
 
 class TextSubject:
-    """Language models: perplexity, of a word or of a character; less is better."""
+    """Language models: perplexity of a word, or bits of a character; less is better."""
 
     metric = "perplexity"
+    label = "test"
+    scale = 1.0
 
     def __init__(self, data: TextData, length: int) -> None:
         self._data, self._length = data, length
+        self._characters = data.level == "characters"
+        self.measure = "bits a character" if self._characters else "perplexity"
 
     def rank(self, record: dict[str, Any]) -> tuple[float, float]:
         """Validation loss."""
@@ -182,13 +201,17 @@ class TextSubject:
         return {
             "test_perplexity": test["perplexity"],
             "test_interval": [perplexity(low + shift), perplexity(high + shift)],
-            "test_bits": test["loss"] / math.log(2),
+            "test_bits": test["loss"] / LN2,
             "test_tokens": test["tokens"],
         }
 
     def difference(self, ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, float, float]:
         """Paired by block of text."""
-        _, low, high = mean_interval(np.array(ours["blocks"]) - np.array(theirs["blocks"]))
+        mean, low, high = mean_interval(np.array(ours["blocks"]) - np.array(theirs["blocks"]))
+        difference = ours["loss"] - theirs["loss"]
+        if self._characters:
+            shift = difference - mean  # blocks differ in length by a token
+            return difference / LN2, (low + shift) / LN2, (high + shift) / LN2
         base = theirs["perplexity"]
         most = LARGEST_LOSS - math.log(base)
         low, high = (base * math.expm1(min(bound, most)) for bound in (low, high))
@@ -200,18 +223,19 @@ class TextSubject:
 
     def words(self, value: float) -> str:
         """With the unit."""
-        return (
-            f"perplexity {_short(value)} a {self._unit}"
-            if self._unit == "word"
-            else f"{math.log2(value):.3f} bits a character"
-        )
+        return f"{self._shown(value)} bits a character" if self._characters else f"perplexity {_short(value)} a word"
 
-    @property
-    def _unit(self) -> str:
-        return "word" if self._data.level == "words" else "character"
+    def words_of_interval(self, low: float, high: float) -> str:
+        """Without the unit."""
+        return f"95 % interval {self._shown(low)} to {self._shown(high)}"
+
+    def _shown(self, value: float) -> str:
+        return f"{math.log2(value):.3f}" if self._characters else _short(value)
 
     def words_of_difference(self, difference: float, low: float, high: float) -> str:
-        """In perplexity."""
+        """In perplexity, or in bits."""
+        if self._characters:
+            return f"{difference:+.3f} bits, 95 % interval {low:+.3f} to {high:+.3f}"
         between = f"{_short(low, '+')} to {_short(high, '+')}"
         return f"{_short(difference, '+')} in perplexity, 95 % interval {between}"
 
@@ -220,9 +244,10 @@ class TextSubject:
         return f"validation {self.words(perplexity(record['validation_loss']))}"
 
     def estimate(self, label: str, figures: dict[str, Any], *, found: bool = False) -> Estimate:
-        """Perplexity and interval."""
-        low, high = figures["test_interval"]
-        return Estimate(label, figures["test_perplexity"], low, high, found=found)
+        """What is measured, and its interval."""
+        values = [figures["test_perplexity"], *figures["test_interval"]]
+        value, low, high = (math.log2(value) for value in values) if self._characters else values
+        return Estimate(label, value, low, high, found=found)
 
     def details(self, figures: dict[str, Any]) -> list[str]:
         """Nothing more."""

@@ -90,7 +90,9 @@ class NasConv(Space):
         self.require("types", set(self.types) <= set(TYPES), f"some of {', '.join(TYPES)}")
         for name in ("learning_rates", "pool_after"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-            self.require(name, all(v > 0 for v in getattr(self, name)), "greater than zero")
+            values = getattr(self, name)
+            self.require(name, all(v > 0 for v in values), "greater than zero")
+            self.require(name, len(set(values)) == len(values), "values that differ")
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:

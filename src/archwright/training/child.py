@@ -25,5 +25,11 @@ def child_network(space: Space, architecture: Architecture, task: Any, seed: int
 
 
 def child_recipe(space: Space, architecture: Architecture, recipe: Recipe) -> Recipe:
-    """The recipe, with what the architecture itself says of its training."""
-    return replace(recipe, **space.of(architecture).recipe(architecture))
+    """The recipe, with what the architecture itself says of its training.
+
+    A learning rate below the recipe's least one is obeyed too: it stays where it is.
+    """
+    said = dict(space.of(architecture).recipe(architecture))
+    if "learning_rate" in said:
+        said.setdefault("learning_rate_min", min(recipe.learning_rate_min, said["learning_rate"]))
+    return replace(recipe, **said)

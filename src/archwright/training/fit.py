@@ -70,7 +70,7 @@ class Fit:
         self.seconds = 0.0
         self.validation: list[tuple[int, float]] = []  # (epoch counted from 1, score), where it was measured
         self._seed, self._device, self._limit = seed, resolve_device(device), time_limit
-        self._validate_from = 0 if validate_last is None else recipe.epochs - validate_last
+        self._validate_from = 0 if validate_last is None else math.ceil(recipe.epochs) - validate_last
         with out_of_memory(f"the network and the training part on {self._device}"):
             self._lessons = lessons(model, data, recipe, seed=seed, device=self._device, channels_last=channels_last)
         self._descent = Descent(model, recipe)
