@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,39 @@ def test_several_workers_evaluate_every_proposal_once(folder):
             assert trial.result.error == "WorkerDied: the worker process ended with exit status 1"
         else:
             assert trial.result == Result(number / 1000)
+
+
+class InTurn:
+    """An engine whose children end in the order they began, each when a worker is needed for the next."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.under_way: list[tuple[Future[Result], Result]] = []
+
+    def submit(self, evaluator: Any, proposal: Proposal) -> Future[Result]:
+        self.under_way.append((Future(), evaluator.evaluate(proposal)))
+        submitted = self.under_way[-1][0]
+        if len(self.under_way) == self.workers:
+            future, result = self.under_way.pop(0)
+            future.set_result(result)
+        return submitted
+
+    def close(self) -> None:
+        pass
+
+
+def test_several_workers_get_what_the_controller_proposes_after_the_last_minibatch():
+    """Were they given a minibatch at a time, all of it would be as the policy was a minibatch ago."""
+    engine, controller = InTurn(2), Taught(Ragged())
+    asked: list[tuple[int, int]] = []  # streams, and how many had been told
+    told = 0
+    ask = controller.ask
+    controller.ask = lambda streams: asked.append((max(streams), told)) or ask(streams)
+    for _ in run(controller, Function(lambda architecture: 0.5), budget=Trials(100), engine=engine):
+        told += 1
+        if told == 40:
+            break
+    assert max(stream - heard for stream, heard in asked) < 2 * engine.workers
 
 
 def test_a_stateful_evaluator_and_several_workers_are_refused_before_anything_starts():

@@ -287,6 +287,9 @@ def run(
             f"{type(evaluator).__name__} keeps its state in one process, so it cannot be used with an engine of "
             f"{engine.workers} workers; use the in-process engine"
         )
+    # One worker waits for the minibatch that it completes. Several never wait, so each would get the next minibatch as
+    # the policy was before the last one was learned from: they are given few at a time.
+    at_once = controller.batch if engine.workers == 1 else engine.workers
     began = clock()
     saved = store.load() if store is not None else Saved([], [], 0)
     told, streams = len(saved.trials), saved.streams
@@ -325,7 +328,7 @@ def run(
             yield from prepare()
             if spent() >= 1:  # time may have run out meanwhile
                 break
-            waiting = list(enumerate(ask(max(controller.batch, engine.workers)), start=number))
+            waiting = list(enumerate(ask(at_once), start=number))
             number += len(waiting)
             if not waiting and not under_way:  # the controller has nothing left to propose
                 break

@@ -133,6 +133,34 @@ def test_a_transfer_that_is_killed_ends_with_the_same_weights(
     assert weights(tmp_path / "again") == weights(folder)
 
 
+def test_a_published_network_has_its_published_size_with_the_paper_preset(tmp_path: Path) -> None:
+    words = ["--data", "digits", "--image-size", "128", "--preset", "paper", "--limit", "40", "--device", "cpu"]
+    words += ["--final_recipe.batch", "2", "--dry-run", "--json", "--repeats", "1", "--filters", "8"]
+    code, out, err = done("transfer", "nasnet-a-large", *words)
+    assert code == 0, err
+    plan = json.loads(out.splitlines()[-1])["plan"]
+    space, recipe = plan["final_space"], plan["final_recipe"]
+    assert (space["repeats"], space["filters"]) == (1, 8)  # as asked for
+    assert (space["stem_filters"], space["skip_reduction"], space["drop_path_keep"]) == (96, True, 0.7)
+    assert (recipe["optimizer"], recipe["epsilon"], recipe["average"], recipe["batch"]) == ("rmsprop", 1.0, 0.9999, 2)
+
+
+def test_the_configuration_of_a_transfer_does_it_again(
+    searched: Path, transferred: tuple[Path, dict[str, Any]]
+) -> None:
+    folder, _ = transferred
+    plans = []
+    config = ["--config", str(folder / "config.yaml"), "--dry-run", "--json"]
+    for words in (config, [*config, "--final_recipe.clip_norm", "1"]):
+        code, out, err = done("transfer", str(searched), *words)
+        assert code == 0, err
+        plans.append(json.loads(out.splitlines()[-1])["plan"])
+    with RunStore.reading(folder) as store:
+        plan = store.get("plan")
+    assert {**plans[0], "estimate": {}} == {**plan, "estimate": {}}
+    assert plans[1]["final_recipe"] == {**plan["final_recipe"], "clip_norm": 1.0}
+
+
 def begun(folder: Path) -> bool:
     """Whether a checkpoint has been written in the middle of the training."""
     try:
@@ -163,6 +191,23 @@ def test_compare_draws_and_prints_what_runs_have_found(
     assert "run: found" in out
 
 
+def test_compare_tells_apart_what_has_the_same_name(
+    searched: Path, transferred: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    result = json.loads((searched / "result.json").read_text())
+    for name, images in (("one", result["test_images"]), ("other", 7)):
+        (tmp_path / name / "run").mkdir(parents=True)
+        changed = json.dumps({**result, "test_images": images})
+        (tmp_path / name / "run" / "result.json").write_text(changed)
+    runs = [str(searched), str(tmp_path / "one" / "run"), str(tmp_path / "other" / "run"), str(searched)]
+    code, out, err = done("compare", *runs, "--json", "--to", str(tmp_path))
+    assert code == 0, err
+    sets = json.loads(out)["data_sets"]
+    names = [network["network"] for group in sets for network in group["networks"]]
+    assert names == [f"{run}: found" for run in runs[:3]]
+    assert len({path for group in sets for path in group["pictures"]}) == 4
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -172,6 +217,10 @@ def test_compare_draws_and_prints_what_runs_have_found(
         (["transfer", "nasnet-a", "--data", "digits", "--filters", "0"], "--filters is 0"),
         (["transfer", "nasnet-a", "--data", "digits", "--final_recipe.average", "2"], "average"),
         (["transfer", "nasnet-a", "--data", "digits", "--final_space.width", "2"], "width"),
+        (["transfer", "nasnet-a", "--data", "digits", "--repeats", "many"], "repeats"),
+        (["transfer", "nasnet-a", "--data", "digits", "--final_space.dropout", "2"], "dropout is 2.0"),
+        (["transfer", "nasnet-a", "--data", "digits", "--final_space.blocks", "3"], "blocks"),  # of the architecture
+        (["transfer", "nasnet-a", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["compare", "nowhere"], "nowhere"),
     ],
 )

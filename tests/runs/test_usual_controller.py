@@ -43,6 +43,14 @@ def test_children_from_scratch_and_few_of_them_are_searched_by_a_model() -> None
         assert plan(**wishes).controller == "reinforce", wishes
 
 
+def test_the_paper_preset_has_the_controller_of_the_paper() -> None:
+    """Zoph et al. 2018, appendix A.2: PPO with minibatches of 20; the best 250 of 20,000 are trained to the end."""
+    nasnet = plan(space="nasnet", preset="paper")
+    assert (nasnet.controller, nasnet.controller_settings) == ("ppo", {})
+    assert (nasnet.trials, nasnet.finalists, nasnet.search_recipe.epochs) == (20_000, 250, 20)
+    assert plan(space="nasnet", preset="paper", controller="random").controller == "random"
+
+
 def test_a_small_budget_is_not_spent_on_the_start() -> None:
     settings = {"evaluator": "from-scratch", "trials": 20}
     assert plan(settings=settings).controller_settings == {"start": 5}

@@ -55,33 +55,35 @@ def test_nasnet_a_has_the_published_size(name: str, trainable: int, auxiliary: i
 
 
 @pytest.mark.parametrize(
-    ("name", "stem", "groups"),
+    ("name", "convolution", "stem", "groups"),
     [
-        ("nasnet-a", [], [(192, 32, 6), (256, 16, 1), (384, 16, 6), (512, 8, 1), (768, 8, 6)]),
+        ("nasnet-a", (96, 32), [], [(192, 32, 6), (256, 16, 1), (384, 16, 6), (512, 8, 1), (768, 8, 6)]),
         (
             "nasnet-a-mobile",
+            (32, 111),
             [(44, 56), (88, 28)],
             [(264, 28, 4), (352, 14, 1), (528, 14, 4), (704, 7, 1), (1056, 7, 4)],
         ),
         (
             "nasnet-a-large",
+            (96, 165),
             [(168, 83), (336, 42)],
             [(1008, 42, 6), (1344, 21, 1), (2016, 21, 6), (2688, 11, 1), (4032, 11, 6)],
         ),
     ],
 )
-def test_the_cells_have_the_published_shapes(
-    name: str, stem: list[tuple[int, int]], groups: list[tuple[int, int, int]]
+def test_stem_and_cells_have_the_published_shapes(
+    name: str, convolution: tuple[int, int], stem: list[tuple[int, int]], groups: list[tuple[int, int, int]]
 ) -> None:
-    """nasnet_test.py of the official code."""
+    """nasnet_test.py of the official code: channels and side of the stem's convolution, its cells, and the others."""
     published = PUBLISHED[name]
     task = published.task
     network = child(published.space, published.architecture, task, "meta").eval()
     shapes: list[tuple[int, ...]] = []
-    for cell in network.cells:
-        cell.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape[1:])))
+    for part in (network.stem, *network.cells):
+        part.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape[1:])))
     assert network(torch.zeros(1, 3, task.height, task.width, device="meta")).shape == (1, task.classes)
-    expected = [*stem, *[(channels, side) for channels, side, times in groups for _ in range(times)]]
+    expected = [convolution, *stem, *[(channels, side) for channels, side, times in groups for _ in range(times)]]
     assert shapes == [(channels, side, side) for channels, side in expected]
 
 
@@ -149,6 +151,9 @@ def test_an_architecture_keeps_what_its_output_has() -> None:
         ({"stem": "none"}, "stem is 'none'"),
         ({"stem_stride": 3}, "stem_stride is 3"),
         ({"operations": ()}, "operations is"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"drop_path_keep": 0.0}, "drop_path_keep is 0.0"),
+        ({"norm_momentum": 2}, "norm_momentum is 2"),
     ],
 )
 def test_impossible_fields_are_refused(fields: dict[str, Any], wrong: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,14 @@ def compare(arguments: Sequence[str]) -> int:
     from archwright.runs.comparing import compared
 
     groups = compared(given.runs)
-    said = []
+    said: list[dict[str, Any]] = []
+    stems: Counter[str] = Counter()  # data sets may have the same name
     for group in groups:
         title = f"Accuracy and size on {group.data}" if group.data else "Accuracy and size"
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in group.data)[:40]
-        paths = [given.to / f"compare{'-' if stem else ''}{stem}.{kind}" for kind in ("png", "svg")]
+        stems[stem] += 1
+        name = "-".join(["compare", *([stem] if stem else []), *([str(stems[stem])] if stems[stem] > 1 else [])])
+        paths = [given.to / f"{name}.{kind}" for kind in ("png", "svg")]
         pictures = [] if given.no_pictures else [str(tradeoff(group.points, path, title=title)) for path in paths]
         said.append({"data": group.data, "networks": [_plain(point) for point in group.points], "pictures": pictures})
         if given.json:

@@ -11,7 +11,7 @@ from archwright.cli.commands import print_json
 from archwright.cli.display import Display
 from archwright.cli.flags import DATA_HELP, shortened
 from archwright.cli.searching import complete
-from archwright.cli.showing import architecture_at
+from archwright.cli.showing import architecture_at, published_at
 from archwright.errors import ConfigError
 from archwright.runs import transfer as transfers
 from archwright.runs.components import space_class
@@ -21,13 +21,13 @@ from archwright.training.measure import tune_malloc
 from archwright.training.recipe import Recipe
 
 DASHES = {"--image-size": "--image_size"}
-SKIPPED = {"filters", "repeats"}  # of the space: they are flags of their own
+SIZES = {"filters", "repeats"}  # of the space: they are flags of their own
 
 
 def transfer(arguments: Sequence[str]) -> int:
     """Build, train, compare, test once, and write a run folder."""
     given = _parsed([_underscored(word) for word in arguments])
-    architecture = architecture_at(given.run)
+    architecture, published = architecture_at(given.run), published_at(given.run)
     options = {name: getattr(given, name) for name in ("image_size", "limit") if getattr(given, name) is not None}
     sizes = {name: getattr(given, name) for name in ("repeats", "filters") if getattr(given, name) is not None}
     for name, value in {**options, **sizes}.items():
@@ -44,6 +44,7 @@ def transfer(arguments: Sequence[str]) -> int:
             data_name=given.data,
             data_options=options,
             final_space={**_filled(given.final_space), **sizes},
+            published=None if published is None else published.space,
             final_recipe=_filled(given.final_recipe),
             compare=given.compare,
             preset=given.preset,
@@ -81,11 +82,12 @@ def _parsed(words: list[str]) -> Any:
         exit_on_error=False,
     )
     parser.add_argument("run", type=Path, help="a run folder, ARCH.json, or a published architecture such as nasnet-a")
+    parser.add_argument("--config", action="config", help="settings, such as config.yaml in a transfer's folder")
     parser.add_argument("--data", type=str, required=True, help=DATA_HELP.partition(";")[0])
-    parser.add_argument("--repeats", type=int | None, default=None, help="normal cells between reductions")
-    parser.add_argument("--filters", type=int | None, default=None, help="channels of the first cells")
-    parser.add_argument("--image_size", type=int | None, default=None, help="resize images to this many pixels")
-    parser.add_argument("--limit", type=int | None, default=None, help="use at most this many training images")
+    parser.add_argument("--repeats", type=int, default=None, help="normal cells between reductions")
+    parser.add_argument("--filters", type=int, default=None, help="channels of the first cells")
+    parser.add_argument("--image_size", type=int, default=None, help="resize images to this many pixels")
+    parser.add_argument("--limit", type=int, default=None, help="use at most this many training images")
     parser.add_argument("--to", type=str | None, default=None, help="the run folder; default: a new one in runs/")
     parser.add_argument("--compare", type=bool, default=False, help="train a random cell and a residual network too")
     parser.add_argument("--preset", type=Literal["small", "paper"], default="small", help="what sets the rest")
@@ -94,7 +96,8 @@ def _parsed(words: list[str]) -> Any:
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
     parser.add_argument("--dry-run", action="store_true", help="stop after the plan")
-    parser.add_class_arguments(_space_of(words), "final_space", skip=SKIPPED)
+    space = _space_of(words)
+    parser.add_class_arguments(space, "final_space", skip=SIZES | set(space.reads))  # what it reads is settled
     parser.add_class_arguments(Recipe, "final_recipe")
     try:
         given = parser.parse_args(words, defaults=False)

@@ -61,7 +61,7 @@ def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
 
 
 def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
     shown = [(number, point) for number, point in enumerate(points, start=1) if getattr(point, size) is not None]
     axes.set_xscale("log")
@@ -76,13 +76,22 @@ def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
         axes.plot(x, y, marker=marker, ms=size_of, mew=1.5, mec=colour, mfc=fill, ls="none", zorder=3)
     for numbers, (x, y) in _crowds([(n, getattr(p, size), 100 * _top(p)) for n, p in shown]):
         words = ", ".join(map(str, numbers))
-        axes.annotate(words, (x, y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=INK)
-    if shown:
-        sizes = [getattr(point, size) for _, point in shown]
-        axes.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
-    spread = 10.0 if not shown else max(getattr(p, size) for _, p in shown) / min(getattr(p, size) for _, p in shown)
-    subs = (1.0,) if spread > 30 else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+        axes.annotate(
+            words,
+            (x, y),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+            color=INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},  # it may lie on an interval
+        )
+    sizes = [getattr(point, size) for _, point in shown] or [1.0]
+    low, high = min(sizes) / 1.5, max(sizes) * 1.5
+    axes.set_xlim(low, high)
+    # Less than a decade has too few round powers for a logarithmic axis, whose labels would run into each other.
+    subs = (1.0,) if high > 60 * low else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs) if high > 10 * low else MaxNLocator(4, steps=(1, 2, 5, 10)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(color="#e4e4e4", lw=0.8)
@@ -96,13 +105,14 @@ def _top(point: Point) -> float:
 
 
 def _crowds(points: Sequence[tuple[int, float, float]]) -> list[tuple[list[int], tuple[float, float]]]:
-    """Numbers of points too near each other for a label each, and where theirs goes: above the highest."""
+    """Numbers of points too near each other for a label each, from left to right, and where theirs goes: above the
+    highest."""
     if not points:
         return []
     width = max(math.log(x) for _, x, _ in points) - min(math.log(x) for _, x, _ in points) + 0.8
     height = max(max(y for *_, y in points) - min(y for *_, y in points), 1.0)
     crowds: list[list[tuple[int, float, float]]] = []
-    for point in sorted(points, key=lambda p: p[1]):
+    for point in sorted(points, key=lambda p: (p[1], p[2])):
         near = (
             crowd
             for crowd in crowds
@@ -118,7 +128,7 @@ def _crowds(points: Sequence[tuple[int, float, float]]) -> list[tuple[list[int],
     placed = []
     for crowd in crowds:
         middle = math.exp(sum(math.log(x) for _, x, _ in crowd) / len(crowd))
-        placed.append((sorted(number for number, *_ in crowd), (middle, max(y for *_, y in crowd))))
+        placed.append(([number for number, *_ in crowd], (middle, max(y for *_, y in crowd))))
     return placed
 
 

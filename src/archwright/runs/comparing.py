@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,14 @@ def compared(folders: Sequence[Path]) -> list[Compared]:
     or one of text.
     """
     groups: dict[tuple[str, frozenset[str], int], list[Point]] = {}
+    folders = list(dict.fromkeys(folders))
+    names = Counter(folder.resolve().name for folder in folders)
     for folder in folders:
         result = _result(folder)
+        name = folder.resolve().name
+        name = name if names[name] == 1 else str(folder)
         key = Path(str(result.get("data", ""))).name, frozenset(result["per_class"]), int(result["test_images"])
-        groups.setdefault(key, []).extend(_points(folder, result))
+        groups.setdefault(key, []).extend(_points(name, result))
     found = []
     for (data, classes, images), points in groups.items():
         published = [
@@ -55,8 +60,7 @@ def _result(folder: Path) -> dict[str, Any]:
     return result
 
 
-def _points(folder: Path, result: dict[str, Any]) -> list[Point]:
-    name = folder.resolve().name
+def _points(name: str, result: dict[str, Any]) -> list[Point]:
     points = [_point(f"{name}: found", "found", result)]
     for words, group in result.get("random_search", {}).items():
         if isinstance(group, dict):

@@ -14,10 +14,11 @@ from typing import Any
 
 from archwright.data.images import ImageData
 from archwright.errors import ConfigError
+from archwright.files import write
 from archwright.nets.network import without_auxiliary
 from archwright.runs.components import space_class, with_fields
 from archwright.runs.front import new_folder
-from archwright.runs.plan import Plan
+from archwright.runs.plan import Plan, space_to_json
 from archwright.runs.planner import Wishes, make_plan
 from archwright.runs.timing import cost, network_of, step_seconds
 from archwright.space import Architecture, Space, check
@@ -42,12 +43,16 @@ def plan_transfer(
     final_space: Mapping[str, Any],
     final_recipe: Mapping[str, Any],
     compare: bool,
+    published: Space | None = None,
     preset: str = "small",
     seed: int = 0,
     device: str = "auto",
     space: str | None = None,
 ) -> Plan:
-    """The plan. `final_space` and `final_recipe` are fields over those of the preset; `source` is for the record."""
+    """The plan. `final_space` and `final_recipe` are fields over those of the preset; `source` is for the record.
+
+    `published`: the space with its settings, of an architecture that is published; they are those of the paper preset.
+    """
     name = space or architecture.space
     cls = space_class(name)
     _require_sizes(cls)
@@ -55,12 +60,15 @@ def plan_transfer(
         raise ConfigError(f"the architecture is for images, and {data.name} is text")
     fields = dict(architecture.fields)
     check(with_fields(cls, fields), architecture)
-    published_space, published_recipe = _usual(cls, data, preset)
+    usual_space, usual_recipe = _usual(cls, data, preset)
+    if preset == "paper" and published is not None:
+        usual_space = {f.name: getattr(published, f.name) for f in dataclasses.fields(published)}
+        usual_space = {name: value for name, value in usual_space.items() if name not in cls.reads}
     wishes = Wishes(
         space=name,
         space_fields=fields,
-        final_space_fields={**published_space, **final_space},
-        final_recipe={**published_recipe, **final_recipe},
+        final_space_fields={**usual_space, **final_space},
+        final_recipe={**usual_recipe, **final_recipe},
         settings={"trials": 1, "finalists": 1, "shortlist": 1, "samples": 1, "baseline": compare, "grid": False},
     )
     plan = make_plan(
@@ -91,6 +99,7 @@ def begin(plan: Plan, architecture: Architecture, folder: Path, overhead: float)
         store.put("plan", plan.to_json())
         store.put("overhead", overhead)
         store.put("begun", time.strftime("%Y-%m-%d %H:%M:%S"))
+        write(folder / "config.yaml", config_text(plan).encode())
         store.put("ranked", [[architecture.to_json(), 0.0]])
         store.put("settled", {"random": int(plan.baseline), "epochs": float(plan.final_recipe.epochs)})
         for phase in ("search", "derive"):
@@ -99,6 +108,26 @@ def begin(plan: Plan, architecture: Architecture, folder: Path, overhead: float)
         store.close()
         raise
     return store
+
+
+def config_text(plan: Plan) -> str:
+    """The plan as a configuration file: `archwright transfer RUN --config FILE` does it again."""
+    import yaml
+
+    fields = space_to_json(plan.final_space)
+    sizes = {name: fields.pop(name) for name in SIZES}
+    config = {
+        "data": plan.data,
+        **plan.data_options,
+        **sizes,
+        "compare": plan.baseline,
+        "seed": plan.seed,
+        "device": plan.device,
+        "final_space": {k: v for k, v in fields.items() if k not in ("name", *plan.final_space.reads)},
+        "final_recipe": plan.to_json()["final_recipe"],
+    }
+    text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def folder_for(named: str | Path | None, data: Any) -> Path:

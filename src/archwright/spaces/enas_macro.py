@@ -60,6 +60,7 @@ class EnasMacro(Space):
         for name in ("layers", "filters"):
             self.require(name, getattr(self, name) >= 1, "at least 1")
         self.require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
+        self.require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
         if not self.operations or len(set(self.operations)) != len(self.operations):
             raise SpaceError(f"{self.name}: operations must be different names, not {self.operations}")
 

@@ -107,6 +107,9 @@ class NasNet(Space):
         self.require("stem", self.stem in ("auto", "cifar", "imagenet"), "'auto', 'cifar' or 'imagenet'")
         self.require("stem_filters", self.stem_filters is None or self.stem_filters > 0, "None or at least 1")
         self.require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
+        self.require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
+        self.require("drop_path_keep", 0 < self.drop_path_keep <= 1, "above 0, and 1 at most")
+        self.require("norm_momentum", 0 < self.norm_momentum <= 1, "above 0, and 1 at most")
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:

@@ -102,9 +102,6 @@ class Recipe:
         self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
         self._require("validation_limit", self.validation_limit is None or self.validation_limit > 1, "more than 1")
         self._require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
-
-        self._require("decay_every", self.decay_every is None or self.decay_every > 0, "None or greater than zero")
-        self._require("decay_factor", 0 < self.decay_factor <= 1, "above 0, and 1 at most")
         self._require("decay_from", self.decay_from >= 0, "zero or more")
         object.__setattr__(self, "decay_at", tuple(self.decay_at))
         self._require("decay_at", all(0 < share < 1 for share in self.decay_at), "shares between 0 and 1")
