@@ -43,6 +43,11 @@ def test_children_from_scratch_and_few_of_them_are_searched_by_a_model() -> None
         assert plan(**wishes).controller == "reinforce", wishes
 
 
+def test_a_paper_s_settings_have_its_own_controller() -> None:
+    assert plan(space="nasnet", preset="paper").controller == "ppo"
+    assert plan(space="nasnet", settings={"trials": FEW_TRIALS}).controller == "ppo"
+
+
 def test_a_small_budget_is_not_spent_on_the_start() -> None:
     settings = {"evaluator": "from-scratch", "trials": 20}
     assert plan(settings=settings).controller_settings == {"start": 5}

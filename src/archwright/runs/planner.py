@@ -69,7 +69,7 @@ def make_plan(
     import torch
 
     if preset == "paper" and wishes.controller is None:
-        wishes = replace(wishes, controller="reinforce")
+        wishes = replace(wishes, controller=paper_controller(space_class(wishes.space)))
     found = resolve_device(device)
     base = {
         "data": data_name,
@@ -207,8 +207,9 @@ def _within(seconds: float, data: Data, plan: Plan, wishes: Wishes) -> Plan:
         candidate = _plan(small(cls, data, size), cls, wishes, base)
         fitted, passes = _fitted(seconds, data, candidate, measure(candidate, data), wishes)
         if wishes.controller is None and candidate.controller == "guided" and fitted.trials >= FEW_TRIALS:
-            settings = _controller_settings("reinforce", fitted.trials, small(cls, data, size), wishes)
-            fitted = replace(fitted, controller="reinforce", controller_settings=settings)
+            usual = usual_controller(cls, "from-scratch", fitted.trials)
+            settings = _controller_settings(usual, fitted.trials, small(cls, data, size), wishes)
+            fitted = replace(fitted, controller=usual, controller_settings=settings)
         if chosen is not None and (passes[0] < SEARCH_PASSES or passes[1] < FINAL_PASSES):
             break
         if chosen is not None and candidate.final_space == chosen.final_space:  # the user fixed the size
