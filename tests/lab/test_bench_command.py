@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from dataclasses import replace
@@ -42,6 +43,22 @@ def test_a_table_is_compared_plotted_and_told(tmp_path: Path) -> None:
     assert all(again[line["label"]] == line["scores"] for line in told["strategies"])
     code, _, err = done(*TABLE, "--seed", "1", "--resume", cwd=tmp_path)
     assert (code, "name another folder" in err) == (2, True)
+
+
+def test_ctrl_c_ends_all_processes_at_once_and_what_has_ended_is_kept(tmp_path: Path) -> None:
+    words = ["bench", "--table", "signals", "--strategies", "random", "--budget", "20t", "--processes", "2"]
+    process = archwright_command(*words, "--runs", "4000", cwd=tmp_path, start_new_session=True)
+    searches = tmp_path / "bench" / "searches.jsonl"
+    while process.poll() is None and not (searches.exists() and len(searches.read_text().splitlines()) > 1):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)  # ends only when the workers, which have the same stderr, have ended
+    assert (process.returncode, err.splitlines()[-1]) == (130, "archwright: stopped")
+    assert "Traceback" not in err
+    kept = searches.read_text().splitlines()
+    code, _, err = done(*words, "--runs", "2", "--resume", cwd=tmp_path)
+    assert code == 0, err
+    assert set(kept[1:]) <= set(searches.read_text().splitlines())
 
 
 def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> None:
@@ -84,6 +101,12 @@ def test_a_folder_holds_one_comparison(tmp_path: Path) -> None:
         (["--table", "signals", "--budget", "none"], "expected seconds of training"),
         (["--table", "signals", "--strategies", "magic"], "is not a strategy"),
         (["--table", "signals", "--runs", "0"], "at least 1"),
+        (["--table", "signals", "--processes", "0"], "at least 1"),
+        (["--table", "signals", "--trials", "9"], "--budget 100t"),
+        (["--table", "signals", "--strategies", "evolution+populace=3"], "pick from population, sample, batch"),
+        (["--data", "digits", "--budget", "9s"], "--trials"),
+        (["--data", "digits", "--runs", "0"], "at least 1"),
+        (["--data", "digits", "--limit", "64", "--strategies", "random+a=1"], "there is no setting 'a'"),
         (["--data", "topics", "--space", "nas-recurrent"], "classifiers"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

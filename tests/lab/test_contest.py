@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from archwright.controllers.reinforce import NAS
 from archwright.errors import ConfigError
 from archwright.evaluators.table import Table
 from archwright.lab.contest import Allowance, Course, allowance, contest, search
 from archwright.lab.landscape import signal_score
 from archwright.lab.strategies import strategies
 from archwright.lab.summary import curves, standings, to_json
+from archwright.lab.summary import table as summary_table
 from archwright.lab.tables import load_table
 from archwright.space import Architecture, Space, sample
 from archwright.spaces import EnasMicro
@@ -108,7 +111,7 @@ def test_budgets_are_read(text: str, expected: Allowance) -> None:
     assert allowance(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "s", "-3s", "1.5t", "12x", "infs", "nan"])
+@pytest.mark.parametrize("text", ["", "s", "-3s", "1.5t", "12x", "infs", "nan", "12000"])
 def test_what_is_no_budget_is_said(text: str) -> None:
     with pytest.raises(ConfigError, match="expected seconds of training"):
         allowance(text)
@@ -121,8 +124,67 @@ def test_strategies_have_settings() -> None:
     for wrong, part in (("", "at least one"), ("random,random", "each once"), ("best", "not a strategy")):
         with pytest.raises(ConfigError, match=part):
             strategies(wrong)
-    with pytest.raises(ConfigError, match="populace"):
-        strategies("evolution+populace=3")[0].make(Static(), 0)
+    for wrong, part in (
+        ("evolution+populace=3", "populace.*pick from population, sample, batch"),
+        ("evolution+population=many", "cannot be used"),
+        ("random+seed=3", "seed"),
+        ("reinforce+preset=nas", "preset"),
+    ):
+        with pytest.raises(ConfigError, match=part):
+            strategies(wrong)[0].make(Static(), 0)
+
+
+def test_settings_are_numbers_words_and_lists() -> None:
+    text = "reinforce+learning_rate=1e-3+betas=[0.0, 0.999],tpe+settings={n_startup_trials: 3, multivariate: true}"
+    reinforce, tpe = strategies(text)
+    assert reinforce.settings == {"learning_rate": 1e-3, "betas": [0.0, 0.999]}
+    assert (tpe.controller, tpe.settings) == ("optuna", {"settings": {"n_startup_trials": 3, "multivariate": True}})
+    (nas,) = strategies("nas+batch=2")
+    assert nas.settings == {**NAS, "batch": 2}
+
+
+def lookup(metrics: object) -> Table:
+    def look(_: Architecture) -> dict[str, float]:
+        if isinstance(metrics, Exception):
+            raise metrics
+        return metrics  # type: ignore[return-value]
+
+    return Table(Static(), look, name="mine")
+
+
+GOOD = {"validation_accuracy": 1.0, "seconds": 10.0, "test_accuracy": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "part"),
+    [
+        ({**GOOD, "seconds": 0.0}, "cost of 0 seconds"),
+        ({**GOOD, "seconds": float("nan")}, "cost of nan"),
+        ({"accuracy": 1.0, "seconds": 1.0}, "no metric 'validation_accuracy' but accuracy, seconds"),
+        ({"validation_accuracy": 1.0, "seconds": 1.0}, "no metric 'test_accuracy'"),
+        (0.5, "gave 0.5"),
+        (KeyError("row"), "failed at .*KeyError: 'row'"),
+        ({**GOOD, "validation_accuracy": float("nan")}, "10 trials: all of them failed"),
+    ],
+    ids=str,
+)
+def test_a_table_that_cannot_be_searched_ends_the_comparison(metrics: object, part: str) -> None:
+    """Else a search in seconds would never end, or be given what it should pay for."""
+    with pytest.raises(ConfigError, match=part):
+        search(lookup(metrics), strategies("random")[0], 0, Allowance(seconds=100))
+
+
+def test_trials_may_cost_nothing_where_trials_are_counted() -> None:
+    course = search(lookup({**GOOD, "seconds": 0.0}), strategies("random")[0], 0, Allowance(trials=5))
+    assert (course.trials, course.score) == (5, 2.0)
+
+
+def test_one_run_has_no_interval_and_its_json_is_json() -> None:
+    courses = [course("a", 0, 1.0), course("b", 0, 2.0)]
+    data = json.loads(json.dumps(to_json(courses, Allowance(trials=10), {"runs": 1}), allow_nan=False))
+    assert data["strategies"][0]["interval"] == [None, None]
+    _, rows = summary_table(standings(courses))
+    assert "inf" not in " ".join(map(" ".join, rows))
 
 
 def test_the_landscape_is_what_it_was() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from archwright.errors import ConfigError, MissingExtra
-from archwright.lab.nas_bench_201 import from_npz, from_official
+from archwright.lab.nas_bench_201 import FromApi, from_npz, from_official
 from archwright.loop import Proposal, Result
 from archwright.space import enumerate_space, sample
 from archwright.spaces.nas_bench_201 import EDGES, OPERATIONS, NasBench201
@@ -33,19 +34,38 @@ def test_a_file_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", ops=np.zeros((3, 6)))
     with pytest.raises(ConfigError, match="needs the array"):
         from_npz(tmp_path / "other.npz")
+    with np.load(write_npz(tmp_path / "table.npz")) as file:
+        arrays = dict(file)
+    for name, wrong, part in (
+        ("val_acc_12", arrays["val_acc_12"][:-1], "val_acc_12 must be numbers of shape"),
+        ("test_acc_200", arrays["test_acc_200"].astype(str), "test_acc_200 must be numbers"),
+        ("ops", arrays["ops"] + 1, "numbers from 1 to 5"),
+        ("ops", np.zeros_like(arrays["ops"]), "1 different cells"),
+        ("edges", arrays["edges"] + 1, "not those of NAS-Bench-201"),
+        ("edges", np.arange(6), "not those of NAS-Bench-201"),
+    ):
+        np.savez(tmp_path / "wrong.npz", **{**arrays, name: wrong})
+        with pytest.raises(ConfigError, match=part):
+            from_npz(tmp_path / "wrong.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "table.npz").read_bytes()[:-100])
+    with pytest.raises(ConfigError, match="is not an"):
+        from_npz(tmp_path / "cut.npz")
     (tmp_path / "text.npz").write_text("no")
     with pytest.raises(ConfigError, match=r"cannot be read|is not an"):
         from_npz(tmp_path / "text.npz")
 
 
 class Api:
-    """The methods of the official packages that are used."""
+    """The methods of the official packages that are used: as in nats_bench 1.8 and nas-bench-201 2.1."""
+
+    asked = 0
 
     def query_index_by_arch(self, arch: str) -> int:
         return len(arch)
 
     def get_more_info(self, index: int, dataset: str, hp: str, is_random: bool) -> dict[str, float]:
         assert not is_random
+        self.asked += 1
         if hp == "12":
             assert dataset == "cifar10-valid"
             return {"valid-accuracy": index + 0.5, "train-all-time": 100.0, "valid-per-time": 3.0}
@@ -68,6 +88,9 @@ def test_official_files_are_read_by_the_official_packages(tmp_path: Path, monkey
         table = from_official(tmp_path / name)
         assert table.evaluate(Proposal(0, architecture)) == Result(length + 0.5, {"cost": 103.0})
         assert table.final(architecture) == length + 1.0
+        look = table.look
+        assert isinstance(look, FromApi)
+        assert look.api.asked == 2  # of 12 epochs and of 200: the second look is remembered
     assert [str(tmp_path) in words[0] for words, _ in asked] == [True, True]
 
 
@@ -77,6 +100,33 @@ def test_a_package_that_is_missing_is_named(name: str, package: str, monkeypatch
         monkeypatch.setitem(sys.modules, module, None)  # type: ignore[arg-type]
     with pytest.raises(MissingExtra, match=f"pip install {package}"):
         from_official(Path(name))
+
+
+def test_a_file_that_the_package_cannot_read_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(*_: Any, **__: Any) -> Api:
+        raise OSError("Invalid data stream")
+
+    monkeypatch.setitem(sys.modules, "nats_bench", SimpleNamespace(create=create))
+    with pytest.raises(ConfigError, match="cannot be read by nats_bench: OSError: Invalid data stream"):
+        from_official(tmp_path / "NATS-tss-x.pickle.pbz2")
+
+
+def test_an_old_file_is_opened_as_torch_did_before_2_6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nas-bench-201 calls torch.load without weights_only, and such a file holds more than tensors."""
+    file = tmp_path / "NAS-Bench-201.pth"
+    torch.save({"of": Path("numpy")}, file)
+
+    def create(path: str, verbose: bool) -> Any:
+        return torch.load(path)
+
+    monkeypatch.setitem(sys.modules, "nas_201_api", SimpleNamespace(NASBench201API=create))
+    look = from_official(file).look
+    assert isinstance(look, FromApi)
+    assert look.api == {"of": Path("numpy")}
+    with pytest.raises(Exception, match="weights_only"):
+        torch.load(file)
 
 
 def test_the_edges_and_operations_are_the_official_ones() -> None:

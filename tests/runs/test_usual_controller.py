@@ -49,6 +49,7 @@ def test_the_paper_preset_has_the_controller_of_the_paper() -> None:
     assert (nasnet.controller, nasnet.controller_settings) == ("ppo", {})
     assert (nasnet.trials, nasnet.finalists, nasnet.search_recipe.epochs) == (20_000, 250, 20)
     assert plan(space="nasnet", preset="paper", controller="random").controller == "random"
+    assert plan(space="nasnet", settings={"trials": FEW_TRIALS}).controller == "ppo"
 
 
 def test_a_small_budget_is_not_spent_on_the_start() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,19 @@ TABLE_HELP = (
     "scoring function of the ENAS micro space"
 )
 PLAIN_SECONDS = 10.0
+TABLE_BUDGET = "12000s"
+# Flags of the other kind of comparison, and what to do instead.
+OF_TABLES = {
+    "budget": "give a number of children with --trials",
+    "processes": "children are trained one at a time, each on all cores",
+}
+OF_TRAINING = {
+    "space": "the table has its own",
+    "trials": "give a number of trials with --budget, as in --budget 100t",
+    "epochs": "the table has its own",
+    "limit": "the table has its own data",
+    "dry_run": "nothing is trained",
+}
 
 
 def bench(arguments: Sequence[str]) -> int:
@@ -33,19 +47,20 @@ def bench(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     if (given.table is None) == (given.data is None):
         raise ConfigError("name what is searched: --table FILE, or --data DATA with --space NAME and --trials N")
+    _refuse(given)
+    command = "archwright bench " + shlex.join(arguments)
     from archwright.lab.strategies import strategies
 
     found = strategies(given.strategies)
     if given.data is not None:
         from archwright.cli.training_bench import bench_training
 
-        return bench_training(given, found)
-    from archwright.lab.contest import allowance, contest
+        return bench_training(given, found, command)
+    from archwright.lab.contest import allowance, contest, loaded
     from archwright.lab.record import Record
-    from archwright.lab.tables import load_table
 
-    allowed = allowance(given.budget)
-    table = load_table(given.table)
+    allowed = allowance(given.budget or TABLE_BUDGET)
+    table = loaded(given.table)
     runs = 100 if given.runs is None else given.runs
     out = given.out or Path("bench")
     begun = time.monotonic()
@@ -54,7 +69,15 @@ def bench(arguments: Sequence[str]) -> int:
     labels = {strategy.label for strategy in found}
     courses = [course for course in record.courses if course.strategy in labels and course.run < runs]
     done = {(course.strategy, course.run) for course in courses}
-    going = contest(given.table, found, allowed, runs=runs, seed=given.seed, processes=given.processes, done=done)
+    going = contest(
+        given.table,
+        found,
+        allowed,
+        runs=runs,
+        seed=given.seed,
+        processes=1 if given.processes is None else given.processes,
+        done=done,
+    )
     for course in _watched(going, len(found) * runs - len(done)):
         record.add(course)
         courses.append(course)
@@ -63,11 +86,21 @@ def bench(arguments: Sequence[str]) -> int:
         "best": table.best,
         "runs": runs,
         "seed": given.seed,
-        "command": "archwright bench " + " ".join(arguments),
+        "command": command,
         "seconds": time.monotonic() - begun,
     }
     conclude(courses, allowed, about, out=out, score=table.score.replace("_", " "), json_output=given.json)
     return 0
+
+
+def _refuse(given: argparse.Namespace) -> None:
+    """Say of a flag that the other kind of comparison has, that this one would not heed it."""
+    kind, others = ("--data", OF_TABLES) if given.table is None else ("--table", OF_TRAINING)
+    for name, instead in others.items():
+        if getattr(given, name) not in (None, False):
+            raise ConfigError(f"--{name.replace('_', '-')} has no meaning with {kind}; {instead}")
+    if (given.runs is not None and given.runs < 1) or given.seed < 0:
+        raise ConfigError(f"--runs {given.runs} --seed {given.seed}: at least 1 and 0 are needed")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,19 +114,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, help="searches of each strategy (default: 100, with --data 3)")
     parser.add_argument(
         "--budget",
-        default="12000s",
-        help="of each search of a table: seconds of its training (12000s), or trials (100t)",
+        help=f"of each search of a table: seconds of its training, or trials, as in 100t (default: {TABLE_BUDGET})",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first run; run r has seed + r, for all strategies")
-    parser.add_argument("--processes", type=int, default=1, help="searches at a time")
-    parser.add_argument("--out", type=Path, help="folder for results and plot (default: bench)")
-    parser.add_argument("--resume", action="store_true", help="keep the searches of a table that --out holds already")
+    parser.add_argument("--processes", type=int, help="searches of a table at a time (default: 1)")
+    parser.add_argument(
+        "--out", type=Path, help="folder for results and plot (default: bench, with --data bench-training)"
+    )
+    parser.add_argument("--resume", action="store_true", help="keep the searches of a table that --out holds")
     parser.add_argument("--json", action="store_true", help="the results as one JSON object on the last line")
     real = parser.add_argument_group("real training")
     real.add_argument("--data", help="as in archwright search")
-    real.add_argument("--space", default="enas-micro", help="as in archwright search (default: %(default)s)")
-    real.add_argument("--trials", type=int, default=40, help="children of each search (default: %(default)s)")
-    real.add_argument("--epochs", type=float, default=3.0, help="of each child (default: %(default)s)")
+    real.add_argument("--space", help="as in archwright search (default: enas-micro)")
+    real.add_argument("--trials", type=int, help="children of each search (default: 40)")
+    real.add_argument("--epochs", type=float, help="of each child (default: 3)")
     real.add_argument("--limit", type=int, help="train on at most this many images")
     real.add_argument("--dry-run", action="store_true", help="say how long it will take, and stop")
     return parser

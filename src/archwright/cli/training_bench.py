@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from archwright.lab.strategies import Strategy
 
 
-def bench_training(given: Namespace, strategies: Sequence[Strategy]) -> int:
+def bench_training(given: Namespace, strategies: Sequence[Strategy], command: str) -> int:
     """Say how long it will take, go on with it where it was, and show what came out."""
     from rich.console import Console
 
@@ -28,10 +28,11 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy]) -> int:
     setup = prepare(
         given.data,
         strategies,
-        space=given.space,
-        trials=given.trials,
+        space=given.space or "enas-micro",
+        trials=40 if given.trials is None else given.trials,
         runs=runs,
-        epochs=given.epochs,
+        seed=given.seed,
+        epochs=3.0 if given.epochs is None else given.epochs,
         limit=given.limit,
         folder=folder,
     )
@@ -69,6 +70,8 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy]) -> int:
     about = {
         "table": f"{plan.space.name} on {setup.data.name}",
         "runs": runs,
+        "seed": given.seed,
+        "command": command,
         "children": {"epochs": plan.search_recipe.epochs, "trials": plan.trials},
         "test": tests,
     }

@@ -38,11 +38,7 @@ class Failure:
 
 def serve(connection: Connection, threads: int, memory_limit: int | None) -> None:
     """Answer messages until the parent closes the pipe. A reply is a pickled Result, None (ready) or `Failure`."""
-    os.setpgid(0, 0)  # out of the terminal's Ctrl-C, and what the evaluator starts can be ended with this process
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))  # for libraries that are imported later
+    begin(threads)
     if memory_limit is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = memory_limit if hard == resource.RLIM_INFINITY else min(memory_limit, hard)
@@ -64,6 +60,15 @@ def serve(connection: Connection, threads: int, memory_limit: int | None) -> Non
         while True:
             answer = load if connection.recv_bytes() == b"evaluator" else evaluate
             connection.send_bytes(_reply(answer, connection.recv_bytes()))
+
+
+def begin(threads: int) -> None:
+    """Make this process a worker: it hears no Ctrl-C, and ends when its parent does, however that ends."""
+    os.setpgid(0, 0)  # out of the terminal's Ctrl-C, and what the evaluator starts can be ended with this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))  # for libraries that are imported later
 
 
 def _reply(answer: Callable[[bytes], Any], payload: bytes) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from archwright.errors import ConfigError
 from archwright.loop import Ask, Progress, Proposal, Result, State
 from archwright.space import Architecture, Space
 
@@ -17,7 +18,8 @@ COST = "cost"  # the metric of a trial that a budget in seconds counts
 class Table:
     """An evaluator that trains nothing: `look` gives the metrics of an architecture of `space`.
 
-    A benchmark of one's own is a space and such a function, in one file. What `look` raises makes a failed trial.
+    A benchmark of one's own is a space and such a function, in one file. A child that failed has a reward of NaN, and
+    its cost. What `look` raises makes a failed trial without a cost; `archwright bench` ends there.
 
     Args:
         space: what the table covers.
@@ -47,12 +49,24 @@ class Table:
 
     def evaluate(self, proposal: Proposal) -> Result:
         """The reward; the metrics are the `cost` and no more, so that nothing else can be learned from."""
-        found = self.look(proposal.architecture)
-        return Result(float(found[self.reward]), {COST: float(found[self.cost])})
+        reward, cost = self._figures(proposal.architecture, self.reward, self.cost)
+        return Result(reward, {COST: cost})
 
     def final(self, architecture: Architecture) -> float:
         """The score of an architecture that a search found."""
-        return float(self.look(architecture)[self.score])
+        (score,) = self._figures(architecture, self.score)
+        return score
+
+    def _figures(self, architecture: Architecture, *metrics: str) -> list[float]:
+        found = self.look(architecture)
+        if not isinstance(found, Mapping):
+            raise ConfigError(f"the table {self.name!r} gave {found!r} for an architecture, not its metrics by name")
+        if missing := [metric for metric in metrics if metric not in found]:
+            raise ConfigError(
+                f"the table {self.name!r} has no metric {missing[0]!r} but {', '.join(map(str, found))}; say which is "
+                "which with Table(reward=..., cost=..., score=...)"
+            )
+        return [float(found[metric]) for metric in metrics]
 
     def state_dict(self) -> State:
         """Empty."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 
-from archwright.errors import ConfigError
+from archwright.engines import worker
+from archwright.errors import ArchwrightError, ConfigError, RunError
 from archwright.evaluators.table import COST, Table
 from archwright.lab.strategies import Strategy
 from archwright.lab.tables import load_table
 from archwright.loop import Budget, Controller, Minutes, Proposal, Result, State, Trial, Trials, run
 
-CHUNKS = 4  # pieces of work for each process and strategy: few, because a process has to begin; some, for the progress
+CHUNKS = 25  # pieces of work for each process and strategy: what is recorded when it ends, and lost with a kill
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,9 @@ class Allowance:
 
 
 def allowance(text: str) -> Allowance:
-    """Read `12000s`, `200m` or `3h` of training, or `100t` or `100` trials."""
+    """Read `12000s`, `200m` or `3h` of training, or `100t`: trials."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "t")
+    number, unit = text[:-1], text[-1:]
     try:
         value = float(number)
     except ValueError:
@@ -88,17 +91,34 @@ class Course:
 
 
 class _Metered:
-    """A table with a clock that counts the training its trials would have taken."""
+    """A table with a clock that counts the training its trials would have taken.
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    Args:
+        table: what is asked.
+        free: whether an evaluation may cost nothing; where a budget is in seconds the search would never end.
+    """
+
+    def __init__(self, table: Table, *, free: bool) -> None:
+        self._table, self._free = table, free
         self.seconds = 0.0
         self.stateful, self.failure_reward, self.trials_per_epoch = False, table.failure_reward, table.trials_per_epoch
         self.prepare, self.state_dict, self.load_state_dict = table.prepare, table.state_dict, table.load_state_dict
 
     def evaluate(self, proposal: Proposal) -> Result:
-        result = self._table.evaluate(proposal)
-        self.seconds += result.metrics[COST]
+        name, answers = self._table.name, dict(proposal.architecture.answers)
+        try:
+            result = self._table.evaluate(proposal)
+        except ArchwrightError:
+            raise
+        except Exception as error:  # to count it as a failed trial would give it to the search for nothing
+            raise ConfigError(f"the table {name!r} failed at {answers}: {type(error).__name__}: {error}") from error
+        cost = result.metrics[COST]
+        if not math.isfinite(cost) or cost < 0 or (cost == 0 and not self._free):
+            raise ConfigError(
+                f"the table {name!r} has a cost of {cost:g} seconds for {answers}; a budget in seconds needs costs "
+                "greater than zero (a number of trials, as in 100t, takes zeros too)"
+            )
+        self.seconds += cost
         return result
 
     def clock(self) -> float:
@@ -137,7 +157,8 @@ class Timed:
 
 def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *, seed: int = 0) -> Course:
     """One search. A trial that would end after the budget does not count (as in Dong & Yang's code)."""
-    metered, controller = _Metered(table), Timed(strategy.make(table.space, seed + number))
+    metered = _Metered(table, free=allowed.trials is not None)
+    controller = Timed(strategy.make(table.space, seed + number))
     improvements: list[tuple[float, float, float]] = []
     best: Trial | None = None
     trials = 0
@@ -147,12 +168,13 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
         if allowed.seconds is not None and metered.seconds > allowed.seconds:
             break
         trials += 1
-        if best is None or event.reward > best.reward:
+        if event.result.error is None and (best is None or event.reward > best.reward):
             best = event
             used = float(trials) if allowed.trials is not None else metered.seconds
             improvements.append((used, event.reward, table.final(event.architecture)))
     if best is None:
-        raise ConfigError(f"{strategy.label}: not one trial fits a budget of {allowed.total:g} {allowed.unit}")
+        what = "all of them failed" if trials else "not one trial fits"
+        raise ConfigError(f"{strategy.label}, {trials} trials: {what} in a budget of {allowed.total:g} {allowed.unit}")
     return Course(strategy.label, number, trials, tuple(improvements), controller.seconds)
 
 
@@ -172,34 +194,43 @@ def contest(
     """
     if runs < 1 or processes < 1 or seed < 0:
         raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
-    load_table(table)  # so that what is wrong with it is said once
-    for strategy in strategies:
-        strategy.make(load_table(table).space, seed)
+    for strategy in strategies:  # so that what is wrong is said once, and now
+        strategy.make(loaded(table).space, seed)
     if processes == 1:
         for strategy in strategies:
             for number in range(runs):
                 if (strategy.label, number) not in done:
-                    yield search(_table(table), strategy, number, allowed, seed=seed)
+                    yield search(loaded(table), strategy, number, allowed, seed=seed)
         return
     size = max(1, runs // (processes * CHUNKS))
     parts = []
     for strategy in strategies:
         due = [number for number in range(runs) if (strategy.label, number) not in done]
         parts += [(strategy, due[first : first + size]) for first in range(0, len(due), size)]
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    before = set(multiprocessing.active_children())
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=worker.begin, initargs=(1,)) as pool:
         try:
             jobs = [pool.submit(_some, table, strategy, part, allowed, seed) for strategy, part in parts]
             for job in as_completed(jobs):
                 yield from job.result()
-        except BaseException:
+        except BaseException as error:  # Ctrl-C too: nobody waits for the searches that are under way
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - before:
+                process.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise RunError(
+                    "a process of the comparison was killed, perhaps for its memory; give the command again with "
+                    "--resume and fewer --processes"
+                ) from None
             raise
 
 
 def _some(table: str, strategy: Strategy, numbers: Sequence[int], allowed: Allowance, seed: int) -> list[Course]:
-    return [search(_table(table), strategy, number, allowed, seed=seed) for number in numbers]
+    return [search(loaded(table), strategy, number, allowed, seed=seed) for number in numbers]
 
 
 @lru_cache(maxsize=1)
-def _table(name: str) -> Table:
-    return load_table(name)
+def loaded(table: str) -> Table:
+    """The table of that name, once in a process: the official files take minutes and gigabytes."""
+    return load_table(table)

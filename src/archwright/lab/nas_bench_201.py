@@ -6,9 +6,12 @@ part; what it found is judged by the test accuracy after 200 epochs. That is the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,6 +23,11 @@ from archwright.spaces.nas_bench_201 import EDGES, OPERATIONS, NasBench201
 EPOCHS = 12.35  # 12 of training, and validation at about a third of the cost of one
 
 
+FIGURES = ("val_acc_12", "val_acc_200", "test_acc_200", "train_seconds_200")
+NEEDED = ("ops", "op_names", "edges", *FIGURES)
+CELLS = len(OPERATIONS) ** len(EDGES)
+
+
 class FromArrays:
     """Looks up an .npz with a row for each architecture.
 
@@ -28,18 +36,14 @@ class FromArrays:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in NEEDED}
-        except KeyError as error:
-            raise ConfigError(f"{path}: a table of NAS-Bench-201 needs the array {error}") from None
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path} is not an .npz that can be read ({error})") from None
-        names = [str(name) for name in arrays["op_names"]]
-        order = [tuple(edge) for edge in arrays["edges"].tolist()]
+        arrays = _arrays(path)
+        names = [str(name) for name in arrays["op_names"].flat]
+        order = [tuple(edge) for edge in np.atleast_2d(arrays["edges"]).tolist()]
         if sorted(names) != sorted(OPERATIONS) or sorted(order) != sorted(EDGES):
             raise ConfigError(f"{path}: its operations are {names} and its edges {order}, not those of NAS-Bench-201")
-        columns = [order.index(edge) for edge in EDGES]
+        ops = arrays["ops"][:, [order.index(edge) for edge in EDGES]].astype(int)
+        if not 0 <= ops.min() <= ops.max() < len(names):
+            raise ConfigError(f"{path}: ops has numbers from {ops.min()} to {ops.max()} for {len(names)} op_names")
         seconds = arrays["train_seconds_200"].astype(float) / 200 * EPOCHS
         figures = {
             "validation_accuracy": arrays["val_acc_12"].tolist(),
@@ -48,26 +52,50 @@ class FromArrays:
             "test_accuracy": arrays["test_acc_200"].tolist(),
         }
         self.rows: dict[tuple[Any, ...], dict[str, float]] = {}
-        for number, row in enumerate(arrays["ops"][:, columns].tolist()):
+        for number, row in enumerate(ops.tolist()):
             self.rows[tuple([names[op] for op in row])] = {name: values[number] for name, values in figures.items()}
+        if len(self.rows) < CELLS:
+            raise ConfigError(f"{path}: ops has {len(self.rows):,} different cells, not the {CELLS:,} of NAS-Bench-201")
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
         """The figures of an architecture."""
         return self.rows[tuple([answer for _, answer in architecture.answers])]
 
 
-NEEDED = ("ops", "op_names", "edges", "val_acc_12", "val_acc_200", "test_acc_200", "train_seconds_200")
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """What is needed of the file, in the right shapes."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in NEEDED}
+    except KeyError as error:
+        raise ConfigError(f"{path}: a table of NAS-Bench-201 needs the array {error}") from None
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise ConfigError(f"{path} is not an .npz that can be read ({error})") from None
+    for name in ("ops", *FIGURES):
+        array, wanted = arrays[name], (CELLS, len(EDGES)) if name == "ops" else (CELLS,)
+        if array.shape != wanted or array.dtype.kind not in "iuf":
+            raise ConfigError(f"{path}: {name} must be numbers of shape {wanted}, it is {array.dtype} of {array.shape}")
+    return arrays
 
 
 class FromApi:
-    """Asks an official API object: `nats_bench`'s, or `nas_201_api`'s, which have the same methods."""
+    """Asks an official API object: `nats_bench`'s, or `nas_201_api`'s, which have the same methods. Once for each cell:
+    nats_bench reads a file for it."""
 
     def __init__(self, api: Any, dataset: str = "cifar10") -> None:
         self.api, self.dataset, self.space = api, dataset, NasBench201()
+        self._known: dict[Architecture, Mapping[str, float]] = {}
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
         """The figures of an architecture; several seeds are averaged by the API."""
+        if architecture not in self._known:
+            self._known[architecture] = self._asked(architecture)
+        return self._known[architecture]
+
+    def _asked(self, architecture: Architecture) -> Mapping[str, float]:
         index = self.api.query_index_by_arch(self.space.to_arch(architecture))
+        if index < 0:  # what the packages say of a cell that they do not know
+            raise ConfigError(f"{self.space.to_arch(architecture)} is not in the official file")
         searched = f"{self.dataset}-valid" if self.dataset == "cifar10" else self.dataset
         seen = self.api.get_more_info(index, searched, hp="12", is_random=False)
         kept = self.api.get_more_info(index, self.dataset, hp="200", is_random=False)
@@ -100,7 +128,19 @@ def _old_api(path: Path) -> Any:
         from nas_201_api import NASBench201API
     except ImportError:
         raise MissingExtra(f"{path} is read by its own package: pip install nas-bench-201") from None
-    return NASBench201API(str(path), verbose=False)
+    # It calls torch.load as before torch 2.6, which took any pickle; this is torch's own switch for such packages.
+    switch = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(switch)
+    os.environ[switch] = "1"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of the switch
+            return _opened(path, "nas-bench-201", lambda: NASBench201API(str(path), verbose=False))
+    finally:
+        if before is None:
+            del os.environ[switch]
+        else:
+            os.environ[switch] = before
 
 
 def _nats(path: Path) -> Any:
@@ -108,4 +148,11 @@ def _nats(path: Path) -> Any:
         from nats_bench import create
     except ImportError:
         raise MissingExtra(f"{path} is read by its own package: pip install nats_bench") from None
-    return create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+    return _opened(path, "nats_bench", lambda: create(str(path), "tss", fast_mode=path.is_dir(), verbose=False))
+
+
+def _opened(path: Path, package: str, open_it: Callable[[], Any]) -> Any:
+    try:
+        return open_it()
+    except Exception as error:  # whatever a pickle of something else brings about
+        raise ConfigError(f"{path} cannot be read by {package}: {type(error).__name__}: {error}") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +15,8 @@ from archwright.loop import Controller
 from archwright.runs.components import controller_class
 from archwright.space import Space
 
-# Names besides those of the controllers.
-NAMED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "tpe": ("optuna", {"sampler": "TPESampler"}),
-    "nas": ("reinforce", {"preset": "nas"}),
-}
+NAMED = {"tpe": "optuna", "nas": "reinforce"}  # names besides those of the controllers
+OURS = ("space", "seed")  # arguments of every controller that a comparison gives
 
 
 @dataclass(frozen=True)
@@ -29,21 +28,27 @@ class Strategy:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, space: Space, seed: int) -> Controller:
-        """The controller, as it begins."""
+        """The controller, as it begins. Raises ConfigError if it has no such settings, or not with such values."""
         make = controller_class(self.controller)
-        settings = dict(self.settings)
-        if (preset := settings.pop("preset", None)) is not None:
-            make = getattr(make, preset)
+        if not callable(make):
+            raise ConfigError(f"{self.controller} is no controller: it must be a class, called with a space and a seed")
+        arguments = inspect.signature(make).parameters
+        known = [name for name in arguments if name not in OURS]
+        unknown = [name for name in self.settings if name not in known]
+        if unknown and not any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values()):
+            pick = f"pick from {', '.join(known)}" if known else "it has none"
+            raise ConfigError(f"{self.label}: there is no setting {unknown[0]!r}; {pick}")
         try:
-            controller: Controller = make(space, seed=seed, **settings)
-        except TypeError as error:
-            raise ConfigError(f"{self.label}: {error}") from None
+            controller: Controller = make(space, seed=seed, **self.settings)
+        except (TypeError, ValueError) as error:  # of a value that is no number, say
+            raise ConfigError(f"{self.label}: its settings cannot be used ({error})") from None
         return controller
 
 
 def strategies(text: str) -> list[Strategy]:
     """Read a list such as `random,evolution,reinforce+learning_rate=0.01+batch=1,mine.py:Mine`."""
-    found = [_strategy(part) for part in text.split(",") if part]
+    parts = re.split(r",(?![^{\[]*[}\]])", text)  # not at the commas of a value in brackets
+    found = [_strategy(part.strip()) for part in parts if part.strip()]
     labels = [strategy.label for strategy in found]
     if not found or len(set(labels)) != len(labels):
         raise ConfigError(f"{text!r}: name at least one strategy, and each once")
@@ -51,18 +56,30 @@ def strategies(text: str) -> list[Strategy]:
 
 
 def _strategy(text: str) -> Strategy:
-    import yaml
-
     name, *settings = re.split(r"\+(?=\w+=)", text)
-    controller, values = NAMED.get(name, (name, {}))
+    controller = NAMED.get(name, name)
     if ".py:" not in controller and controller not in CONTROLLERS:
         known = ", ".join(sorted({*CONTROLLERS, *NAMED}))
-        raise ConfigError(f"{name!r} is not a strategy; pick from {known}, or file.py:Name")
-    given = dict(values)
+        raise ConfigError(f"{name!r} is not a strategy; pick from {known}, or file.py:Name; settings follow as +name=3")
+    given: dict[str, Any] = {}
+    if name == "nas":
+        from archwright.controllers.reinforce import NAS
+
+        given.update(NAS)
     for setting in settings:
         key, _, value = setting.partition("=")
-        try:
-            given[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(f"{text}: {value!r} is not a value") from None
+        given[key] = _value(text, value)
     return Strategy(text, controller, given)
+
+
+def _value(strategy: str, text: str) -> Any:
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{strategy}: {text!r} is not a value") from None
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)  # 1e-3 is text to YAML
+    return value

@@ -89,24 +89,27 @@ def curves(courses: Sequence[Course], allowed: Allowance) -> list[Curve]:
 
 def to_json(courses: Sequence[Course], allowed: Allowance, about: Mapping[str, Any]) -> dict[str, Any]:
     """Everything, as plain data; numbers that are not finite are None."""
-    lines = standings(courses)
-    return {
-        "format": 1,
-        **about,
-        "budget": {"total": allowed.total, "unit": allowed.unit},
-        "strategies": [
-            {
-                **vars(line),
-                "scores": [course.score for course in by_strategy(courses)[line.label]],
-                "rewards": [course.reward for course in by_strategy(courses)[line.label]],
-            }
-            for line in lines
-        ],
-        "anytime": [
-            {"label": c.label, **{n: _plain(getattr(c, n)) for n in ("used", "mean", "low", "high")}}
-            for c in curves(courses, allowed)
-        ],
-    }
+    lines, grouped = standings(courses), by_strategy(courses)
+    results: dict[str, Any] = _plain(
+        {
+            "format": 1,
+            **about,
+            "budget": {"total": allowed.total, "unit": allowed.unit},
+            "strategies": [
+                {
+                    **vars(line),
+                    "scores": [course.score for course in grouped[line.label]],
+                    "rewards": [course.reward for course in grouped[line.label]],
+                }
+                for line in lines
+            ],
+            "anytime": [
+                {"label": c.label, **{n: getattr(c, n).tolist() for n in ("used", "mean", "low", "high")}}
+                for c in curves(courses, allowed)
+            ],
+        }
+    )
+    return results
 
 
 def table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
@@ -115,16 +118,19 @@ def table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for line in lines:
         low, high = line.interval
-        gap = "" if line.difference is None else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*line.difference)
+        several = math.isfinite(high)  # runs: one alone has no interval, and no test
+        gap = ""
+        if line.difference is not None:
+            gap = ("{:+.3f} [{:+.3f}, {:+.3f}]" if several else "{:+.3f}").format(*line.difference)
         rows.append(
             [
                 line.label,
                 f"{line.mean:.3f}",
                 f"{line.deviation:.3f}",
-                f"{low:.3f} to {high:.3f}",
+                f"{low:.3f} to {high:.3f}" if several else "",
                 f"{line.rank:.2f}",
                 gap,
-                "" if line.p is None else "<0.001" if line.p < 0.001 else f"{line.p:.3f}",
+                "" if line.p is None or not several else "<0.001" if line.p < 0.001 else f"{line.p:.3f}",
                 f"{line.trials:.1f}",
                 f"{line.own_milliseconds:.1f}",
             ]
@@ -160,5 +166,10 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [float(value) if math.isfinite(value) else None for value in values]
+def _plain(value: Any) -> Any:
+    """What JSON can hold: a number that is not finite is None."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

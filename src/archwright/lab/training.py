@@ -42,6 +42,7 @@ class Setup:
     strategies: Sequence[Strategy]
     runs: int
     folder: Path
+    seed: int = 0  # of run 0; run r has this plus r, for its controllers and for its children
 
     @property
     def seconds(self) -> float:
@@ -78,21 +79,28 @@ def prepare(
     space: str,
     trials: int,
     runs: int,
+    seed: int,
     epochs: float,
     limit: int | None,
     folder: Path,
 ) -> Setup:
-    """Load the data, plan one search as `archwright search` would, and measure how long a child takes."""
+    """Load the data, plan one search as `archwright search` would, and measure how long a child takes.
+
+    Raises ConfigError for a strategy that cannot be made: it would be met hours later.
+    """
     wishes = Wishes(
         space=space,
         controller="random",
         search_recipe={"epochs": epochs},
         settings={"evaluator": "from-scratch", "trials": trials, "baseline": False, "reference": False},
     )
-    if space_class(space).data != "images":
-        raise ConfigError(f"bench compares classifiers of images only, and {space} is for {space_class(space).data}")
+    cls = space_class(space)
+    if cls.data != "images":
+        raise ConfigError(f"bench compares classifiers of images only, and {space} is for {cls.data}")
+    for strategy in strategies:
+        strategy.make(cls(), seed)
     prepared = front.prepare(data, wishes=wishes, data_options={} if limit is None else {"limit": limit})
-    return Setup(prepared.plan, prepared.data, strategies, runs, folder)
+    return Setup(prepared.plan, prepared.data, strategies, runs, folder, seed)
 
 
 class _Remembered:
@@ -158,14 +166,15 @@ def compare(setup: Setup) -> Iterator[Trial | Searched]:
 
 
 def _search(setup: Setup, strategy: Strategy, number: int) -> Iterator[Trial | Searched]:
-    plan = replace(setup.plan, seed=number)
+    seed = setup.seed + number
+    plan = replace(setup.plan, seed=seed)
     evaluator = assembly.evaluator(plan, setup.data)
     assert isinstance(evaluator, FromScratch)
     name = "".join(c if c.isalnum() or c in "-_.=" else "-" for c in strategy.label)
-    folder = setup.folder / f"{name}-{number}"
+    folder = setup.folder / f"{name}-{seed}"
     with RunStore(folder, create=not (folder / "run.sqlite").exists()) as store:
-        controller = Timed(strategy.make(plan.space, number))
-        remembered = _Remembered(evaluator, setup.folder / CHILDREN, number)
+        controller = Timed(strategy.make(plan.space, seed))
+        remembered = _Remembered(evaluator, setup.folder / CHILDREN, seed)
         for event in run(controller, remembered, budget=Trials(plan.trials), store=store):
             if isinstance(event, Trial):
                 yield event

@@ -45,8 +45,8 @@ def anytime(
 ) -> Path:
     """Plot the curves, each named at its right end. `limit`: the best there is, a dotted line.
 
-    The height shows the second half of the scores' range in full: what the first trials find is cut off where it would
-    press the rest flat. Raises ConfigError if there is nothing to plot.
+    The height is for the means and for the interval of the curve that ends highest: what the first trials find, and
+    wider intervals, are cut off where they would press the rest flat. Raises ConfigError if there is nothing to plot.
     """
     path = checked_path(path)
     known = [curve for curve in curves if np.isfinite(curve.mean).any()]
@@ -76,8 +76,8 @@ def anytime(
 
 def _heights(curves: Sequence[Curve], limit: float | None) -> tuple[float, float]:
     ends = [float(curve.mean[-1]) for curve in curves]
-    tops = [float(np.nanmax(curve.high[np.isfinite(curve.high)], initial=curve.mean[-1])) for curve in curves]
-    top = max([*tops, *([limit] if limit is not None else [])])
+    best = curves[int(np.argmax(ends))]
+    top = max(float(value) for value in (*ends, best.high[-1], limit) if value is not None and np.isfinite(value))
     firsts = [float(curve.mean[np.isfinite(curve.mean)][0]) for curve in curves]
     bottom = max(min(firsts), min(ends) - 1.2 * (top - min(ends)) - 1e-9)
     if top - bottom <= 0:
