@@ -121,7 +121,7 @@ def ray_costs(push: Push, count: int = 500) -> dict[str, float]:
     """Of a call with a push in it, and of a child's task with nothing in it."""
     import ray
 
-    from archwright.engines.ray import connect
+    from archwright.engines.cluster import connect
 
     class Server:
         def push(self, push: Push) -> int:
