@@ -47,7 +47,7 @@ def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STOR
         quiet |= {"address": address}
     try:
         ray.init(**quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of a node that is too slow to start Ray says it with a bare one
         raise _unusable(address, error) from None
     # Otherwise Ray's warnings are printed on standard output, where with --json only the result may be.
     ray._private.worker._worker_logs_enabled = False
