@@ -6,8 +6,9 @@
 Sleeping children: `run` with every trial recorded, as many children as fill `--rounds` rounds of all workers, each
 asleep for `--seconds`. The workers' processes have been started by then (that is timed by itself), CPUs of the Ray
 cluster are declared and not there. Efficiency is rounds x seconds over the time it took; driver time is the CPU time of
-the process that searches, by trial, Ray's threads in it included; bytes are what is in the object store once the
-evaluator is, by how much that has grown at the end for each trial, and what a task is sent and answers.
+the process that searches, by trial, Ray's threads in it included; stored is what is in the object store once the
+evaluator is, grown by how much more there is at the end for each trial; sent is the pickled size of a child's message
+and of its answer, which go from process to process and not through the store.
 
 Training children: NAS's convolutional children on the digits, `--rounds` for each worker; trials a minute beside those
 of the in-process engine. On a machine with fewer free cores than workers this says what the engine costs, not how it
@@ -34,6 +35,7 @@ from archwright.spaces import SPACES
 from archwright.store import RunStore
 
 STORE = 200 * 2**20  # bytes, of the object store
+START_SECONDS = 0.2  # of the children that wait for all processes to be there
 
 
 class Asleep(Function):
@@ -88,6 +90,18 @@ def stored_bytes(kind: str) -> int:
     return int(ray.cluster_resources()[name] - ray.available_resources()[name])
 
 
+def message_bytes(kind: str, evaluator: Function, proposal: Proposal) -> int:
+    """Of what a child is sent, and of its answer."""
+    message: Any = proposal
+    if kind == "ray":
+        from archwright.engines.ray import message as sent
+        from archwright.engines.ray import send
+        from archwright.engines.seat import Limits
+
+        message = sent(send(evaluator), proposal, Limits())
+    return len(pickle.dumps(message)) + len(pickle.dumps(Result(1.0)))
+
+
 def searched(space: Any, evaluator: Any, workers: Engine, trials: int) -> tuple[float, float]:
     """Seconds, and CPU seconds of this process, of a recorded search."""
     with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder), create=True) as store:
@@ -106,10 +120,13 @@ def measure(kind: str, workers: int, seconds: float, rounds: int) -> dict[str, f
         evaluator = Asleep(seconds)
         proposals = [Proposal(n, sample(space, n)) for n in range(workers)]
         processes: set[float] = set()
+        soon = Asleep(min(seconds, START_SECONDS))
         while len(processes) < workers:  # the first ones to be there may have taken the others' children
-            futures = [pool.submit(evaluator, proposal) for proposal in proposals]
+            futures = [pool.submit(soon, proposal) for proposal in proposals]
             processes = {future.result().metrics["process"] for future in futures}
         ready = time.perf_counter() - began
+        for future in [pool.submit(evaluator, proposal) for proposal in proposals]:  # each process has it then
+            future.result()
         before = stored_bytes(kind)
         trials = rounds * workers
         wall, cpu = searched(space, evaluator, pool, trials)
@@ -121,7 +138,7 @@ def measure(kind: str, workers: int, seconds: float, rounds: int) -> dict[str, f
             "driver_ms_per_trial": 1000 * cpu / trials,
             "stored_bytes": before,
             "stored_bytes_per_trial": (stored_bytes(kind) - before) / trials,
-            "message_bytes_per_trial": len(pickle.dumps(proposals[0])) + len(pickle.dumps(Result(1.0))),
+            "message_bytes_per_trial": message_bytes(kind, evaluator, proposals[0]),
         }
     finally:
         pool.close()
@@ -170,6 +187,7 @@ def main() -> None:
             "efficiency": 12,
             "driver ms": 11,
             "stored B": 10,
+            "grown B": 9,
             "sent B": 8,
         }
         print("".join(f"{name:>{width}}" for name, width in names.items()))
@@ -178,9 +196,10 @@ def main() -> None:
         if arguments.json:
             print(json.dumps({"engine": arguments.engine, **row}), flush=True)
             continue
-        ready, wall, efficiency, driver, _, stored, sent = list(row.values())[1:]
+        ready, wall, efficiency, driver, stored, grown, sent = list(row.values())[1:]
         print(
-            f"{workers:>8}{ready:>10.1f}{wall:>10.2f}{efficiency:>12.1%}{driver:>11.2f}{stored:>10.0f}{sent:>8.0f}",
+            f"{workers:>8}{ready:>10.1f}{wall:>10.2f}{efficiency:>12.1%}{driver:>11.2f}{stored:>10.0f}{grown:>9.0f}"
+            f"{sent:>8.0f}",
             flush=True,
         )
 

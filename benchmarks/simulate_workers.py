@@ -121,7 +121,7 @@ def ray_costs(push: Push, count: int = 500) -> dict[str, float]:
     """Of a call with a push in it, and of a child's task with nothing in it."""
     import ray
 
-    from archwright.engines.ray import connect
+    from archwright.engines.cluster import connect
 
     class Server:
         def push(self, push: Push) -> int:
@@ -227,7 +227,11 @@ def main() -> None:
     costs = measured(arguments.children, arguments.shards, not arguments.no_ray)
     rows = [simulate(costs, seconds=seconds, spread=arguments.spread, **size) for seconds in arguments.seconds]
     if arguments.json:
-        print(json.dumps({**size, "costs": asdict(costs), "rows": rows}))
+        print(
+            json.dumps(
+                {**size, "costs": asdict(costs), "rows": rows, "verdict": verdict(costs, arguments.spread, **size)}
+            )
+        )
         return
     print("milliseconds: " + ", ".join(f"{name} {1000 * cost:.3f}" for name, cost in asdict(costs).items()))
     print(
@@ -238,6 +242,22 @@ def main() -> None:
     for row in rows:
         seconds, busy, rate, late, *parts = row.values()
         print(f"{seconds:>12g}{busy:>12.1%}{rate:>12.1f}{late:>12.1f}" + "".join(f"{part:>12.1%}" for part in parts))
+    print(verdict(costs, arguments.spread, **size))
+
+
+def verdict(costs: Costs, spread: float, **size: int) -> str:
+    """Where it saturates: with children of no length at all, and from which length on it is no longer felt."""
+    least = simulate(costs, seconds=0.0, spread=spread, **size)
+    part = max(("recorder", "shards", "replicas"), key=least.__getitem__)
+    most = simulate(costs, seconds=1e6, spread=spread, **size)["busy"]
+    lengths = [0.1 * 1.1**step for step in range(120)]
+    enough = next(s for s in lengths if simulate(costs, seconds=s, spread=spread, **size)["busy"] >= 0.95 * most)
+    workers = size["replicas"] * size["children"]
+    return (
+        f"saturates at {least['trials_per_second']:.0f} trials/s: there the {part.rstrip('s')} is busy for "
+        f"{least[part]:.0%} of the time; children of {enough:.1f} s or more keep {workers} workers 95 % as busy as "
+        f"free messages would ({most:.0%})"
+    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,9 @@ def engine(kind: str) -> Engine:
 
 
 @contextlib.contextmanager
-def search(kind: str, evaluator: Any, store: RunStore, trials: int) -> Iterator[Iterator[Trial | Progress]]:
+def search(
+    kind: str, evaluator: Any, store: RunStore, trials: int, shards: int = 2
+) -> Iterator[Iterator[Trial | Progress]]:
     """A search of so many trials in all, going on with what the store has."""
     if kind.startswith("replica"):
         from archwright.distributed.search import ReplicatedSearch, Scheme
@@ -69,7 +71,7 @@ def search(kind: str, evaluator: Any, store: RunStore, trials: int) -> Iterator[
         found = ReplicatedSearch(
             controller(),
             evaluator,
-            scheme=Scheme(2 if kind == "replicas" else 1, shards=2),
+            scheme=Scheme(2 if kind == "replicas" else 1, shards),
             budget=Trials(trials),
             store=store,
             checkpoint_seconds=0.3,
@@ -96,12 +98,20 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return holds
 
 
-def session(leader: int) -> set[int]:
-    """The processes that belong to the session of a process that was started as its leader, itself not."""
-    words = ["ps", "-e", "-o", "sid=,pid=,stat="]
+def process(actor: Any) -> int:
+    """Of an actor of Ray."""
+    import ray
+
+    return int(ray.get(actor.__ray_call__.remote(lambda self: os.getpid())))
+
+
+def session(leader: int) -> dict[int, str]:
+    """The processes that belong to the session of a process that was started as its leader, itself not; and what they
+    are called."""
+    words = ["ps", "-e", "-o", "sid=,pid=,stat=,cmd="]
     lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    rows = [line.split() for line in lines]
-    return {int(pid) for sid, pid, stat in rows if int(sid) == leader and int(pid) != leader and stat[0] != "Z"}
+    rows = [line.split(maxsplit=3) for line in lines]
+    return {int(pid): name for sid, pid, stat, name in rows if int(sid) == leader and sid != pid and stat[0] != "Z"}
 
 
 if __name__ == "__main__":

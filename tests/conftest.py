@@ -12,7 +12,7 @@ settings.load_profile("archwright")
 def cluster() -> Iterator[None]:
     """A Ray cluster of this machine, for all tests that need one: starting it takes seconds."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'archwright[ray]'")
-    from archwright.engines.ray import connect
+    from archwright.engines.cluster import connect
     from clusters import STORE
 
     assert connect(None, cpus=4, object_store=STORE)

@@ -339,14 +339,22 @@ def run(
             begun = clock()
             under_way[engine.submit(evaluator, proposal)] = (index, proposal, begun)
         done, _ = wait(under_way, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
-        for future in sorted(done, key=lambda f: under_way[f][0]):
-            index, proposal, begun = under_way.pop(future)
-            trial = Trial(index, proposal, _result(future, evaluator), clock() - begun)
-            changed = controller.tell([trial])
-            told += 1
-            if store is not None:
-                store.told([trial], controller.state_dict() if changed else None)
-            yield trial
+        ended = sorted(done, key=lambda f: under_way[f][0])
+        answered: list[Trial] = []  # and not recorded yet: what ends together is recorded together
+        try:
+            for future in ended:
+                index, proposal, begun = under_way.pop(future)
+                answered.append(Trial(index, proposal, _result(future, evaluator), clock() - begun))
+                changed = controller.tell(answered[-1:])
+                told += 1
+                if changed or future is ended[-1]:
+                    recorded, answered = answered, []
+                    if store is not None:
+                        store.told(recorded, controller.state_dict() if changed else None)
+                    yield from recorded
+        finally:  # an error that ends the run costs nothing that came before it
+            if store is not None and answered:
+                store.told(answered, None)
 
 
 def restore(controller: Controller, saved: Saved) -> None:

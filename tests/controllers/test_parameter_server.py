@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from archwright.controllers.parameter_server import Applied, Piece, Pulled, Push, Shard, ranges
 from archwright.controllers.reinforce import Reinforce
 from archwright.controllers.replica import Replica
-from archwright.controllers.sharding import joined, layout_of, split
+from archwright.controllers.sharding import joined, lateness, layout_of, split
 from archwright.errors import ConfigError
 from archwright.evaluators.function import Function
 from archwright.loop import Saved, Trial, Trials, run
@@ -80,12 +80,13 @@ def same(a: object, b: object) -> bool:
 
 
 @pytest.mark.parametrize("space", [Skips(), Chain(), Ragged()], ids=lambda space: space.name)
-@pytest.mark.parametrize("shards", [1, 2, 20])
+@pytest.mark.parametrize("shards", [1, 2, 40])  # 40: more than there are tensors
 def test_one_replica_is_the_controller_to_the_bit(space: Space, shards: int) -> None:
     alone = controller(space)
     trials = list(run(alone, Function(score), budget=Trials(CHILDREN * MINIBATCHES)))
     start = controller(space)
     layout, servers = served(start, shards)
+    assert (shards > len(list(start.policy.parameters()))) == (shards == 40)
     replica = Replica(controller(space), layout, servers)
     theirs = [trial for number in range(MINIBATCHES) for trial in minibatch(replica, number)]
     assert [t.proposal for t in theirs] == [t.proposal for t in trials]  # type: ignore[union-attr]
@@ -93,7 +94,8 @@ def test_one_replica_is_the_controller_to_the_bit(space: Space, shards: int) -> 
     ours = alone.state_dict()
     assert all(same(state[part], ours[part]) for part in ("policy", "adam", "baseline", "updates"))
     assert replica.metrics() == {**alone.metrics(), "staleness": 0.0}
-    assert state["updates"] == MINIBATCHES
+    assert lateness(state) == (MINIBATCHES, 0.0, 0)
+    assert lateness(ours) is None
 
 
 def test_the_joined_state_is_one_of_a_controller_and_splits_into_what_it_was_joined_from() -> None:
@@ -175,6 +177,10 @@ def test_what_is_lost_with_a_shard_is_learned_again_from_the_record() -> None:
     saved = unpack(pack({"state": servers.shards[0].state_dict()}))["state"]
     records += [minibatch(replica, number) for number in (1, 2)]
     before = servers.shards[0].state_dict()
+    late = Push(9, 3, np.zeros(sum(p.stop - p.start for p in layout[0]), np.float32), frozenset(), ())
+    servers.shards = [Shard(layout[0], start.adam_settings)]
+    servers.shards[0].restore(saved)
+    assert servers.shards[0].push(late) == 2  # its parameters are those of three updates, two of which are lost
     servers.shards = [Shard(layout[0], start.adam_settings)]
     servers.shards[0].restore(saved)
     for number, trials in enumerate(records):  # the first is known

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import clusters
+from archwright.controllers.parameter_server import Piece, Push, Shard
 from archwright.evaluators.function import Function
 from archwright.loop import Trial, Trials, run
 from archwright.states import pack
@@ -30,9 +32,17 @@ def record(folder: Path) -> list[Trial]:
         return list(store.trials())
 
 
-@pytest.mark.parametrize("kind", ["local", "ray", "replica"])
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("local", signal.SIGKILL),
+        ("ray", signal.SIGINT),
+        ("ray", signal.SIGKILL),
+        ("replica", signal.SIGKILL),
+    ],
+)
 def test_a_driver_that_is_killed_leaves_no_process_and_loses_no_trial(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    kind: str, how: signal.Signals, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if kind != "local":
         pytest.importorskip("ray", reason="Ray is not installed: pip install 'archwright[ray]'")
@@ -42,12 +52,13 @@ def test_a_driver_that_is_killed_leaves_no_process_and_loses_no_trial(
         assert driver.stdout is not None
         for _ in range(5):
             assert driver.stdout.readline().startswith("told")
-        driver.send_signal(signal.SIGINT if kind == "ray" else signal.SIGKILL)
-        assert kind != "ray" or "stopped\n" in driver.communicate(timeout=120)[0]
+        driver.send_signal(how)
+        assert how == signal.SIGKILL or "stopped\n" in driver.communicate(timeout=120)[0]
         driver.wait(timeout=120)
     evaluator = Scored(folder / "evaluated")
     assert eventually(lambda: all(gone(pid) for _, pid, _ in evaluator.evaluated()))
-    if kind == "replica":  # of a Ray whose driver was killed the agents stay for a minute more
+    if kind != "local" and how == signal.SIGKILL:  # the agents of its Ray end themselves a minute later
+        assert eventually(lambda: not [name for name in clusters.session(driver.pid).values() if "Agent" not in name])
         for pid in clusters.session(driver.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -65,12 +76,66 @@ def test_a_driver_that_is_killed_leaves_no_process_and_loses_no_trial(
     assert len({trial.number for trial in after}) == len(after) == total
     if kind == "replica":  # one replica is the controller itself, also across the kill
         assert counted(folder) == learned(folder)
-        alone = clusters.controller()
-        list(run(alone, Function(clusters.score), budget=Trials(total)))
-        with RunStore.reading(folder) as store:
-            state = store.load().controller
-        parts = ("policy", "adam", "baseline", "updates")
-        assert pack({part: state[part] for part in parts}) == pack({part: alone.state_dict()[part] for part in parts})
+        assert same_as_alone(folder, total)
+
+
+def test_one_replica_on_ray_is_the_controller_to_the_bit(tmp_path: Path, cluster: None) -> None:
+    """With one shard; with two the same is shown above, of a search that is killed on its way."""
+    evaluator = Function(clusters.score)
+    with RunStore(tmp_path, create=True) as store, clusters.search("replica", evaluator, store, 8, 1) as events:
+        told = [event for event in events if isinstance(event, Trial)]
+    alone = [event for event in run(clusters.controller(), evaluator, budget=Trials(8)) if isinstance(event, Trial)]
+    ours, theirs = ({t.number: (t.proposal, t.result) for t in trials} for trials in (alone, told))
+    assert ours == theirs
+    assert same_as_alone(tmp_path, 8)
+    assert counted(tmp_path, shards=1) == [0, 1, 2, 3]
+
+
+def test_a_shard_whose_process_is_killed_comes_back_from_its_last_save_and_learns_the_rest_again(cluster: None) -> None:
+    import ray
+
+    from archwright.distributed.actors import RemoteServers, ShardActor
+
+    pieces, adam = [Piece("p", 0, 20)], {"lr": 0.1}
+    gradients = np.random.default_rng(0).normal(size=(5, 20)).astype(np.float32)
+    pushes = [Push(number, 0, gradient, frozenset(), (number / 10,)) for number, gradient in enumerate(gradients)]
+    settings = {"adam": adam, "accumulate": 2}
+    shard = ray.remote(num_cpus=0, max_restarts=-1)(ShardActor).remote(pieces, settings)
+    assert ray.get(shard.state.remote()) is None
+    ray.get(shard.restore.remote(Shard(pieces, **settings).state_dict()))
+    servers = RemoteServers([shard])
+    for push in pushes[:3]:
+        assert servers.push([push]) != [None]
+    saved = ray.get(shard.state.remote())
+    for push in pushes[3:]:
+        servers.push([push])
+    before = ray.get(shard.state.remote())
+    os.kill(clusters.process(shard), signal.SIGKILL)
+
+    def back() -> bool:
+        with contextlib.suppress(ray.exceptions.RayActorError):
+            return ray.get(shard.restored.remote()) is False
+        return False
+
+    assert eventually(back)
+    ray.get(shard.restore.remote(saved))
+    assert pack({"state": ray.get(shard.state.remote())}) == pack({"state": saved})
+    answers = [servers.push([push])[0] for push in pushes]
+    assert [answer is None for answer in answers] == [True, True, True, False, False]
+    after = ray.get(shard.state.remote())
+    assert pack({"state": {**after, "staleness": 0}}) == pack({"state": {**before, "staleness": 0}})
+    ray.kill(shard)
+
+
+def same_as_alone(folder: Path, total: int) -> bool:
+    """Whether the controller that is stored is the one that is trained in this process, to the bit."""
+    alone = clusters.controller()
+    list(run(alone, Function(clusters.score), budget=Trials(total)))
+    with RunStore.reading(folder) as store:
+        state = store.load().controller
+    parts = ("policy", "adam", "baseline", "updates")
+    assert state is not None
+    return pack({part: state[part] for part in parts}) == pack({part: alone.state_dict()[part] for part in parts})
 
 
 def learned(folder: Path) -> list[int]:
@@ -79,13 +144,14 @@ def learned(folder: Path) -> list[int]:
     return sorted({number for number in numbers if numbers.count(number) == clusters.CHILDREN})
 
 
-def counted(folder: Path) -> list[int]:
-    """The minibatches that both shards have taken in, once each."""
+def counted(folder: Path, shards: int = 2) -> list[int]:
+    """The minibatches that all shards have taken in, once each."""
     with RunStore.reading(folder) as store:
         state = store.load().controller
     assert state is not None
     pushes = [sorted(shard["pushes"].tolist()) for shard in state["shards"]]
-    assert pushes[0] == pushes[1]
+    assert len(pushes) == shards
+    assert all(each == pushes[0] for each in pushes)
     assert all(shard["version"] == len(shard["pushes"]) == len(shard["staleness"]) for shard in state["shards"])
     return pushes[0]
 
@@ -118,22 +184,22 @@ def test_workers_that_are_killed_cost_at_most_what_they_evaluate(
 def test_replicas_shards_and_workers_that_are_killed_lose_nothing(
     tmp_path: Path, scored: Scored, cluster: None
 ) -> None:
-    import ray
-
     from archwright.distributed.search import ReplicatedSearch
-
-    def process(actor: object) -> int:
-        return int(ray.get(actor.__ray_call__.remote(lambda self: os.getpid())))  # type: ignore[attr-defined]
 
     folder = tmp_path / "run"
     with RunStore(folder, create=True) as store, clusters.search("replicas", scored, store, 41) as events:
         found: ReplicatedSearch = events.gi_frame.f_locals["self"]  # type: ignore[attr-defined]
-        victims = {6: process(found._shards[1]), 14: process(found._replicas[0]), 22: process(found._shards[0])}
+        first, second = map(clusters.process, found._shards)
+        victims = {14: clusters.process(found._replicas[0]), 22: first}
         for count, _ in enumerate(events):
+            if second and count >= 6 and found._saved[1]["version"]:  # so that there is something to come back to
+                os.kill(second, signal.SIGKILL)
+                second = 0
             if count in victims:
                 os.kill(victims[count], signal.SIGKILL)
             if count == 30:
                 os.kill(max(scored.evaluated())[2], signal.SIGKILL)
+        assert not second
         assert found.metrics()["staleness"] >= 0
     trials = record(folder)
     assert len({trial.number for trial in trials}) == len(trials) == 41

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from archwright.engines.ray import RETRIES, RayTasks, connect, ray_module, room
+from archwright.engines.cluster import check_address, connect, ray_module, room
+from archwright.engines.ray import RETRIES, RayTasks
 from archwright.errors import ChildFailure, ConfigError, MissingExtra, TimedOut, WorkerDied
 from archwright.evaluators.function import Function
 from archwright.loop import Proposal
@@ -115,6 +117,26 @@ def test_what_the_cluster_cannot_give_is_said_before_anything_starts(engine):
         engine.submit(Function(Unpicklable()), proposal("a"))
     assert room("joined", 2.0, 0.0) == 2
     assert not connect(None, cpus=1)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:{port}", r"nothing answers at .*:\d+ \(Connection refused\); `ray start --head`"),
+        ("127.0.0.1", "Invalid address format"),
+        ("127.0.0.1:head", "Unable to parse port|invalid literal"),
+        ("127.0.0.1:99999", "nothing answers at"),
+        ("ray://127.0.0.1:10001", "start archwright on a node of the cluster"),
+    ],
+)
+def test_an_address_without_a_cluster_is_said_at_once(address, said):
+    """Ray itself tries for three minutes."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'archwright[ray]'")
+    with socket.socket() as taken:  # bound and not listening: nothing answers there
+        taken.bind(("", 0))
+        with pytest.raises(ConfigError, match=said) as caught:
+            check_address(address.format(port=taken.getsockname()[1]))
+    assert str(caught.value).startswith(f"--engine ray:{address.split('{')[0].removeprefix('ray:')}")
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch):

@@ -28,12 +28,14 @@ def test_replicas_in_a_cluster_that_runs_already(tmp_path: Path, cluster: None) 
     code, out, err = done(*words, cwd=tmp_path)
     assert code == 0, err
     assert f"4 children of 1 epochs, 2 at a time on {address}; reinforce in 1 replicas of 2 children, 3 shards" in err
-    result = json.loads(out.splitlines()[-1])
+    result = json.loads(out)  # and nothing of Ray beside it
     assert (result["trials"], result["failed_trials"]) == (4, 0)
     with RunStore.reading(tmp_path / "run") as store:
         saved = store.load()
     assert sorted(trial.number for trial in saved.trials) == [0, 1, 2, 3]
     assert saved.controller is not None
+    assert result["replicas"] == {"updates": 2, "mean_staleness": 0.0, "most_staleness": 0}
+    assert "2 of the controller; a gradient came 0 updates late on average, 0 at most" in "\n".join(result["summary"])
     assert [shard["version"] for shard in saved.controller["shards"]] == [2, 2, 2]
     assert archwright.TrainedModel.load(tmp_path / "run" / "model").architecture.id == result["architecture"]
     assert ray.is_initialized()

@@ -82,6 +82,7 @@ class Display(AbstractContextManager["Display"]):
         if self._stage.name == "search" and self._trials:
             parts.append(f"trial {self._trials}")
             figures = {"reward": "reward {:.4g}", "baseline": "baseline {:.4g}", "entropy": "entropy {:.3f}"}
+            figures["staleness"] = "{:.0f} updates late"  # of a search by replicas
             parts += [text.format(self._figures[name]) for name, text in figures.items() if name in self._figures]
             parts.append(f"best {self._best:.4g}")
             if self._failed:

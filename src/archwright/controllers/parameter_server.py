@@ -116,7 +116,7 @@ class Shard:
         """Take a gradient in: how many updates ago its parameters were, or None if its number was taken in before."""
         if not self._applied.add(push.number):
             return None
-        staleness = self._version - push.version
+        staleness = abs(self._version - push.version)  # negative, if the shard was restored since
         self._staleness.append((push.number, staleness))
         for index, part in enumerate(parts(push.gradient, self._sizes)):
             if index not in push.absent:

@@ -73,6 +73,18 @@ def joined(states: Sequence[State], layout: Sequence[Sequence[Piece]], controlle
     return state
 
 
+def lateness(state: State) -> tuple[int, float, int] | None:
+    """From what `joined` gave: the number of updates, and how late gradients came to them, on average and at most; each
+    is as late as in the shard where it was latest. None if there was none."""
+    if not state.get(SHARDS):
+        return None
+    late: dict[int, int] = {}
+    for held in state[SHARDS]:
+        for number, staleness in zip(held["pushes"].tolist(), held["staleness"].tolist(), strict=True):
+            late[number] = max(staleness, late.get(number, 0))
+    return (int(state["updates"]), sum(late.values()) / len(late), max(late.values())) if late else None
+
+
 def _new(state: State) -> State:
     none = torch.zeros(0, dtype=torch.int64)
     empty = {"below": 0, "beyond": []}

@@ -13,7 +13,8 @@ import torch
 from archwright.controllers.parameter_server import Piece, Pulled, Push, Shard
 from archwright.controllers.replica import Replica
 from archwright.distributed.minibatches import News, Order, Record
-from archwright.engines.ray import RayTasks, Sent, ray_module
+from archwright.engines.cluster import ray_module
+from archwright.engines.ray import RayTasks, Sent
 from archwright.errors import RunError
 from archwright.loop import Progress, State, Trial, Trials, run
 

@@ -25,7 +25,8 @@ from archwright.controllers.reinforce import Reinforce
 from archwright.controllers.sharding import joined, layout_of, split
 from archwright.distributed.actors import ReplicaActor, ShardActor
 from archwright.distributed.minibatches import Minibatches, News, Order
-from archwright.engines.ray import RayTasks, connect, packed, ray_module, search_path, send
+from archwright.engines.cluster import connect, ray_module
+from archwright.engines.ray import RayTasks, packed, search_path, send
 from archwright.errors import ArchwrightError, ConfigError, RunError
 from archwright.loop import Budget, Evaluator, Progress, State, Store, Tally, Trial
 
@@ -62,7 +63,7 @@ class ReplicatedSearch:
         controller: a `Reinforce`, as it begins; what is saved is loaded into it.
         evaluator, budget, store, clock: as of `run`.
         scheme: see there.
-        address, object_store: of the cluster, see `archwright.engines.ray.connect`.
+        address, object_store: of the cluster, see `archwright.engines.cluster.connect`.
         limits: `time_limit`, `memory_limit` and `threads` of a child, as of `RayTasks`.
     """
 
@@ -207,10 +208,10 @@ class ReplicatedSearch:
             self._store.proposed(news.proposed, self._streams)
         self._minibatches.record(news)
         self._figures = news.figures or self._figures
-        for trial in news.told:
-            self._store.told([trial], None)
-            self._told += 1
-            yield trial
+        if news.told:
+            self._store.told(news.told, None)
+            self._told += len(news.told)
+            yield from news.told
 
     def _look(self) -> None:
         """Restore shards that have come back."""

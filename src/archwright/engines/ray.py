@@ -9,8 +9,6 @@ sent its proposal only, and each process takes the evaluator from the store of i
 
 from __future__ import annotations
 
-import math
-import os
 import queue
 import sys
 import threading
@@ -19,68 +17,15 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from archwright.engines.cluster import OBJECT_STORE, connect, first_line, ray_module, room
 from archwright.engines.seat import Limits, Seat, as_error
 from archwright.engines.worker import Failure, failure
-from archwright.errors import ArchwrightError, ConfigError, MissingExtra, WorkerDied
+from archwright.errors import ArchwrightError, ConfigError, WorkerDied
 from archwright.loop import Ask, Evaluator, Progress, Proposal, Result, State
 
 RETRIES = 2  # of a child whose Ray worker or node was lost
-OBJECT_STORE = 2**30  # bytes, of a cluster of our own; an evaluator that is larger goes to the disk
-
-
-def ray_module() -> Any:
-    """Ray, or how to get it."""
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtra(f"--engine ray needs Ray: pip install 'archwright[ray]' ({error})") from None
-    return ray
-
-
-def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STORE) -> bool:
-    """Be in a cluster: the one at `address` ("auto": the one that runs on this machine), or by default one of our own
-    with `cpus`, which ends with this process. False if this process is in one already, which then is used as it is."""
-    ray = ray_module()
-    if address is not None and address.startswith("ray://"):
-        raise ConfigError(f"--engine ray:{address} is a client's address; start archwright on a node of the cluster")
-    if ray.is_initialized():
-        return False
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
-    if address is None:
-        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 is for a machine that does other things too
-        quiet |= {"address": "local", "num_cpus": math.ceil(cpus), "include_dashboard": False}
-        quiet |= {"object_store_memory": object_store}
-    else:
-        quiet |= {"address": address}
-    try:
-        ray.init(**quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = "a Ray cluster on this machine" if address is None else f"the Ray cluster at {address}"
-        raise ConfigError(f"--engine ray: {where} cannot be used: {_first_line(error)}") from None
-    return True
-
-
-def room(address: str | None, cpus: float, gpus: float) -> int:
-    """How many children of that share fit into the cluster at once. ConfigError if none does."""
-    if address is None and not gpus:
-        return max(1, int(_own_cpus() / cpus)) if cpus else _own_cpus()
-    joined = connect(address, cpus=_own_cpus())
-    nodes = [node["Resources"] for node in ray_module().nodes() if node["Alive"]]
-    if joined:
-        ray_module().shutdown()
-    wanted = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
-    places = sum(int(min(node.get(name, 0.0) / amount for name, amount in wanted.items())) for node in nodes)
-    if not places:
-        share = " and ".join(f"{amount:g} {name}s" for name, amount in wanted.items())
-        raise ConfigError(f"a child takes {share}, and no node of the Ray cluster has that")
-    return places
-
-
-def _own_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
@@ -140,6 +85,14 @@ def packed(thing: object) -> bytes:
             cloudpickle.unregister_pickle_by_value(module)
 
 
+Message: TypeAlias = "tuple[list[Any], str, tuple[str, ...], Proposal, Limits]"
+
+
+def message(sent: Sent, proposal: Proposal, limits: Limits) -> Message:
+    """What a child is sent, as one argument: Ray serialises each by itself, and for small ones that is most of it."""
+    return sent.reference, sent.key, sent.paths, proposal, limits
+
+
 @dataclass(frozen=True)
 class _Child:
     future: Future[Result]
@@ -155,7 +108,7 @@ class RayTasks:
 
     Args:
         workers: how many tasks; those for which there is no room in the cluster wait.
-        address: of the cluster, see `connect`.
+        address: of the cluster, see `archwright.engines.cluster.connect`.
         cpus, gpus: what a child takes of the cluster; a fraction of a GPU is shared with others.
         time_limit, memory_limit: as of `LocalProcesses`.
         threads: for each child's torch and BLAS; None: as many as `cpus`.
@@ -232,8 +185,7 @@ class RayTasks:
         self.close()
 
     def _begin(self, child: _Child) -> None:
-        sent = child.sent
-        reference = self._task.remote(sent.reference, sent.key, sent.paths, child.proposal, self._limits)
+        reference = self._task.remote(message(child.sent, child.proposal, self._limits))
         self._under_way[reference] = child
         reference.future().add_done_callback(lambda done: self._ended.put((reference, done)))
 
@@ -253,21 +205,16 @@ class RayTasks:
             elif isinstance(answer, Failure):
                 child.future.set_exception(as_error(answer))
             else:
-                child.future.set_exception(answer or WorkerDied(f"Ray lost its worker, again: {_first_line(error)}"))
+                child.future.set_exception(answer or WorkerDied(f"Ray lost its worker, again: {first_line(error)}"))
 
 
 def _lost(ray: Any, error: BaseException) -> ArchwrightError | None:
     """Why Ray has no answer, where it would have none another time; None where another try may have more luck."""
     if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return WorkerDied(f"its node was short of memory: {_first_line(error)}")
+        return WorkerDied(f"its node was short of memory: {first_line(error)}")
     if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(error.cause, ray.exceptions.RayError):
         return ConfigError(f"a node of the cluster cannot run archwright; has it the same version? {error.cause!r}")
     return None
-
-
-def _first_line(error: BaseException | None) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 # What runs in a worker of Ray. It keeps one seat, and the seat its process, for the children to come.
@@ -275,10 +222,9 @@ def _first_line(error: BaseException | None) -> str:
 _seat: tuple[Limits, Seat] | None = None
 
 
-def _evaluate(
-    reference: list[Any], key: str, paths: tuple[str, ...], proposal: Proposal, limits: Limits
-) -> Result | Failure:
+def _evaluate(message: Message) -> Result | Failure:
     global _seat
+    reference, key, paths, proposal, limits = message
     ray = ray_module()
     sys.path.extend(path for path in paths if path not in sys.path)
     if _seat is None or _seat[0] != limits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archwright.engines.ray import ray_module, room
+from archwright.engines.cluster import check_address, ray_module, room
 
 CHILDREN = 8  # of a replica, where its controller does not say (Zoph & Le 2017, section 4.1)
 
@@ -15,14 +15,16 @@ def on_a_cluster(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of a plan and of its controller, completed. `device`: of the process that searches.
 
-    A replica's children are its controller's minibatch. Children take a GPU each where that process would, and there
-    are as many at a time as the cluster has room for.
+    An address at which there is no cluster is a ConfigError. A replica's children are its controller's minibatch.
+    Children take a GPU each where that process would, and there are as many at a time as the cluster has room for.
     """
     ray_module()  # missing, it is missed at once
     settings, controller = dict(settings), dict(controller)
     kind, _, address = settings["engine"].partition(":")
     if kind != "ray":
         return settings, controller  # the plan refuses it
+    if address:
+        check_address(address)
     settings.setdefault("child_gpus", 1.0 if device.startswith("cuda") else 0.0)
     if settings.get("replicas", 0) > 0:
         children = settings.setdefault("children", controller.get("batch", CHILDREN))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from archwright.controllers.sharding import lateness
 from archwright.files import write
 from archwright.report.drawing import draw
 from archwright.report.graph import graphs_of
@@ -57,6 +58,8 @@ def conclude(job: Job) -> dict[str, Any]:
         result[f"random_{metric}"] = result["random_search"]["same_count"][metric]
         tests = [store.get(f"test/{k}")[subject.metric] for k in randoms]
         result["random_search"][f"all_{metric}"] = tests
+    if plan.replicas and (late := lateness(store.load().controller or {})):
+        result["replicas"] = dict(zip(("updates", "mean_staleness", "most_staleness"), late, strict=True))
     if references := job.candidates.trained("reference"):
         result["reference"] = {"network": plan.reference_name, **_compared(job, references, test)}
     seconds = store.get("seconds") or {}
@@ -182,6 +185,11 @@ def _summary(result: dict[str, Any], subject: Subject) -> list[str]:
             f"parameters; found minus reference {words}"
         )
     lines += subject.details(result)
+    if late := result.get("replicas"):
+        lines.append(
+            f"updates          {late['updates']} of the controller; a gradient came {late['mean_staleness']:.2g} "
+            f"updates late on average, {late['most_staleness']} at most"
+        )
     failed = f", {result['failed_trials']} failed" if result["failed_trials"] else ""
     phases = ", ".join(f"{name} {value:.0f}" for name, value in result["seconds"].items())
     return [

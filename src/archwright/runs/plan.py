@@ -54,7 +54,7 @@ class Plan:
         residual: train a hand-made residual network of about so many parameters the same way, as the reference.
         transferred: what the architecture was taken from, in a run that searches nothing and trains it at another size.
         engine: where children are trained, with `from-scratch`: "local", or "ray" or "ray:ADDRESS", a Ray cluster (see
-            `archwright.engines.ray`).
+            `archwright.engines.cluster`).
         workers: children that are trained at a time, with `from-scratch` (1 on "local": in this process).
         time_limit: seconds for one child, with `from-scratch`.
         memory_limit: gigabytes (1e9 bytes) of data for the process of one child, which has torch's 0.25 in it.

@@ -1,0 +1,112 @@
+"""Being in a Ray cluster: one that runs already, or one of our own. Extra: `pip install 'archwright[ray]'`."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from typing import Any
+
+from archwright.errors import ConfigError, MissingExtra
+
+OBJECT_STORE = 2**30  # bytes, of a cluster of our own; an evaluator that is larger goes to the disk
+ANSWER_SECONDS = 10.0  # for a cluster to take a connection
+
+# Of a cluster of our own, where the user has not set it. Nobody looks at its dashboard: without what is written for it
+# a child costs the cluster's processes a quarter less. Ray starts one worker for each core at a time, and a starting
+# worker mostly waits; and its own niceness of 15 is for a machine that does other things too.
+_OWN = {"RAY_task_events_report_interval_ms": "0", "RAY_enable_metrics_collection": "0", "RAY_worker_niceness": "0"}
+_STARTING = 4  # workers to a core
+
+
+def ray_module() -> Any:
+    """Ray, or how to get it."""
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtra(f"--engine ray needs Ray: pip install 'archwright[ray]' ({error})") from None
+    return ray
+
+
+def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STORE) -> bool:
+    """Be in a cluster: the one at `address` ("auto": the one that runs on this machine), or by default one of our own
+    with `cpus`, which ends with this process. False if this process is in one already, which then is used as it is."""
+    ray = ray_module()
+    if ray.is_initialized():
+        return False
+    if address is not None:
+        check_address(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
+    if address is None:
+        for name, value in {**_OWN, "RAY_worker_maximum_startup_concurrency": str(_STARTING * own_cpus())}.items():
+            os.environ.setdefault(name, value)
+        quiet |= {"address": "local", "num_cpus": math.ceil(cpus), "include_dashboard": False}
+        quiet |= {"object_store_memory": object_store}
+    else:
+        quiet |= {"address": address}
+    try:
+        ray.init(**quiet)
+    except Exception as error:  # of a node that is too slow to start Ray says it with a bare one
+        raise _unusable(address, error) from None
+    # Otherwise Ray's warnings are printed on standard output, where with --json only the result may be.
+    ray._private.worker._worker_logs_enabled = False
+    return True
+
+
+def check_address(address: str) -> None:
+    """ConfigError if no cluster can be there. Ray itself would try for three minutes, and not say what is wrong."""
+    if address.startswith(("ray://", "//")):
+        raise ConfigError(
+            f"--engine ray:{address.removeprefix('ray:')}: that is a client's address; start archwright on a node of "
+            "the cluster, with --engine ray:auto"
+        )
+    resolve = getattr(ray_module()._private.services, "canonicalize_bootstrap_address", None)
+    if resolve is None:  # of a Ray to come
+        return
+    try:
+        found = str(resolve(address))
+        host, port = found.rpartition(":")[0].strip("[]"), int(found.rpartition(":")[2])
+    except (ConnectionError, ValueError) as error:
+        raise _unusable(address, error) from None
+    try:
+        socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"--engine ray:{address}: nothing answers at {found} ({reason}); `ray start --head` prints the address of "
+            "the cluster that it starts"
+        ) from None
+
+
+def _unusable(address: str | None, error: Exception) -> ConfigError:
+    where = "--engine ray: a Ray cluster on this machine" if address is None else f"--engine ray:{address}: the cluster"
+    hint = "; `ray start --head` starts one" if address == "auto" and isinstance(error, ConnectionError) else ""
+    return ConfigError(f"{where} cannot be used: {first_line(error).rstrip('.')}{hint}")
+
+
+def room(address: str | None, cpus: float, gpus: float) -> int:
+    """How many children of that share fit into the cluster at once. ConfigError if none does."""
+    if address is None and not gpus:
+        return max(1, int(own_cpus() / cpus)) if cpus else own_cpus()
+    joined = connect(address, cpus=own_cpus())
+    nodes = [node["Resources"] for node in ray_module().nodes() if node["Alive"]]
+    if joined:
+        ray_module().shutdown()
+    wanted = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
+    places = sum(int(min(node.get(name, 0.0) / amount for name, amount in wanted.items())) for node in nodes)
+    if not places:
+        share = " and ".join(f"{amount:g} {name}s" for name, amount in wanted.items())
+        raise ConfigError(f"a child takes {share}, and no node of the Ray cluster has that")
+    return places
+
+
+def own_cpus() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def first_line(error: BaseException | None) -> str:
+    """What an error says, in one line."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
