@@ -1,23 +1,28 @@
 """PPO against REINFORCE, per evaluation: how good the best architecture found so far is, and what the policy proposes.
 
-    python benchmarks/ppo.py [--trials 400] [--seeds 20] [--rates 3.5e-3 3.5e-4] [--json]
+    python benchmarks/ppo.py [--trials 400] [--seeds 20] [--rates 3.5e-3 3.5e-4] [--workers 1] [--json]
 
 The space can be enumerated: a cell of three nodes, each a link to an earlier state and one of four operations, 1,536
 architectures whose rewards were drawn once: a sum of terms for single decisions and for pairs of them, plus noise that
 is an architecture's own. So the rank of every architecture is known, and an evaluation costs nothing. Both controllers
 have the same policy, learning rate, minibatch and baseline (NASNet's, appendix A.2), no bound on the logits, and differ
 in the loss: REINFORCE takes one step for a minibatch, PPO `epochs` clipped ones. Random search and REINFORCE with as
-many steps are beside them. Reported are means over the seeds with Student's 95 % interval, and paired differences.
+many steps are beside them. With `--workers` so many children of unequal length are under way at a time, by a clock of
+their own, so that results come late and out of order. Reported are means over the seeds with Student's 95 % interval,
+and paired differences.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import heapq
+import itertools
 import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,7 +32,7 @@ from archwright.controllers.ppo import Ppo
 from archwright.controllers.random import Random
 from archwright.controllers.reinforce import Reinforce
 from archwright.evaluators.function import Function
-from archwright.loop import Trial, Trials, run
+from archwright.loop import Evaluator, Proposal, Result, Trial, Trials, run
 from archwright.report.statistics import mean_interval
 from archwright.report.table import show_table
 from archwright.space import Architecture, Choice, Option, Program, Space, enumerate_space
@@ -73,11 +78,35 @@ def rewards() -> dict[Architecture, float]:
     return dict(zip(every, total.tolist(), strict=True))
 
 
-def searched(controller: Any, trials: int) -> list[float]:
+class Simulated:
+    """An engine whose children take log-normal times, the longest of them some ten times the shortest, by a clock of
+    its own: the child that ends first ends when the last worker is given one."""
+
+    def __init__(self, workers: int, seed: int) -> None:
+        self.workers = workers
+        self._now, self._source, self._order = 0.0, np.random.default_rng(seed), itertools.count()
+        self._under_way: list[tuple[float, int, Future[Result], Result]] = []
+
+    def submit(self, evaluator: Evaluator, proposal: Proposal) -> Future[Result]:
+        future: Future[Result] = Future()
+        ends = self._now + float(np.exp(0.6 * self._source.normal()))
+        heapq.heappush(self._under_way, (ends, next(self._order), future, evaluator.evaluate(proposal)))
+        if len(self._under_way) == self.workers:
+            self._now, _, first, result = heapq.heappop(self._under_way)
+            first.set_result(result)
+        return future
+
+    def close(self) -> None:
+        pass
+
+
+def searched(controller: Any, trials: int, workers: int, seed: int) -> list[float]:
     """The rewards of a search, in order."""
     table = rewards()
-    events = run(controller, Function(table.__getitem__), budget=Trials(trials))
-    return [event.reward for event in events if isinstance(event, Trial)]
+    engine = Simulated(workers, seed) if workers > 1 else None
+    events = run(controller, Function(table.__getitem__), budget=Trials(trials + workers), engine=engine)
+    told = (event.reward for event in events if isinstance(event, Trial))
+    return list(itertools.islice(told, trials))
 
 
 def controllers(rate: float, epochs: int) -> dict[str, Callable[[int], Any]]:
@@ -107,6 +136,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rates", type=float, nargs="+", default=[3.5e-3, 3.5e-4])
+    parser.add_argument("--workers", type=int, default=1, help="children under way at a time")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     best, mean = max(rewards().values()), float(np.mean(list(rewards().values())))
@@ -117,7 +147,7 @@ def main() -> None:
         for name, make in controllers(rate, given.epochs).items():
             rows = []
             for seed in range(given.seeds):
-                rows.append(figures(searched(make(seed), given.trials), given.trials))
+                rows.append(figures(searched(make(seed), given.trials, given.workers, seed), given.trials))
                 done += 1
                 left = (time.monotonic() - began) / done * (total - done)
                 if sys.stderr.isatty():

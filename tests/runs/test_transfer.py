@@ -186,9 +186,13 @@ def test_compare_draws_and_prints_what_runs_have_found(
     assert (ours["test_accuracy"], ours["multiply_adds"]) == (result["test_accuracy"], result["multiply_adds"])
     assert all(Path(path).stat().st_size > 1000 for group in sets for path in group["pictures"])
     assert {Path(path).suffix for path in sets[0]["pictures"]} == {".png", ".svg"}
-    code, out, err = done("compare", str(searched), "--no-pictures")
+    alone = ["--filters", "4", "--epochs", "0.5", "--limit", "64", "--device", "cpu", "--to", str(folder / "alone")]
+    code, out, err = done("train", str(searched), *alone)
     assert code == 0, err
-    assert "run: found" in out
+    code, out, err = done("compare", str(searched), str(folder / "alone"), "--no-pictures")
+    assert code == 0, err
+    assert out.count("Accuracy and size on digits") == 1  # one data set: a run's, and that of a network trained alone
+    assert all(name in out for name in ("run: found", "alone: found"))
 
 
 def test_compare_tells_apart_what_has_the_same_name(

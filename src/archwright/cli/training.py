@@ -83,6 +83,7 @@ def train(arguments: Sequence[str]) -> int:
         figures = judge.figures(judge.test(network.to(plan.device), plan.device))
         result: dict[str, Any] = {
             "architecture": architecture.id,
+            "data": data.name,
             **figures,
             fit.scored_by: fit.score,
             "parameters": parameters(network),
