@@ -13,6 +13,7 @@ import torch
 
 from archwright.errors import ConfigError, MissingExtra
 from archwright.lab.nas_bench_201 import FromApi, from_npz, from_official
+from archwright.lab.tables import load_table
 from archwright.loop import Proposal, Result
 from archwright.space import enumerate_space, sample
 from archwright.spaces.nas_bench_201 import EDGES, OPERATIONS, NasBench201
@@ -92,6 +93,20 @@ def test_official_files_are_read_by_the_official_packages(tmp_path: Path, monkey
         assert isinstance(look, FromApi)
         assert look.api.asked == 2  # of 12 epochs and of 200: the second look is remembered
     assert [str(tmp_path) in words[0] for words, _ in asked] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["NATS-tss-v1_0-3ffb9-simple", "NAS-Bench-201-v1_1-096897.pth"])
+def test_a_pickle_is_read_only_if_it_is_said_to_be_trusted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    read: list[Path] = []
+    monkeypatch.setattr("archwright.lab.tables.from_official", read.append)
+    with pytest.raises(ConfigError, match=f"trusted:{tmp_path / name}"):
+        load_table(str(tmp_path / name))
+    assert not read
+    load_table(f"trusted:{tmp_path / name}")
+    assert read == [tmp_path / name]
 
 
 @pytest.mark.parametrize(("name", "package"), [("NATS-tss-v1", "nats_bench"), ("NAS.pth", "nas-bench-201")])

@@ -23,8 +23,8 @@ DESCRIPTION = (
     "tpe, nas, or file.py:Name, and may have settings: reinforce+learning_rate=0.01+batch=1."
 )
 TABLE_HELP = (
-    "an .npz of NAS-Bench-201, an official NATS-tss folder or NAS-Bench-201 .pth file, file.py:NAME, or signals, a "
-    "scoring function of the ENAS micro space"
+    "an .npz of NAS-Bench-201, trusted:PATH of an official NATS-tss folder or NAS-Bench-201 .pth file (pickles, which "
+    "may run code), file.py:NAME, or signals, a scoring function of the ENAS micro space"
 )
 PLAIN_SECONDS = 10.0
 TABLE_BUDGET = "12000s"

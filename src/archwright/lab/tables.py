@@ -11,12 +11,14 @@ from archwright.lab.nas_bench_201 import from_npz, from_official
 from archwright.runs.components import from_file
 
 OFFICIAL = "NATS-tss-*, NAS-Bench-201-*.pth"
+TRUSTED = "trusted:"
 
 
 def load_table(name: str) -> Table:
     """The table of that name.
 
-    Of a `file.py:NAME`, NAME is a `Table`, or a function without arguments that returns one.
+    Of a `file.py:NAME`, NAME is a `Table`, or a function without arguments that returns one. Official files are
+    pickles, which run code when they are read, so they are read as `trusted:PATH` only.
     """
     if ".py:" in name:
         found = from_file(name)
@@ -26,11 +28,16 @@ def load_table(name: str) -> Table:
         return found
     if name in LANDSCAPES:
         return LANDSCAPES[name]()
-    path = Path(name).expanduser()
+    path = Path(name.removeprefix(TRUSTED)).expanduser()
     if not path.exists():
         raise ConfigError(f"{name}: there is no such file, and no landscape of that name ({', '.join(LANDSCAPES)})")
     if path.suffix == ".npz":
         return from_npz(path)
     if path.suffix == ".pth" or path.name.startswith("NATS-tss"):
+        if not name.startswith(TRUSTED):
+            raise ConfigError(
+                f"{name} is a pickle, which may run code when it is read; if you have it from the official place, say "
+                f"{TRUSTED}{name}"
+            )
         return from_official(path)
     raise ConfigError(f"{name} is not a table that is known: .npz, {OFFICIAL}, or file.py:NAME")
