@@ -40,5 +40,5 @@ def test_the_grid_varies_what_the_paper_varies() -> None:
     points = grid(NAS_CONV)
     assert len(points) == 3 * 2 * 2
     assert len({changed(NAS_CONV, point) for point in points}) == 12
-    assert {point["decay_at"] for point in grid(NAS_RECURRENT)} == {()}
+    assert {point["decay_at"] for point in grid(NAS_RECURRENT)} == {(), (0.5, 0.75)}
     assert changed(NAS_CONV, {"learning_rate": 1.0, "weight_decay": 0.0, "decay_at": [0.5]}).decay_at == (0.5,)
