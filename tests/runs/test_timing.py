@@ -41,4 +41,5 @@ def test_the_grid_varies_what_the_paper_varies() -> None:
     assert len(points) == 3 * 2 * 2
     assert len({changed(NAS_CONV, point) for point in points}) == 12
     assert {point["decay_at"] for point in grid(NAS_RECURRENT)} == {(), (0.5, 0.75)}
-    assert changed(NAS_CONV, {"learning_rate": 1.0, "weight_decay": 0.0, "decay_at": [0.5]}).decay_at == (0.5,)
+    change = {"times_learning_rate": 2.0, "times_weight_decay": 1.0, "decay_at": [0.5]}
+    assert changed(NAS_CONV, change).decay_at == (0.5,)
