@@ -81,7 +81,11 @@ def check_address(address: str) -> None:
 
 def _unusable(address: str | None, error: Exception) -> ConfigError:
     where = "--engine ray: a Ray cluster on this machine" if address is None else f"--engine ray:{address}: the cluster"
-    hint = "; `ray start --head` starts one" if address == "auto" and isinstance(error, ConnectionError) else ""
+    hint = ""
+    if address == "auto":
+        hint = "; `ray start --head` starts one"
+    elif isinstance(error, ConnectionError) and "RAY_AUTH_MODE" not in os.environ:  # Ray shows a token only if told to
+        hint = "; if it is protected by a token, set RAY_AUTH_MODE=token"
     return ConfigError(f"{where} cannot be used: {first_line(error).rstrip('.')}{hint}")
 
 
