@@ -29,7 +29,7 @@ class Display(AbstractContextManager["Display"]):
         self._figures: dict[str, float] = {}
         self._trials, self._best, self._failed = 0, -math.inf, 0
         self._began = self._printed = time.monotonic()
-        self._share = 0.0
+        self._share = 0.0  # of the stage that was done when it was first heard of, in a run that goes on
 
     def __enter__(self) -> Display:
         if self.console.is_terminal:
@@ -55,7 +55,7 @@ class Display(AbstractContextManager["Display"]):
             self.say(event.text)
             return
         if isinstance(event, Stage):
-            self._stage, self._began, self._share = event, time.monotonic(), 0.0
+            self._stage, self._began, self._share = event, time.monotonic(), -1.0
             self._progress = Progress(event.name, 0, 1)
             self.say(f"{event.name} (about {_minutes(event.seconds)}; {_minutes(event.remaining)} to the end)")
             self._printed = time.monotonic()
@@ -70,6 +70,8 @@ class Display(AbstractContextManager["Display"]):
                 self.say(f"trial {event.trial.number} failed: {event.trial.result.error}")
         else:
             self._progress = event
+            if self._share < 0:
+                self._share = (event.step - 1) / max(1, event.steps)
         if self._live is None and time.monotonic() - self._printed >= PLAIN_SECONDS:
             self._printed = time.monotonic()
             self.say("  " + self._line())
@@ -80,7 +82,8 @@ class Display(AbstractContextManager["Display"]):
         names = {"epoch": "epoch {:.0f}", "loss": "loss {:.3f}", "accuracy": "accuracy {:.3f}"}
         parts += [text.format(metrics[name]) for name, text in names.items() if name in metrics]
         if self._stage.name == "search" and self._trials:
-            parts.append(f"trial {self._trials}")
+            if self._progress.phase != self._stage.name:  # otherwise they are what is counted
+                parts.append(f"trial {self._trials}")
             figures = {"reward": "reward {:.4g}", "baseline": "baseline {:.4g}", "entropy": "entropy {:.3f}"}
             figures["staleness"] = "{:.0f} updates late"  # of a search by replicas
             parts += [text.format(self._figures[name]) for name, text in figures.items() if name in self._figures]
@@ -93,9 +96,10 @@ class Display(AbstractContextManager["Display"]):
         used = time.monotonic() - self._began
         later = max(0.0, self._stage.remaining - self._stage.seconds)
         share = self._progress.step / max(1, self._progress.steps)
-        if self._stage.name == "search" or share <= 0:
+        # The steps of shared training are those of a round, not of the search.
+        if self._progress.phase != self._stage.name or not share > self._share >= 0:
             return max(0.0, self._stage.seconds - used) + later
-        return used * (1 - share) / share + later
+        return used * (1 - share) / (share - self._share) + later
 
     def _panel(self) -> Any:
         from rich.panel import Panel

@@ -130,6 +130,8 @@ class Job:
             for event in search:
                 if isinstance(event, Trial):
                     figures = dict(search.metrics())
+                    if self.plan.evaluator == "from-scratch":
+                        yield Progress("search", event.number + 1, self.plan.trials)
                     yield Scored(event, figures)
                     if warning := collapse.see(event, figures):
                         yield Message(warning)
