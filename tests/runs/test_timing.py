@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archwright.runs.grid import changed, grid
-from archwright.runs.timing import LEAST_EPOCHS, Cost, mean_seconds
+from archwright.runs.planner import Wishes, make_plan
+from archwright.runs.timing import LEAST_EPOCHS, Cost, mean_seconds, step_seconds
+from archwright.space import sample
 from archwright.training.recipe import NAS_CONV, NAS_RECURRENT
+from small_images import noise_data
 
 costs = st.builds(Cost, st.floats(0.01, 1e4), st.floats(0, 1e3))
 
@@ -34,6 +37,16 @@ def test_costs_of_two_networks_add_up(a: Cost, b: Cost, epochs: float) -> None:
 def test_steps_are_timed_until_they_end() -> None:
     assert mean_seconds(iter(range(2)), 5) >= 0
     assert mean_seconds(iter(range(100)), 3, least=0.0) >= 0
+    assert mean_seconds(iter(()), 3) >= 0
+
+
+@pytest.mark.parametrize("rate", [1e4, 1e30])
+def test_a_network_that_diverges_is_timed_until_it_does(rate: float) -> None:
+    data = noise_data()
+    recipe = {"learning_rate": rate, "learning_rate_min": 0.0, "epochs": 5.0, "clip_norm": None}
+    wishes = Wishes(space="enas-micro", final_space_fields={"filters": 4, "repeats": 1}, final_recipe=recipe)
+    plan = make_plan(data, wishes, data_name="python", data_options={}, device="cpu", timed=False)
+    assert step_seconds(plan, data, sample(plan.space, 0), 1000) > 0
 
 
 def test_the_grid_varies_what_the_paper_varies() -> None:

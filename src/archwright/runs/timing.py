@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import torch
 
 from archwright.data.images import ImageData
 from archwright.data.text import TextData
+from archwright.errors import ChildFailure
 from archwright.loop import Proposal
 from archwright.nets.residual import residual_network
 from archwright.runs.assembly import shared_weights
@@ -102,7 +104,13 @@ def step_seconds(plan: Plan, data: Data, architecture: Architecture | None, coun
     """Of final training: the mean of `steps`, and of as many more as `least` seconds take."""
     network = network_of(plan, data, architecture)
     fit = Fit(network, data, replace(recipe_of(plan, architecture), epochs=1), seed=plan.seed, device=plan.device)
-    return mean_seconds(iter(fit), count, least)
+    return mean_seconds(_until_it_fails(iter(fit)), count, least)
+
+
+def _until_it_fails(steps: Iterator[Any]) -> Iterator[Any]:
+    """A network that diverges is not timed further; training it is what says so."""
+    with suppress(ChildFailure):
+        yield from steps
 
 
 def network_of(plan: Plan, data: Data, architecture: Architecture | None) -> Any:
@@ -127,10 +135,11 @@ def recipe_of(plan: Plan, architecture: Architecture | None) -> Recipe:
 
 def mean_seconds(steps: Iterator[Any], count: int, least: float = 0.0) -> float:
     """Of `count` steps after the first one, and of more until `least` seconds have passed; fewer if they end."""
-    next(steps)  # the first step of a process plans its kernels and takes its memory
+    first = time.perf_counter()
+    next(steps, None)  # the first step of a process plans its kernels and takes its memory
     begun, done = time.perf_counter(), 0
     while done < count or time.perf_counter() - begun < least:
         if next(steps, None) is None:
             break
         done += 1
-    return (time.perf_counter() - begun) / max(done, 1)
+    return (time.perf_counter() - begun) / done if done else begun - first
