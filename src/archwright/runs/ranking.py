@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,12 @@ class Ranking:
         self.result: dict[str, Any] = {}
         kind = f"rank-{self.epochs:g}"
         self._trainings = [
-            (kind if number == 0 else f"{kind}-again{number}", Candidates(_with_seed(plan, number), data, store))
+            (
+                kind if number == 0 else f"{kind}-again{number}",
+                Candidates(
+                    replace(plan, seed=plan.seed + number), data, store
+                ),  # the first is as the run itself trains
+            )
             for number in range(trainings)
         ]
 
@@ -107,14 +112,12 @@ class Ranking:
             records = [candidates.record(f"{kind}-{index}") for kind, candidates in self._trainings]
             good = [record for record in records if record is not None and record["error"] is None]
             if len(good) == len(records):
-                values = [float(record[metric]) for record in good]
-                rows.append(_Row(architecture.id, reward, values, [judge.rank(record) for record in good]))
+                value = fmean(float(record[metric]) for record in good)
+                rows.append(_Row(architecture.id, reward, value, [judge.rank(record) for record in good]))
         if len(rows) < 3:
             raise RunError(f"{self.store.folder}: only {len(rows)} architectures could be trained, too few to rank")
-        rewards, places = (
-            [row.shared for row in rows],
-            [_places([row.ranks[i] for row in rows]) for i in range(len(self._trainings))],
-        )
+        rewards = [row.shared for row in rows]
+        places = [_places(ranks) for ranks in zip(*(row.ranks for row in rows), strict=True)]
         tau, low, high = kendall_tau(rewards, np.mean(places, axis=0))
         agreed = kendall_tau(places[0], places[1]) if len(places) > 1 else None
         self.result = {
@@ -127,12 +130,12 @@ class Ranking:
             "verdict": verdict(tau, low, agreed),
             "failed": self._count - len(rows),
             "seconds": round(seconds, 2),
-            "pairs": [{"architecture": row.id, "shared": row.shared, metric: fmean(row.values)} for row in rows],
+            "pairs": [{"architecture": row.id, "shared": row.shared, metric: row.value} for row in rows],
         }
         folder = self.store.folder
         agreement(
             rewards,
-            [fmean(row.values) for row in rows],
+            [row.value for row in rows],
             folder / "ranking.png",
             title=f"Shared weights and training from scratch: Kendall's tau {tau:.2f} [{low:.2f}, {high:.2f}]",
             first="reward with shared weights",
@@ -143,20 +146,16 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Row:
-    """An architecture: its reward with shared weights, and of each training the metric and what it is sorted by."""
+    """An architecture: its reward with shared weights, the metric's mean over its trainings, and for each training
+    what it is sorted by."""
 
     id: str
     shared: float
-    values: list[float]
+    value: float
     ranks: list[tuple[float, float]]
 
 
-def _with_seed(plan: Plan, number: int) -> Plan:
-    """The plan for training number `number` of the same architectures; the first is the run's own."""
-    return replace(plan, seed=plan.seed + number)
-
-
-def _places(ranks: list[tuple[float, float]]) -> list[int]:
+def _places(ranks: Sequence[tuple[float, float]]) -> list[int]:
     """The place of each in the order, the worst first."""
     order = sorted(range(len(ranks)), key=lambda i: ranks[i])
     places = [0] * len(ranks)
