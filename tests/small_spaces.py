@@ -106,7 +106,7 @@ class Growing(Space):
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
         return {"size": SIZES}
 
-    def at(self, asked: int) -> Growing:
+    def grown(self, asked: int) -> Growing:
         return replace(self, layers=min(self.layers + asked // 10, 3))
 
     def decide(self) -> Program:
@@ -159,5 +159,5 @@ class Written(Space):
         return answer == among[option % len(among)] if kind == "link" else len(answer) == option
 
 
-SMALL = (Static(), Chain(), Skips(), Ragged(), Growing(), Growing().at(25))
+SMALL = (Static(), Chain(), Skips(), Ragged(), Growing(), Growing().grown(25))
 STATIC = (Static(), Chain(), Skips(), Growing(layers=2))

@@ -87,9 +87,9 @@ def test_a_negative_seed_is_named(seed: Any) -> None:
 
 def test_a_growing_space_gives_architectures_of_its_own_depth() -> None:
     start = Growing()
-    assert [len(sample(start.at(asked), 0).answers) for asked in (0, 9, 10, 19, 20, 999)] == [1, 1, 2, 2, 3, 3]
+    assert [len(sample(start.grown(asked), 0).answers) for asked in (0, 9, 10, 19, 20, 999)] == [1, 1, 2, 2, 3, 3]
     with pytest.raises(SpaceError, match=r"made with \{'layers': 2\}, this space has \{'layers': 1\}"):
-        check(start, sample(start.at(10), 0))
+        check(start, sample(start.grown(10), 0))
 
 
 # Stored formats: these never change, so that what was saved once can always be read

@@ -137,11 +137,11 @@ class Space(ABC):
         """Whether `network(Open.all(self), task)` is a supernet whose weights every child can use."""
         return False
 
-    def at(self, asked: int) -> Space:
+    def grown(self, asked: int) -> Space:
         """The space as it stands after `asked` proposals; NAS's depth grows this way (Zoph & Le 2017, 3.3)."""
         return self
 
-    def of(self, architecture: Architecture) -> Space:
+    def for_architecture(self, architecture: Architecture) -> Space:
         """The space as it stood when the architecture was proposed, with this one's width and regularisation."""
         theirs = {name: value for name, value in architecture.fields if name in self.reads}
         return self if theirs == self.fields else dataclasses.replace(self, **theirs)

@@ -54,7 +54,7 @@ def test_proposes_architectures_of_the_space_as_it_stands(name: str, space: Spac
     for stream in range(24):
         (proposal,) = controller.ask([stream])
         assert proposal.stream == stream
-        check(space.at(stream), proposal.architecture)
+        check(space.grown(stream), proposal.architecture)
         controller.tell([trial(proposal)])
 
 

@@ -128,7 +128,7 @@ def test_samples_as_often_as_it_says(space: Space) -> None:
 def test_a_lane_does_not_depend_on_its_neighbours() -> None:
     """Growing spaces of three depths, alone, together, in another order, and with some left out."""
     space = Growing()
-    spaces = [space.at(stream) for stream in range(30)]
+    spaces = [space.grown(stream) for stream in range(30)]
     policy = Policy(space, **ENAS)
     together = policy.sample(spaces, seeds(30)).architectures
     assert {len(architecture.answers) for architecture in together} == {1, 2, 3}
@@ -178,7 +178,7 @@ def test_is_a_function_of_its_seed() -> None:
 
 
 def test_parameters_are_those_of_the_declared_vocabularies() -> None:
-    space, later = Growing(), Growing().at(25)
+    space, later = Growing(), Growing().grown(25)
     shapes = {name: tuple(parameter.shape) for name, parameter in Policy(space).named_parameters()}
     assert shapes == {name: tuple(parameter.shape) for name, parameter in Policy(later).named_parameters()}
     assert shapes["embedding"] == shapes["head"] == (3, 100)

@@ -230,7 +230,7 @@ def test_grows_with_the_space() -> None:
     for first in range(0, 30, 10):
         proposals = controller.ask(range(first, first + 10))
         for proposal in proposals:
-            check(space.at(proposal.stream), proposal.architecture)
+            check(space.grown(proposal.stream), proposal.architecture)
         assert controller.tell(trials(proposals, lambda a: float(a["0/size"] == 8)))
     assert {len(proposal.architecture.answers) for proposal in controller.ask([0, 12, 25])} == {1, 2, 3}
 

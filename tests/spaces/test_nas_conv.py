@@ -85,8 +85,8 @@ def test_the_space_has_the_published_number_of_architectures(layers: int) -> Non
 
 def test_depth_grows_by_2_every_1600_proposals() -> None:
     space = NasConv()
-    assert [space.at(n).layers for n in (0, 1599, 1600, 3199, 3200, 12_799, 100_000)] == [6, 6, 8, 8, 10, 20, 20]
-    assert all(space.at(n).vocabularies == space.vocabularies for n in (0, 5000))
+    assert [space.grown(n).layers for n in (0, 1599, 1600, 3199, 3200, 12_799, 100_000)] == [6, 6, 8, 8, 10, 20, 20]
+    assert all(space.grown(n).vocabularies == space.vocabularies for n in (0, 5000))
 
 
 def test_one_policy_writes_every_depth() -> None:
@@ -94,7 +94,7 @@ def test_one_policy_writes_every_depth() -> None:
     controller = Reinforce(space, **published(NasConv).reinforce)
     proposals = controller.ask(range(5, 45, 10))
     assert [dict(proposal.architecture.fields)["layers"] for proposal in proposals] == [1, 2, 3, 4]
-    rollout = controller.policy.score([space.at(p.stream) for p in proposals], [p.architecture for p in proposals])
+    rollout = controller.policy.score([space.grown(p.stream) for p in proposals], [p.architecture for p in proposals])
     torch.testing.assert_close(
         rollout.log_prob.detach(),
         torch.tensor([p.log_prob for p in proposals], dtype=torch.float64),

@@ -138,7 +138,7 @@ def test_an_architecture_keeps_what_its_output_has() -> None:
     architecture = PUBLISHED["nasnet-a"].architecture
     again = Architecture.from_json(json.loads(json.dumps(architecture.to_json())))
     assert again == architecture
-    assert NasNet().of(again).kept == ("normal/1", "reduction/3")
+    assert NasNet().for_architecture(again).kept == ("normal/1", "reduction/3")
 
 
 @pytest.mark.parametrize(

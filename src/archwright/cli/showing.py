@@ -83,7 +83,7 @@ def show(arguments: Sequence[str]) -> int:
     space = with_fields(space_class(given.space or architecture.space), dict(architecture.fields))
     check(space, architecture)
     described = _described(given.architecture, given.space)
-    final = (described.get("space") or space.final()).of(architecture)
+    final = (described.get("space") or space.final()).for_architecture(architecture)
     changes = {name: getattr(given, name) for name in ("filters", "repeats") if getattr(given, name) is not None}
     final = final.final(**{**_fields(final), **changes})
     if space.data == "text":

@@ -91,7 +91,7 @@ def train(arguments: Sequence[str]) -> int:
             "seconds": {"training": round(time.monotonic() - begun, 2)},
             "model": str(folder),
         }
-        judge.save(network.cpu(), architecture, plan.final_space.of(architecture), folder)
+        judge.save(network.cpu(), architecture, plan.final_space.for_architecture(architecture), folder)
         write(folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
         write(folder / "result.json", json.dumps(result, indent=1).encode())
         if not given.json:

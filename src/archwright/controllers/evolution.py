@@ -48,7 +48,7 @@ class RegularizedEvolution:
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
-        space = self.space.at(stream)
+        space = self.space.grown(stream)
         if len(self._living) < (self._living.maxlen or 0):
             return sample(space, (self.seed, stream))
         rng = generator((self.seed, stream, TOURNAMENT))

@@ -98,7 +98,7 @@ class Guided:
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
-        space = self.space.at(stream)
+        space = self.space.grown(stream)
         if len(self._tried) < self._start:
             return sample(space, (self.seed, stream))
         place = (stream - self._following) % MOST_AT_ONCE
@@ -134,7 +134,7 @@ class Guided:
 
     def _candidates(self) -> tuple[list[Architecture], np.random.Generator]:
         """Candidates that have not been tried, each once."""
-        space, number = self.space.at(self._following), len(self._tried)
+        space, number = self.space.grown(self._following), len(self._tried)
         rng = generator((self.seed, number, CANDIDATES))
         found = dict.fromkeys(self._mutated(space, rng))
         found.update(dict.fromkeys(draw_uniform(space, rng) for _ in range(self._random)))
@@ -180,7 +180,7 @@ class Guided:
         self._best = float(scores.max())
         self._model = Surrogate(known, scores, columns, self._weights)
         if self._policy is not None:
-            space, number = self.space.at(self._following), len(self._tried)
+            space, number = self.space.grown(self._following), len(self._tried)
             self._policy.train(space, self._value, updates=self._updates, number=number)
 
     def _value(self, architectures: Sequence[Architecture]) -> Floats:

@@ -81,13 +81,13 @@ class Describer:
                 marks.append((CHOSEN, member, before))
         sizes[CHOSEN] = sum(counts.values())
         if self._features:
-            for group, multiset in self._space.of(architecture).features(architecture).items():
+            for group, multiset in self._space.for_architecture(architecture).features(architecture).items():
                 marks += [(group, member, before) for member, times in multiset.items() for before in range(int(times))]
                 sizes[group] = int(sum(multiset.values()))
         return Marks(marks, sizes)
 
     def _look_up(self, architecture: Architecture) -> None:
-        for question in decisions_of(self._space.of(architecture), architecture):
+        for question in decisions_of(self._space.for_architecture(architecture), architecture):
             asked = question.vocabulary if isinstance(question, Choice) else ""
             self._vocabularies.setdefault(question.name, asked)
 

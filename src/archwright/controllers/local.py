@@ -43,7 +43,7 @@ class LocalSearch:
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
-        space = self.space.at(stream)
+        space = self.space.grown(stream)
         ring = self._neighbours()
         start = stream - self._first
         for place in range(len(ring)):
@@ -57,7 +57,9 @@ class LocalSearch:
             self._ring = []
             if self._centre is not None:
                 centre = self._centre[0]
-                around = list(neighbours(self.space.of(centre), centre, (self.seed, self._first, NEIGHBOURS)))
+                around = list(
+                    neighbours(self.space.for_architecture(centre), centre, (self.seed, self._first, NEIGHBOURS))
+                )
                 order = generator((self.seed, self._first, ORDER)).permutation(len(around))
                 self._ring = [around[i] for i in order]
         return self._ring

@@ -67,14 +67,14 @@ class OptunaSampler:
                 chosen = {name: trial.suggest_categorical(name, values) for name, values in parameters(question)}
                 return _answer(question, chosen)
 
-            return trace(self.space.at(stream), answer)
+            return trace(self.space.grown(stream), answer)
 
     def tell(self, trials: Sequence[Trial]) -> bool:
         """Add trials to the study. The state is the trials, which are told again on resume: so it never changes."""
         for trial in trials:
             params: dict[str, Any] = {}
             distributions: dict[str, Any] = {}
-            space = self.space.of(trial.architecture)
+            space = self.space.for_architecture(trial.architecture)
             for question in decisions_of(space, trial.architecture):
                 answer = trial.architecture[question.name]
                 for (name, values), value in zip(parameters(question), _values(question, answer), strict=True):

@@ -56,7 +56,7 @@ class Policy(nn.Module):
     """A distribution over the architectures of a space, for sampling and for learning. See the module's docstring.
 
     Parameters are uniform in [-init, init] from `seed`; they depend on the space's vocabularies (in sorted order) and
-    on no field that may change with `space.at`.
+    on no field that may change with `space.grown`.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Policy(nn.Module):
             if Inputs.of(space) != self.inputs:
                 raise SpaceError(
                     f"{space.name}: the policy was made for other vocabularies than {dict(space.vocabularies)}; "
-                    "they must stay the same in every space that `at` returns"
+                    "they must stay the same in every space that `grown` returns"
                 )
 
     def _table(self) -> Float[Tensor, "rows gates"]:

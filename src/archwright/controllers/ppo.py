@@ -59,7 +59,7 @@ class Ppo:
     search of hundreds learns with ten times as much.
 
     Args:
-        space: what is searched. Each proposal is drawn from `space.at(stream)`.
+        space: what is searched. Each proposal is drawn from `space.grown(stream)`.
         units, layers, bias, init, temperature, tanh_constant: see `archwright.controllers.policy.Policy`.
         learning_rate: of Adam.
         clip: how far the ratio may move a minibatch.

@@ -25,7 +25,7 @@ class Random:
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
         """A uniform architecture for each stream; `log_prob` is None, since nothing is learned from it."""
-        return [Proposal(stream, sample(self.space.at(stream), (self.seed, stream))) for stream in streams]
+        return [Proposal(stream, sample(self.space.grown(stream), (self.seed, stream))) for stream in streams]
 
     def tell(self, trials: Sequence[Trial]) -> bool:
         """Nothing changes."""

@@ -122,7 +122,7 @@ class Reinforce:
     the loss, with its own gradient, and no part of the reward; see `skip_penalty`.
 
     Args:
-        space: what is searched. Each proposal is drawn from `space.at(stream)`.
+        space: what is searched. Each proposal is drawn from `space.grown(stream)`.
         units, layers, bias, init, temperature, tanh_constant, choice_tanh_constant: see `Policy`.
         learning_rate, betas, epsilon: of Adam.
         clip: largest norm of the gradient; None does not clip.
@@ -204,7 +204,7 @@ class Reinforce:
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
         """An architecture from the policy for each stream; the same one whatever else is asked for."""
         with one_thread():
-            rollout = self.policy.sample([self.space.at(s) for s in streams], [(self.seed, s) for s in streams])
+            rollout = self.policy.sample([self.space.grown(s) for s in streams], [(self.seed, s) for s in streams])
         drawn = zip(streams, rollout.architectures, rollout.log_prob.tolist(), strict=True)
         return [Proposal(stream, architecture, log_prob) for stream, architecture, log_prob in drawn]
 
@@ -220,7 +220,7 @@ class Reinforce:
     def _update(self, trials: Sequence[Trial]) -> None:
         told = [trial.reward for trial in trials]
         rewards = [reward if math.isfinite(reward) else NOT_FINITE_REWARD for reward in told]
-        spaces = [self.space.at(trial.proposal.stream) for trial in trials]
+        spaces = [self.space.grown(trial.proposal.stream) for trial in trials]
         with one_thread():
             rollout = self.policy.score(spaces, [trial.architecture for trial in trials])
             entropy = rollout.entropy.detach()

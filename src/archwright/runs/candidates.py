@@ -38,7 +38,7 @@ class Candidates:
 
     def random(self, index: int) -> Architecture:
         """The random architecture of that number, of the space as deep as the search saw it last."""
-        return sample(self.plan.space.at(self.plan.trials - 1), (self.plan.seed, RANDOM, index))
+        return sample(self.plan.space.grown(self.plan.trials - 1), (self.plan.seed, RANDOM, index))
 
     def train(
         self,

@@ -47,7 +47,7 @@ class TrainedLanguageModel:
         described, weights = read_model(folder, KIND)
         try:
             architecture = Architecture.from_json(described["architecture"])
-            built = space_from_json(described["space"], space).of(architecture)
+            built = space_from_json(described["space"], space).for_architecture(architecture)
             vocabulary = tuple(str(token) for token in described["vocabulary"])
             level: Level = "characters" if described["level"] == "characters" else "words"
         except (KeyError, TypeError, AttributeError) as error:

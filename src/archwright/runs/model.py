@@ -64,7 +64,7 @@ class TrainedModel:
         described, weights = read_model(folder, KIND)
         try:
             architecture = Architecture.from_json(described["architecture"])
-            built = space_from_json(described["space"], space).of(architecture)
+            built = space_from_json(described["space"], space).for_architecture(architecture)
             preprocessing = Preprocessing.from_json(described["preprocessing"])
             classes = tuple(str(name) for name in described["classes"])
         except (KeyError, TypeError, AttributeError) as error:

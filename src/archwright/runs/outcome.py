@@ -64,7 +64,7 @@ def conclude(job: Job) -> dict[str, Any]:
         result["reference"] = {"network": plan.reference_name, **_compared(job, references, test)}
     seconds = store.get("seconds") or {}
     result["run"] = str(store.folder)
-    network, space = job.candidates.network(key).cpu(), plan.final_space.of(architecture)
+    network, space = job.candidates.network(key).cpu(), plan.final_space.for_architecture(architecture)
     subject.save(network, architecture, space, store.folder / "model")
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
     _pictures(job, architecture, result)

@@ -83,7 +83,7 @@ class Ranking:
         plan = self.plan
         tune_malloc()
         pin_threads(plan)
-        space = plan.space.at(plan.trials - 1)
+        space = plan.space.grown(plan.trials - 1)
         drawn = [sample(space, (plan.seed, RANK, index)) for index in range(self._count)]
         wanted = [
             (f"{kind}-{index}", candidates, architecture)

@@ -112,7 +112,7 @@ class NasConv(Space):
             words["learning_rate"] = self.learning_rates
         return words
 
-    def at(self, asked: int) -> NasConv:
+    def grown(self, asked: int) -> NasConv:
         """The space as deep as proposal number `asked` is written (Zoph & Le 2017, section 4.1)."""
         layers = min(self.layers, self.first_layers + self.more_layers * (asked // self.every))
         return self if layers == self.layers else dataclasses.replace(self, layers=layers)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def child_network(space: Space, architecture: Architecture, task: Any, seed: int) -> nn.Module:
     """The untrained child; its weights depend on the seed alone."""
-    space = space.of(architecture)
+    space = space.for_architecture(architecture)
     with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
         return space.network(Open.only(space, architecture), task)
 
@@ -29,7 +29,7 @@ def child_recipe(space: Space, architecture: Architecture, recipe: Recipe) -> Re
 
     A learning rate below the recipe's least one is obeyed too: it stays where it is.
     """
-    said = dict(space.of(architecture).recipe(architecture))
+    said = dict(space.for_architecture(architecture).recipe(architecture))
     if "learning_rate" in said:
         said.setdefault("learning_rate_min", min(recipe.learning_rate_min, said["learning_rate"]))
     return replace(recipe, **said)
