@@ -3,13 +3,14 @@
 #
 #   make search                      the main job on the digits data set
 #   make search ARGS="--data DIR"    anything else that `archwright search` takes
-#   make test                        lint, types and tests, as in CI      (ARGS go to pytest)
+#   make test                        lint, types and tests, as in CI      (ARGS go to pytest, LIMIT goes before it)
 #   make bench                       the measurements in benchmarks/      (ARGS go to them; policy_gradient.py and
 #                                    scaling.py take long, so they are commands of their own)
 #   make PYTHON=python3.12 ...       with another Python, 3.10 to 3.13
 
 PYTHON ?= python3
 ARGS ?=
+LIMIT ?=
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -26,8 +27,9 @@ search: $(READY)
 	@$(BIN)/archwright search $(ARGS)
 
 test: lint
-	@# One thread each: two processes of two threads on two cores wait for each other.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@# One thread each: two processes of two threads on two cores wait for each other. A crash of a worker ends the run
+	@# with a failure: xdist would start the file anew in the next worker, which crashes too, and then waits for ever.
+	OMP_NUM_THREADS=1 $(LIMIT) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 $(ARGS)
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .
