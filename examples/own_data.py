@@ -4,6 +4,7 @@ from sklearn.datasets import load_digits
 
 import archwright
 from archwright import EnasMicro
+from archwright.report.drawing import draw
 
 if __name__ == "__main__":
     digits = load_digits()
@@ -13,4 +14,4 @@ if __name__ == "__main__":
         watch=lambda event: None,
     )
     print(run.architecture.id, f"{run.test_accuracy:.2%}")
-    run.architecture.draw("cell.png")
+    draw(run.architecture, "cell.png")

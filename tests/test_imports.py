@@ -44,14 +44,10 @@ TORCH = {"nets", "training", "data", "controllers", "evaluators", "export", "run
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.
 TYPES_ONLY = {
-    ("walk", "space"): "a Space is handed in; the module that defines it gathers everything of the core",
-    ("explore", "space"): "as walk",
-    ("open", "space"): "as walk",
     ("spaces", "nets"): "the return types of Space.network",
     ("spaces", "report"): "the return types of what a space draws",
 }
 LAZY = {
-    ("architecture", "report"): "Architecture.draw: pictures need matplotlib, architectures do not",
     ("spaces", "nets"): "Space.network builds with torch, describing a space does not need it",
     ("spaces", "report"): "what a space draws is asked for by pictures only",
     ("report", "spaces"): "an architecture by itself is drawn by the space it names, which the registry finds",

@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from archwright.decisions import Answer
@@ -70,12 +69,6 @@ class Architecture:
             raise SpaceError(
                 f"not an architecture: expected an object with format, space, fields and answers ({error!r})"
             ) from None
-
-    def draw(self, path: str | Path) -> Path:
-        """Draw the architecture to a .png or .svg file."""
-        from archwright.report.drawing import draw  # pictures need matplotlib; architectures do not
-
-        return draw(self, path)
 
 
 def frozen(value: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from archwright.errors import UnknownOption
 
@@ -52,6 +52,25 @@ class Anchor:
 Decision: TypeAlias = "Choice | Link | Links"
 Question: TypeAlias = "Decision | Anchor"
 Program: TypeAlias = Generator[Question, Any, None]
+
+
+class Decides(Hashable, Protocol):
+    """The part of a `Space` that running its program needs."""
+
+    @property
+    def name(self) -> str:
+        """The name that its architectures carry."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields that its program reads, with their values."""
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        """Every vocabulary that its program may use."""
+
+    def decide(self) -> Program:
+        """Yield questions; each `yield` of a Choice, Link or Links returns its answer."""
 
 
 def checked(question: Decision, answer: Any) -> Answer:

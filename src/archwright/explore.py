@@ -4,23 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from archwright.architecture import Architecture, frozen
-from archwright.decisions import Anchor, Answer, Choice, Decision, Link, Links, Question, alternatives, checked, options
+from archwright.decisions import (
+    Anchor,
+    Answer,
+    Choice,
+    Decides,
+    Decision,
+    Link,
+    Links,
+    Question,
+    alternatives,
+    checked,
+    options,
+)
 from archwright.errors import ConfigError, SpaceError, UnknownOption
 from archwright.walk import Walk, belongs, decisions_of, trace
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from archwright.space import Space
+Seed: TypeAlias = "int | Iterable[int] | np.random.Generator"  # a generator: a stream that has begun
 
 
-def generator(seed: int | Iterable[int]) -> np.random.Generator:
+def generator(seed: Seed) -> np.random.Generator:
     """The random stream of a seed or of a tuple of them; equal on every machine. Seeds are not negative."""
     import numpy as np
 
+    if isinstance(seed, np.random.Generator):
+        return seed
     words = _words(seed)
     if any(word < 0 for word in words):
         raise ConfigError(f"seed {seed!r}: seeds are whole numbers from 0 up")
@@ -41,14 +55,9 @@ def draw_answer(question: Decision, rng: np.random.Generator) -> Answer:
     return tuple(name for name, bit in zip(question.among, rng.integers(0, 2, len(question.among)), strict=True) if bit)
 
 
-def sample(space: Space, seed: int | Iterable[int]) -> Architecture:
+def sample(space: Decides, seed: Seed) -> Architecture:
     """An architecture whose every decision is uniform. `seed`: a number, or several (say seed and trial number)."""
     rng = generator(seed)
-    return draw(space, rng)
-
-
-def draw(space: Space, rng: np.random.Generator) -> Architecture:
-    """`sample` from a stream that has begun, for those who want many."""
     fixed = fixed_decisions(space)
     if fixed is None:
         return trace(space, lambda question: draw_answer(question, rng))
@@ -56,17 +65,13 @@ def draw(space: Space, rng: np.random.Generator) -> Architecture:
     return Architecture(space.name, tuple(space.fields.items()), answers)
 
 
-def mutate(space: Space, architecture: Architecture, seed: int | Iterable[int]) -> Architecture:
+def mutate(space: Decides, architecture: Architecture, seed: Seed) -> Architecture:
     """Change one decision, uniformly among those with an alternative; keep every other answer that still applies.
 
     Where the change makes the program ask other questions, or makes an old answer impossible, new answers are uniform.
     Of a set of links one, uniformly, is added or dropped.
     """
-    return mutant(space, architecture, generator(seed))
-
-
-def mutant(space: Space, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-    """`mutate` with a stream that has begun, for those who want many."""
+    rng = generator(seed)
     movable = [decision for decision in _decisions(space, architecture) if alternatives(decision) > 1]
     if not movable:
         raise SpaceError(f"{space.name}: the architecture has no decision with an alternative")
@@ -75,7 +80,7 @@ def mutant(space: Space, architecture: Architecture, rng: np.random.Generator) -
     return _kept(space, architecture, {target.name: others[int(rng.integers(len(others)))]}, rng)
 
 
-def adapt(space: Space, architecture: Architecture, seed: int | Iterable[int]) -> Architecture:
+def adapt(space: Decides, architecture: Architecture, seed: Seed) -> Architecture:
     """The architecture of this space that keeps every answer that still applies; the others are uniform.
 
     For a space that has grown since the architecture was made; one that has not gives it back.
@@ -86,7 +91,7 @@ def adapt(space: Space, architecture: Architecture, seed: int | Iterable[int]) -
     return _kept(space, architecture, {}, generator(seed))
 
 
-def neighbours(space: Space, architecture: Architecture, seed: int | Iterable[int] = 0) -> Iterator[Architecture]:
+def neighbours(space: Decides, architecture: Architecture, seed: int | Iterable[int] = 0) -> Iterator[Architecture]:
     """Every architecture that `mutate` may give, in the order of the decisions and of their options.
 
     In a conditional space a change stands for all that `mutate` could make of it: its new answers are drawn once, from
@@ -106,7 +111,7 @@ def _nearest(question: Decision, old: Answer) -> list[Answer]:
     return [option for option in options(question) if option != old]
 
 
-def _decisions(space: Space, architecture: Architecture) -> Sequence[Decision]:
+def _decisions(space: Decides, architecture: Architecture) -> Sequence[Decision]:
     """`decisions_of`, without running the program where it always asks the same."""
     fixed = fixed_decisions(space)
     if fixed is None or [name for name, _ in architecture.answers] != [question.name for question in fixed]:
@@ -115,7 +120,7 @@ def _decisions(space: Space, architecture: Architecture) -> Sequence[Decision]:
     return fixed
 
 
-def fixed_decisions(space: Space) -> tuple[Decision, ...] | None:
+def fixed_decisions(space: Decides) -> tuple[Decision, ...] | None:
     """What a static space asks, apart from anchors; None for a space that is not static."""
     try:
         return _fixed(space)
@@ -124,7 +129,7 @@ def fixed_decisions(space: Space) -> tuple[Decision, ...] | None:
 
 
 @lru_cache(maxsize=256)
-def _fixed(space: Space) -> tuple[Decision, ...] | None:
+def _fixed(space: Decides) -> tuple[Decision, ...] | None:
     try:
         return tuple([question for question in questions(space) if not isinstance(question, Anchor)])
     except SpaceError:  # of a broken space too: running it will say what is wrong
@@ -132,7 +137,7 @@ def _fixed(space: Space) -> tuple[Decision, ...] | None:
 
 
 def _kept(
-    space: Space, architecture: Architecture, changes: Mapping[str, Answer], rng: np.random.Generator
+    space: Decides, architecture: Architecture, changes: Mapping[str, Answer], rng: np.random.Generator
 ) -> Architecture:
     fixed = fixed_decisions(space)
     if fixed is not None and len(fixed) == len(architecture.answers) and changes:
@@ -152,7 +157,7 @@ def _kept(
     return trace(space, pick)
 
 
-def enumerate_space(space: Space) -> Iterator[Architecture]:
+def enumerate_space(space: Decides) -> Iterator[Architecture]:
     """Every architecture of the space, depth first, in the order of `options`."""
     path: list[Answer] = []  # the answers of the last architecture, and for each what is still to be tried in its place
     untried: list[Iterator[Answer]] = []
@@ -208,7 +213,7 @@ class _Opaque:
         raise _Inspected(self._question)
 
 
-def questions(space: Space) -> tuple[Question, ...]:
+def questions(space: Decides) -> tuple[Question, ...]:
     """The questions of a static space; an error says at which answer the program looks if it is not static."""
     asked: list[Question] = []
     try:
@@ -227,7 +232,7 @@ def questions(space: Space) -> tuple[Question, ...]:
     return tuple(asked)
 
 
-def count(space: Space) -> int:
+def count(space: Decides) -> int:
     """The exact number of answer lists. A program is branched only on the answers it looks at, so a static space is
     counted in one pass. (`is` and `type` cannot be noticed: compare answers with `==`.)"""
 

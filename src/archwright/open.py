@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archwright.architecture import Architecture
-from archwright.decisions import Anchor, Answer, Links, options
+from archwright.decisions import Anchor, Answer, Decides, Links, options
 from archwright.errors import SpaceError
 from archwright.explore import questions
 from archwright.walk import decisions_of
-
-if TYPE_CHECKING:
-    from archwright.space import Space
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Open:
     architecture: Architecture | None = None  # the only one that is open, if there is only one
 
     @staticmethod
-    def all(space: Space) -> Open:
+    def all(space: Decides) -> Open:
         """Everything open: the supernet. The space must be static."""
         answers: dict[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]] = {}
         for question in questions(space):
@@ -38,7 +35,7 @@ class Open:
         return Open(answers)
 
     @staticmethod
-    def only(space: Space, architecture: Architecture) -> Open:
+    def only(space: Decides, architecture: Architecture) -> Open:
         """One architecture open: its child network."""
         answers: dict[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]] = {}
         for question in decisions_of(space, architecture):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,7 @@ from archwright.decisions import (
     Anchor,
     Answer,
     Choice,
+    Decides,
     Decision,
     Link,
     Links,
@@ -32,12 +33,10 @@ from archwright.errors import SpaceError
 from archwright.explore import (
     adapt,
     count,
-    draw,
     draw_answer,
     enumerate_space,
     fixed_decisions,
     generator,
-    mutant,
     mutate,
     neighbours,
     questions,
@@ -55,6 +54,7 @@ __all__ = [
     "Answer",
     "Architecture",
     "Choice",
+    "Decides",
     "Decision",
     "Link",
     "Links",
@@ -72,12 +72,10 @@ __all__ = [
     "checked",
     "count",
     "decisions_of",
-    "draw",
     "draw_answer",
     "enumerate_space",
     "fixed_decisions",
     "generator",
-    "mutant",
     "mutate",
     "neighbours",
     "options",
@@ -156,6 +154,16 @@ class Space(ABC):
         A model that predicts scores compares architectures by them beside their answers; none are needed.
         """
         return {}
+
+    def role(self, question: Decision) -> str:
+        """What the answer to a question is: an "operation", a "link" or a "setting" (a number, or yes or no)."""
+        if not isinstance(question, Choice):
+            return "link"
+        return "operation" if all(isinstance(option, str) for option in question.options) else "setting"
+
+    def graphs(self, architecture: Architecture) -> Sequence[Any]:
+        """Pictures of the architecture (`archwright.report.graph.Graph`); with none, its answers are drawn in a row."""
+        return ()
 
     def network(self, open: Open, task: Any) -> nn.Module:
         """The module for the answers still open: one each gives a child, all of them the supernet.

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archwright.architecture import Architecture, frozen
-from archwright.decisions import Anchor, Answer, Choice, Decision, Link, Links, Question, checked
+from archwright.decisions import Anchor, Answer, Choice, Decides, Decision, Link, Links, Question, checked
 from archwright.errors import SpaceError
-
-if TYPE_CHECKING:
-    from archwright.space import Space
 
 
 class Walk:
@@ -19,7 +16,7 @@ class Walk:
     `question` is None when the program has ended. `Anchor` steps are questions too; send None for them.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Decides) -> None:
         self.space = space
         self.answers: list[tuple[str, Answer]] = []
         self.question: Question | None = None
@@ -102,7 +99,7 @@ class Walk:
         self._anchors.add(name)
 
 
-def trace(space: Space, answer: Callable[[Decision], Any]) -> Architecture:
+def trace(space: Decides, answer: Callable[[Decision], Any]) -> Architecture:
     """Run the program, asking `answer` for every decision."""
     walk = Walk(space)
     while (question := walk.question) is not None:
@@ -110,18 +107,18 @@ def trace(space: Space, answer: Callable[[Decision], Any]) -> Architecture:
     return walk.architecture()
 
 
-def replay(space: Space, answers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Architecture:
+def replay(space: Decides, answers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Architecture:
     """Check answers by running them through `decide()`; missing, wrong and surplus answers are errors by name."""
     return _replay(space, answers, lambda question: None)
 
 
-def check(space: Space, architecture: Architecture) -> Architecture:
+def check(space: Decides, architecture: Architecture) -> Architecture:
     """The architecture, if it is one of this space; otherwise an error that says which part is not."""
     belongs(space, architecture)
     return replay(space, architecture.answers)
 
 
-def decisions_of(space: Space, architecture: Architecture) -> list[Decision]:
+def decisions_of(space: Decides, architecture: Architecture) -> list[Decision]:
     """The decisions of an architecture of this space (checked), in the order asked."""
     asked: list[Decision] = []
     belongs(space, architecture)
@@ -130,7 +127,7 @@ def decisions_of(space: Space, architecture: Architecture) -> list[Decision]:
 
 
 def _replay(
-    space: Space, answers: Mapping[str, Any] | Iterable[tuple[str, Any]], note: Callable[[Decision], None]
+    space: Decides, answers: Mapping[str, Any] | Iterable[tuple[str, Any]], note: Callable[[Decision], None]
 ) -> Architecture:
     given = dict(answers)
 
@@ -146,7 +143,7 @@ def _replay(
     return architecture
 
 
-def belongs(space: Space, architecture: Architecture) -> None:
+def belongs(space: Decides, architecture: Architecture) -> None:
     """An error if an architecture says that it is of another space; its answers are not looked at."""
     if architecture.space != space.name:
         raise SpaceError(f"the architecture belongs to the space {architecture.space!r}, not to {space.name!r}")

@@ -22,16 +22,16 @@ def warnings(collapse: Collapse, architectures: list[Architecture], entropies: l
 def test_a_search_that_explores_is_left_in_peace() -> None:
     for space in (EnasMicro(), EnasMacro()):
         architectures = [sample(space, seed) for seed in range(100)]
-        assert warnings(Collapse(100), architectures, [1.5 - 0.01 * n for n in range(100)]) == []
+        assert warnings(Collapse(100, space), architectures, [1.5 - 0.01 * n for n in range(100)]) == []
 
 
 def test_entropy_near_zero_early_is_warned_of_once_and_late_is_not() -> None:
     architectures = [sample(EnasMicro(), seed) for seed in range(60)]
     falling = [1.5, *[0.01] * 59]
-    assert len(warnings(Collapse(100), architectures, falling)) == 1
-    assert "has settled after 2 of 100 trials" in warnings(Collapse(100), architectures, falling)[0]
+    assert len(warnings(Collapse(100, EnasMicro()), architectures, falling)) == 1
+    assert "has settled after 2 of 100 trials" in warnings(Collapse(100, EnasMicro()), architectures, falling)[0]
     late = [1.5] * 59 + [0.01]
-    assert warnings(Collapse(60), architectures, late) == []
+    assert warnings(Collapse(60, EnasMicro()), architectures, late) == []
 
 
 def test_nearly_all_identities_are_warned_of() -> None:
@@ -40,7 +40,7 @@ def test_nearly_all_identities_are_warned_of() -> None:
         replay(space, {n: "identity" if n.endswith("op") else a for n, a in sample(space, seed).answers})
         for seed in range(WINDOW)
     ]
-    (words,) = warnings(Collapse(1000), idle)
+    (words,) = warnings(Collapse(1000, space), idle)
     assert words.startswith("warning: 100% of the operations")
 
 
@@ -49,5 +49,5 @@ def test_nearly_all_skips_or_none_are_warned_of() -> None:
     full = space.from_compact("0 | 1:1 | 2:11 | 3:111")
     bare = space.from_compact("0 | 1:0 | 2:00 | 3:000")
     for architecture, share in ((full, "100%"), (bare, "0%")):
-        (words,) = warnings(Collapse(1000), [architecture] * WINDOW)
+        (words,) = warnings(Collapse(1000, space), [architecture] * WINDOW)
         assert words.startswith(f"warning: {share} of the possible skip connections")

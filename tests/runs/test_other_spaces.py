@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import archwright
+from archwright.report.drawing import draw
 from archwright.runs.language_model import TrainedLanguageModel
 from archwright.spaces import SPACES
 from archwright.store import RunStore
@@ -149,7 +150,7 @@ def test_from_python_ones_own_space_needs_no_name(tmp_path: Path, monkeypatch: p
     )
     assert 0 <= result.test_accuracy <= 1
     assert result.model.body[1].out_features in (16, 32, 64)
-    assert result.architecture.draw("cell.png").stat().st_size > 100
+    assert draw(result.architecture, "cell.png").stat().st_size > 100
     assert "own_components" in sys.modules
 
 

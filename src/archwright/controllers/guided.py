@@ -10,8 +10,7 @@ from archwright.controllers.likeness import Describer, Floats
 from archwright.controllers.surrogate import Surrogate, Weights, expected_improvement, fit, normal_scores
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
-from archwright.space import Architecture, Space, adapt, generator, mutant, sample
-from archwright.space import draw as draw_uniform
+from archwright.space import Architecture, Space, adapt, generator, mutate, sample
 
 START = 12  # at 6,000 s of NAS-Bench-201 6, 10 and 15 gave 94.10, 94.25 and 94.26 (30 runs of a sketch)
 CANDIDATES = 3  # what a stream is drawn for, beside the first proposals
@@ -137,7 +136,7 @@ class Guided:
         space, number = self.space.grown(self._following), len(self._tried)
         rng = generator((self.seed, number, CANDIDATES))
         found = dict.fromkeys(self._mutated(space, rng))
-        found.update(dict.fromkeys(draw_uniform(space, rng) for _ in range(self._random)))
+        found.update(dict.fromkeys(sample(space, rng) for _ in range(self._random)))
         if self._policy is not None:
             found.update(dict.fromkeys(self._policy.sample(space, self._sampled, number=number)))
         tried = {architecture for architecture, _ in self._tried}
@@ -149,7 +148,7 @@ class Guided:
         for number in range(self._mutants):
             mutated = parents[number % len(parents)]
             for _ in range(min(MOST_CHANGES, int(rng.geometric(0.5)))):
-                mutated = mutant(space, mutated, rng)
+                mutated = mutate(space, mutated, rng)
             yield mutated
 
     def tell(self, trials: Sequence[Trial]) -> bool:

@@ -132,7 +132,7 @@ def _decisions(architecture: Architecture) -> tuple[Graph, ...]:
 def graphs_of(what: Architecture | Graph | Sequence[Graph]) -> tuple[Graph, ...]:
     """The graphs to show: of an architecture, `graphs(architecture)` of its space in `archwright.spaces.SPACES`.
 
-    Of a space without that method, its decisions one after the other. Raises SpaceError if the space is not there,
+    A space without graphs has its decisions drawn one after the other. Raises SpaceError if the space is not there,
     ConfigError if there are no graphs.
     """
     if isinstance(what, Graph):
@@ -145,8 +145,7 @@ def graphs_of(what: Architecture | Graph | Sequence[Graph]) -> tuple[Graph, ...]
                 f"the space {what.space!r} is not one of {', '.join(sorted(SPACES))}; "
                 "draw the graphs that your own space makes of the architecture"
             )
-        described = getattr(SPACES[what.space](**dict(what.fields)), "graphs", _decisions)
-        graphs = tuple(described(what))
+        graphs = tuple(SPACES[what.space](**dict(what.fields)).graphs(what)) or _decisions(what)
     else:
         graphs = tuple(what)
     if not graphs:

@@ -1,4 +1,4 @@
-"""Notices when a controller has settled too early, or on architectures that do hardly anything.
+"""Warns of a controller that settles too early, or on architectures that compute hardly anything.
 
 Published searches with shared weights often end so: all skip connections in NAS-Bench-201 (Dong & Yang 2020), or one
 architecture proposed again and again.
@@ -8,30 +8,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
 
 from archwright.loop import Trial
+from archwright.space import Architecture, Links, Space, decisions_of
 
-WINDOW = 40  # trials looked at
-SETTLED = 0.05  # of the first entropy
-EARLY = 0.6  # of the trials
+WINDOW = 40  # latest trials
+SETTLED = 0.05  # share of the first entropy
+EARLY = 0.6  # share of the trials
 WEIGHTLESS = ("identity", "none", "skip", "skip_connect")
-MOSTLY = 0.8  # of the answers
+MOSTLY = 0.8  # share of the operations
 LINKED, UNLINKED = 0.95, 0.02  # share of the links that are in
 
 
 class Collapse:
-    """Looks at trials as they are told; `see` gives a warning, each kind once."""
+    """A watcher of a search of `trials` trials: `see` returns a warning, each kind once."""
 
-    def __init__(self, trials: int) -> None:
-        self._trials = trials
+    def __init__(self, trials: int, space: Space) -> None:
+        self._trials, self._space = trials, space
         self._first_entropy: float | None = None
-        self._recent: deque[tuple[float, float, int, int]] = deque(maxlen=WINDOW)
+        self._recent: deque[tuple[int, int, int, int]] = deque(maxlen=WINDOW)
         self._said: set[str] = set()
 
     def see(self, trial: Trial, figures: Mapping[str, float]) -> str | None:
-        """What to warn of after this trial; `figures` are the controller's (`entropy`: of a decision, in nats)."""
-        self._recent.append(_counts(trial.architecture.answers))
+        """Return a warning after this trial, or None; `figures["entropy"]` is of a decision, in nats."""
+        self._recent.append(self._counts(trial.architecture))
         if "entropy" in figures and self._first_entropy is None:
             self._first_entropy = figures["entropy"]
         for kind, words in self._signs(trial, figures):
@@ -72,18 +72,16 @@ class Collapse:
             )
         return signs
 
-
-def _counts(answers: tuple[tuple[str, Any], ...]) -> tuple[float, float, int, int]:
-    """Weightless operations, links that are in, operations, possible links."""
-    weightless = linked = 0.0
-    choices = links = 0
-    outputs = 0
-    for _, answer in answers:
-        if isinstance(answer, tuple):
-            linked += len(answer)
-            links += outputs
-            outputs += 1
-        elif isinstance(answer, str) and "/" not in answer and not answer.isdecimal():  # no link
-            weightless += answer in WEIGHTLESS
-            choices += 1
-    return weightless, linked, choices, links
+    def _counts(self, architecture: Architecture) -> tuple[int, int, int, int]:
+        """Count weightless operations, links that are in, operations, and possible links."""
+        weightless = linked = operations = links = 0
+        space = self._space.for_architecture(architecture)
+        for question in decisions_of(space, architecture):
+            answer = architecture[question.name]
+            if isinstance(question, Links):
+                linked += len(answer) if isinstance(answer, tuple) else 0
+                links += len(question.among)
+            elif space.role(question) == "operation":
+                weightless += answer in WEIGHTLESS
+                operations += 1
+        return weightless, linked, operations, links

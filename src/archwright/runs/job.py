@@ -125,7 +125,7 @@ class Job:
         if self.plan.minutes is not None:  # the plan's count is a forecast; the clock has the last word
             left = 1.05 * self.plan.estimate["search"] - self._spent("search")
             budget = _Either(budget, Minutes(max(left, 1.0) / 60))
-        collapse = Collapse(self.plan.trials)
+        collapse = Collapse(self.plan.trials, self.plan.space)
         with contextlib.closing(assembly.search(self.plan, self.data, budget=budget, store=self.store)) as search:
             for event in search:
                 if isinstance(event, Trial):
