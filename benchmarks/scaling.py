@@ -58,9 +58,9 @@ def training() -> Any:
     """NAS's small convolutional children on the digits, one epoch."""
     from dataclasses import replace
 
+    from archwright.components import with_fields
     from archwright.data.sources import load
     from archwright.evaluators.from_scratch import FromScratch
-    from archwright.runs.components import with_fields
     from archwright.runs.presets import small
 
     data, cls = load("digits"), SPACES["nas-conv"]

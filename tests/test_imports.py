@@ -32,19 +32,22 @@ KNOWS: dict[str, set[str]] = {
     "store": {"loop", "files", "states"},
     "nets": set(),
     "data": {"files"},
-    "training": {"loop", "data", "nets"},
-    "evaluators": {"loop", "data", "nets", "training"},
+    "training": {"loop", "nets"},
     "report": set(),
     "export": {"nets", "data", "files"},
+    "components": {"spaces", "controllers"},
+    "modalities": {"loop", "files", "nets", "data", "training", "report", "export", "components"},
+    "evaluators": {"loop", "nets", "training", "modalities"},
 }
 FRONT = {"__init__", "__main__", "runs", "lab", "cli"}  # may know everything
 
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
-TORCH = {"nets", "training", "data", "controllers", "evaluators", "export", "runs", "lab", "distributed"}
+TORCH = {"nets", "training", "data", "controllers", "evaluators", "modalities", "export", "runs", "lab", "distributed"}
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.
 TYPES_ONLY = {
     ("spaces", "nets"): "the return types of Space.network",
+    ("training", "data"): "images and their preprocessing are handed in",
     ("spaces", "report"): "the return types of what a space draws",
 }
 LAZY = {
@@ -142,7 +145,13 @@ def test_pictures_and_sklearn_are_loaded_at_the_moment_of_use() -> None:
     assert [str(found) for found in IMPORTS if found.imported in slow and found.kind == "import"] == []
 
 
-LIGHT = ["archwright", "archwright.loop", "archwright.spaces", *(f"archwright.{name}" for name in CORE)]
+LIGHT = [
+    "archwright",
+    "archwright.loop",
+    "archwright.spaces",
+    "archwright.modalities",
+    *(f"archwright.{name}" for name in CORE),
+]
 LIGHT += [f"archwright.{file.removesuffix('.py').replace('/', '.')}" for file in FILES if file.startswith("spaces/")]
 LIGHT += [f"archwright.{name}" for name in ("__main__", "cli") if f"{name}.py" in FILES]  # so that --help is instant
 HEAVY = {"torch", "numpy", "matplotlib", "sklearn", "scipy", "pyarrow", "PIL"}

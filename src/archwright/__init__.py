@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from archwright.modalities.images.model import TrainedModel as TrainedModel
     from archwright.runs.front import Run as Run
     from archwright.runs.front import resume as resume
     from archwright.runs.front import search as search
-    from archwright.runs.model import TrainedModel as TrainedModel
     from archwright.spaces.enas_micro import EnasMicro as EnasMicro
     from archwright.spaces.nasnet import NasNet as NasNet
 
@@ -21,7 +21,7 @@ _LAZY = {
     "search": "archwright.runs.front",
     "resume": "archwright.runs.front",
     "Run": "archwright.runs.front",
-    "TrainedModel": "archwright.runs.model",
+    "TrainedModel": "archwright.modalities.images.model",
     "EnasMicro": "archwright.spaces.enas_micro",
     "NasNet": "archwright.spaces.nasnet",
 }

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from archwright.errors import ConfigError
 from archwright.export import ExportError
-from archwright.runs.language_model import TrainedLanguageModel
+from archwright.modalities.text.model import TrainedLanguageModel
 from archwright.space import Open, TextTask, sample
 from archwright.spaces import EnasRecurrent, NasRecurrent
 from archwright.spaces.nas_recurrent import NAS_CELL

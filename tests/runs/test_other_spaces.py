@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import archwright
+from archwright.modalities.text.model import TrainedLanguageModel
 from archwright.report.drawing import draw
-from archwright.runs.language_model import TrainedLanguageModel
 from archwright.spaces import SPACES
 from archwright.store import RunStore
 from command import done

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from archwright.modalities import modality
 from archwright.nets.residual import Residual
 from archwright.states import pack, unpack
 from archwright.training.average import WeightAverage
@@ -19,7 +20,7 @@ RECIPE = Recipe(epochs=3, batch=8, learning_rate=0.05, average=0.8, pad=0)
 def fit(recipe: Recipe = RECIPE) -> Fit:
     torch.manual_seed(0)
     data = image_data()
-    return Fit(Residual(data.task, 4), data, recipe, seed=1, device="cpu")
+    return Fit(Residual(data.task, 4), modality(data), recipe, seed=1, device="cpu")
 
 
 def test_the_average_is_that_of_tensorflow() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from archwright import states
 from archwright.errors import ChildFailure, Diverged, RunError, TimedOut
+from archwright.modalities import modality
 from archwright.nets.network import Network
 from archwright.space import Open, sample
 from archwright.spaces.enas_micro import EnasMicro
@@ -28,7 +29,7 @@ def network(space: EnasMicro = SPACE) -> Network:
 
 
 def fit(model: Network | None = None, recipe: Recipe = RECIPE, **settings) -> Fit:
-    return Fit(model if model is not None else network(), DATA, recipe, device="cpu", **settings)
+    return Fit(model if model is not None else network(), modality(DATA), recipe, device="cpu", **settings)
 
 
 def same(one: Fit, other: Fit) -> bool:

@@ -14,6 +14,7 @@ from archwright.errors import ConfigError, Diverged
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.evaluators.objective import Accuracy, InversePerplexity
 from archwright.loop import Proposal
+from archwright.modalities import modality
 from archwright.space import Open
 from archwright.spaces import NasRecurrent
 from archwright.training.fit import Fit
@@ -65,7 +66,7 @@ def test_perplexity_is_that_of_the_text_read_in_one_piece() -> None:
 
 
 def test_it_learns_to_count() -> None:
-    fit = Fit(network(), DATA, replace(RECIPE, epochs=20))
+    fit = Fit(network(), modality(DATA), replace(RECIPE, epochs=20))
     told = list(fit)
     assert fit.scored_by == "validation_perplexity"
     assert fit.score == told[-1].metrics["validation_perplexity"]
@@ -77,13 +78,13 @@ def test_it_learns_to_count() -> None:
 @given(st.integers(1, 70))
 def test_a_training_that_is_stopped_anywhere_goes_on_to_the_same_bits(step: int) -> None:
     space = replace(SPACE, recurrent_dropout=0.2, input_dropout=0.2)
-    whole = Fit(network(space), DATA, RECIPE, device="cpu")
+    whole = Fit(network(space), modality(DATA), RECIPE, device="cpu")
     list(whole)
-    first = Fit(network(space), DATA, RECIPE, device="cpu")
+    first = Fit(network(space), modality(DATA), RECIPE, device="cpu")
     for progress in first:
         if progress.step == step:
             break
-    second = Fit(network(space), DATA, RECIPE, device="cpu")
+    second = Fit(network(space), modality(DATA), RECIPE, device="cpu")
     second.load_state_dict(first.state_dict())
     list(second)
     assert second.validation == whole.validation
@@ -93,7 +94,7 @@ def test_a_training_that_is_stopped_anywhere_goes_on_to_the_same_bits(step: int)
 
 def test_a_loss_that_is_not_finite_is_a_failed_child() -> None:
     with pytest.raises(Diverged):
-        list(Fit(network(), DATA, replace(RECIPE, learning_rate=1e300, clip_norm=None)))
+        list(Fit(network(), modality(DATA), replace(RECIPE, learning_rate=1e300, clip_norm=None)))
 
 
 def test_the_reward_is_80_over_the_squared_perplexity() -> None:

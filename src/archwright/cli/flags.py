@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from archwright.components import controller_class, space_class
 from archwright.errors import ConfigError
-from archwright.runs.components import controller_class, space_class
 from archwright.runs.planner import Wishes
 from archwright.runs.presets import paper_controller
 from archwright.training.recipe import Recipe

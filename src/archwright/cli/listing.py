@@ -9,6 +9,7 @@ from typing import Any
 
 from archwright.cli.commands import print_json
 from archwright.errors import ArchwrightError
+from archwright.modalities import MODALITIES
 
 
 def list_(arguments: Sequence[str]) -> int:
@@ -46,10 +47,9 @@ def _row(folder: Path) -> dict[str, Any]:
             row["begun"], row["data"] = store.get("begun") or "", plan.get("data", "")
             row["trials"] = sum(1 for _ in store.trials())
             row["state"] = "finished" if result else f"in {waiting[0]}" if waiting else "to be reported"
-            if result and "test_accuracy" in result:
-                row["test"] = f"{result['test_accuracy']:.2%}"
-            elif result:
-                row["test"] = f"perplexity {result['test_perplexity']:.2f}"
+            for kind in MODALITIES.values():
+                if result and f"test_{kind.metric}" in result:
+                    row["test"] = kind.shown.format(result[f"test_{kind.metric}"])
     except ArchwrightError as error:
         row["state"] = f"unreadable: {error}"
     return row
@@ -97,49 +97,14 @@ def check(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args(arguments)
 
-    from archwright.data.describe import as_lines, describe
-    from archwright.data.text import TextData
-    from archwright.runs.front import read
+    from archwright.modalities import modality, read
 
     options = {"image_size": given.image_size, "level": given.level, "vocabulary": given.vocabulary}
     data = read(given.data, seed=given.seed, **options)
-    if isinstance(data, TextData):
-        return _check_text(data, given.json)
-    description = describe(data)
+    description, lines = modality(data).describe()
     if given.json:
         print_json(description)
     else:
-        for line in as_lines(description):
+        for line in lines:
             print(line)
-    return 0
-
-
-def _check_text(data: Any, json_output: bool) -> int:
-    import math
-
-    import torch
-
-    counts = torch.bincount(data.train, minlength=len(data.vocabulary)).double()
-    shares = counts[counts > 0] / counts.sum()
-    description = {
-        "name": data.name,
-        "fingerprint": data.fingerprint,
-        "split": data.split,
-        "level": data.level,
-        "vocabulary": len(data.vocabulary),
-        "most_frequent": list(data.vocabulary[:10]),
-        "parts": {name: len(part) for name, part in data.parts.items()},
-        "unigram_perplexity": math.exp(float(-(shares * shares.log()).sum())),
-        "notes": list(data.notes),
-    }
-    if json_output:
-        print_json(description)
-        return 0
-    print(f"data        {data.name} (fingerprint {data.fingerprint})")
-    print(f"split       {data.split}")
-    for note in data.notes:
-        print(f"note        {note}")
-    print(f"frequent    {'  '.join(repr(token)[1:-1] for token in data.vocabulary[:10])}")
-    perplexity = description["unigram_perplexity"]
-    print(f"perplexity  {perplexity:.1f} of a model that knows frequencies only: a trained one must be well below")
     return 0

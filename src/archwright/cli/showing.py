@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from archwright.cli.commands import print_json
-from archwright.errors import ConfigError, RunError
-from archwright.space import Architecture, Open, Task, TextTask, check
+from archwright.errors import RunError
+from archwright.modalities import load_model, modality_class
+from archwright.space import Architecture, Open, check
 from archwright.spaces.published import PUBLISHED, Published
-
-IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff"}
 
 
 def architecture_at(path: Path) -> Architecture:
@@ -75,9 +73,8 @@ def show(arguments: Sequence[str]) -> int:
 
     import torch
 
+    from archwright.components import space_class, with_fields
     from archwright.nets.network import without_auxiliary
-    from archwright.runs.components import space_class, with_fields
-    from archwright.training.measure import multiply_adds, parameters
 
     architecture = architecture_at(given.architecture)
     space = with_fields(space_class(given.space or architecture.space), dict(architecture.fields))
@@ -86,45 +83,14 @@ def show(arguments: Sequence[str]) -> int:
     final = (described.get("space") or space.final()).for_architecture(architecture)
     changes = {name: getattr(given, name) for name in ("filters", "repeats") if getattr(given, name) is not None}
     final = final.final(**{**_fields(final), **changes})
-    if space.data == "text":
-        return _show_language_model(given, final, architecture, described.get("task"))
-    task: Task = described.get("task", Task(3, 32, 32, 10))
-    for name in ("image_size", "channels", "classes"):
-        if getattr(given, name) is not None and getattr(given, name) < 1:
-            raise ConfigError(f"--{name.replace('_', '-')} is {getattr(given, name)}; it must be at least 1")
-    size = given.image_size
-    task = Task(given.channels or task.channels, size or task.height, size or task.width, given.classes or task.classes)
+    kind = modality_class(space.data)
+    task = kind.task_like(
+        described.get("task"), image_size=given.image_size, channels=given.channels, classes=given.classes
+    )
     with torch.device("meta"):  # nothing is computed: the largest take milliseconds and no memory
         network: Any = without_auxiliary(final.network(Open.only(final, architecture), task))
-    shape = f"{task.channels}x{task.height}x{task.width}"
-    result = {
-        "architecture": architecture.id,
-        "space": architecture.space,
-        "fields": _fields(final),
-        "input": [task.channels, task.height, task.width],
-        "classes": task.classes,
-        "parameters": parameters(network),
-        "multiply_adds": multiply_adds(network.eval(), task),
-    }
-    sizes = "".join(f", {n} {getattr(final, n)}" for n in ("filters", "repeats") if hasattr(final, n))
-    size_line = f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds at {shape}{sizes}"
-    return _shown(given, architecture, result, size_line)
-
-
-def _show_language_model(given: Any, space: Any, architecture: Architecture, task: TextTask | None) -> int:
-    from archwright.training.measure import parameters
-
-    task = TextTask(given.classes) if given.classes else task or TextTask(10_000)
-    network = space.network(Open.only(space, architecture), task)
-    result = {
-        "architecture": architecture.id,
-        "space": architecture.space,
-        "fields": _fields(space),
-        "vocabulary": task.vocabulary,
-        "units": network.embedding.embedding_dim,
-        "parameters": parameters(network),
-    }
-    size_line = f"{result['parameters']:,} parameters, {result['units']} units, vocabulary {task.vocabulary:,}"
+    facts, size_line = kind.shown_size(network, final, task)
+    result = {"architecture": architecture.id, "space": architecture.space, "fields": _fields(final), **facts}
     return _shown(given, architecture, result, size_line)
 
 
@@ -162,17 +128,11 @@ def _described(path: Path, named: str | None) -> dict[str, Any]:
     """The final space and task of a finished run or model folder, or of what is published."""
     if (published := published_at(path)) is not None:
         return {"space": published.space, "task": published.task}
-    from archwright.runs.front import load_model
-    from archwright.runs.language_model import TrainedLanguageModel
-
     folder = _model_folder(path) if path.is_dir() else path
     if not (folder / "model.json").is_file():
         return {}
     model = load_model(folder, space=named)
-    if isinstance(model, TrainedLanguageModel):
-        return {"space": model.space, "task": TextTask(len(model.vocabulary))}
-    p = model.preprocessing
-    return {"space": model.space, "task": Task(p.channels, p.height, p.width, len(model.classes))}
+    return {"space": model.space, "task": model.task}
 
 
 def _model_folder(path: Path) -> Path:
@@ -192,8 +152,6 @@ def export(arguments: Sequence[str]) -> int:
     parser.add_argument("--space", help="FILE.py:NAME, for a model of your own space")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     given = parser.parse_args(arguments)
-
-    from archwright.runs.front import load_model
 
     model = load_model(_model_folder(given.run), space=given.space)
     formats = tuple(part.strip() for part in given.formats.split(","))
@@ -221,47 +179,8 @@ def predict(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     given = parser.parse_args(arguments)
 
-    from archwright.runs.front import load_model
-    from archwright.runs.language_model import TrainedLanguageModel
-
     model = load_model(_model_folder(given.run), space=given.space)
-    if isinstance(model, TrainedLanguageModel):
-        return _predict_text(model, given)
-    paths: list[Path] = []
-    for path in given.images:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGES)
-            if not inside:
-                raise RunError(f"{path}: there are no images in this folder")
-            paths += inside
-        else:
-            paths.append(path)
-    for begin in range(0, len(paths), 256):
-        part = paths[begin : begin + 256]
-        for path, found in zip(part, model.predict(part), strict=True):
-            if given.json:
-                probabilities = dict(zip(model.classes, found.probabilities, strict=True))
-                print_json({"image": str(path), "class": found.label, "probabilities": probabilities})
-            else:
-                print(f"{path}  {found.label}  {found.probability:.1%}")
-    return 0
-
-
-def _predict_text(model: Any, given: Any) -> int:
-    token = "word" if model.level == "words" else "character"
-    for path in given.images:
-        if path.suffix == ".txt" and not path.is_file():
-            raise RunError(f"{path}: no such file; words to go on from do not end in .txt")
-        if path.is_file():
-            try:
-                score = model.score(path.read_text(encoding="utf-8"))
-            except UnicodeDecodeError:
-                raise RunError(f"{path} is not text in UTF-8") from None
-            figures = {"text": str(path), "perplexity": score.perplexity, "bits": score.loss / math.log(2)}
-            line = f"{path}  perplexity {score.perplexity:.2f}, {figures['bits']:.3f} bits a {token}"
-        else:
-            written = model.write(str(path), given.tokens, seed=given.seed)
-            figures, line = {"prompt": str(path), "written": written}, written
+    for figures, line in model.answers(given.images, tokens=given.tokens, seed=given.seed):
         if given.json:
             print_json(figures)
         else:

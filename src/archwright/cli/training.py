@@ -12,14 +12,13 @@ from typing import Any
 from archwright.cli.commands import print_json
 from archwright.cli.display import Display
 from archwright.cli.showing import architecture_at
+from archwright.components import space_class, with_fields
 from archwright.errors import ConfigError
 from archwright.files import write
+from archwright.modalities import MODALITIES, modality, read
 from archwright.nets.network import without_auxiliary
-from archwright.runs import front
-from archwright.runs.components import space_class, with_fields
 from archwright.runs.events import Stage
 from archwright.runs.planner import Wishes, make_plan
-from archwright.runs.subject import subject
 from archwright.runs.timing import network_of, recipe_of
 from archwright.space import check
 from archwright.training.fit import Fit
@@ -62,8 +61,8 @@ def train(arguments: Sequence[str]) -> int:
         raise ConfigError(f"{folder} already holds a model; name another folder with --to")
     options = {k: getattr(given, k) for k in DATA_OPTIONS if getattr(given, k) is not None}
     with Display(json_output=given.json) as display:
-        source = given.data or front.DEFAULT_DATA[space.data]
-        data = front.read(source, seed=given.seed, **options)
+        source = given.data or MODALITIES[space.data].default_data
+        data = read(source, seed=given.seed, **options)
         sizes = {k: getattr(given, k) for k in SIZES if getattr(given, k) is not None}
         recipe = {k: getattr(given, k) for k in ("epochs", "batch", "learning_rate") if getattr(given, k) is not None}
         wishes = Wishes(space=name, space_fields=fields, final_space_fields=sizes, final_recipe=recipe)
@@ -72,15 +71,15 @@ def train(arguments: Sequence[str]) -> int:
         )
         tune_malloc()
         network = network_of(plan, data, architecture)
-        fit = Fit(network, data, recipe_of(plan, architecture), seed=given.seed, device=plan.device)
+        judge = modality(data)
+        fit = Fit(network, judge, recipe_of(plan, architecture), seed=given.seed, device=plan.device)
         display.say(f"data: {data.split}")
         display(Stage("training", 0.0, 0.0))
         begun = time.monotonic()
         for progress in fit:
             display(progress)
         without_auxiliary(network)
-        judge = subject(data, plan.final_recipe.length)
-        figures = judge.figures(judge.test(network.to(plan.device), plan.device))
+        figures = judge.figures(judge.test(network.to(plan.device), plan.final_recipe, plan.device))
         result: dict[str, Any] = {
             "architecture": architecture.id,
             "data": data.name,

@@ -12,10 +12,10 @@ from archwright.cli.display import Display
 from archwright.cli.flags import DATA_HELP, shortened
 from archwright.cli.searching import complete
 from archwright.cli.showing import architecture_at, published_at
+from archwright.components import space_class
 from archwright.errors import ConfigError
+from archwright.modalities import read
 from archwright.runs import transfer as transfers
-from archwright.runs.components import space_class
-from archwright.runs.front import read
 from archwright.runs.job import Job
 from archwright.training.measure import tune_malloc
 from archwright.training.recipe import Recipe

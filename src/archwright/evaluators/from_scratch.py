@@ -6,26 +6,21 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from archwright.data.text import TextData
 from archwright.errors import ChildFailure, ConfigError
-from archwright.evaluators.objective import Accuracy, InversePerplexity, Objective, needs, require
+from archwright.evaluators.objective import OBJECTIVES, Objective, needs, require
 from archwright.loop import Ask, Progress, Proposal, Result, State
-from archwright.space import Task
+from archwright.modalities import modality
 from archwright.training.child import child_network, child_recipe
 from archwright.training.device import resolve_device
 from archwright.training.fit import Fit
-from archwright.training.measure import latency, parameters
+from archwright.training.measure import parameters
 from archwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.data.images import ImageData
+    from archwright.modalities.protocol import Data, Modality
     from archwright.space import Architecture, Space
-
-METRICS = ("parameters", "seconds")
-IMAGE_METRICS = ("validation_accuracy", "best_validation_accuracy", *METRICS, "latency")
-TEXT_METRICS = ("validation_perplexity", "best_validation_perplexity", *METRICS)
 
 
 class FromScratch:
@@ -56,7 +51,7 @@ class FromScratch:
     def __init__(
         self,
         space: Space,
-        data: ImageData | TextData,
+        data: Data | Modality,
         recipe: Recipe | None = None,
         *,
         objective: Objective | None = None,
@@ -65,18 +60,17 @@ class FromScratch:
         time_limit: float | None = None,
         last_epochs: int = 1,
     ) -> None:
-        self.space, self.data = space, data
+        self.space, self.data = space, modality(data)
         self.recipe = recipe if recipe is not None else Recipe()
-        text = isinstance(data, TextData)
-        usual: Objective = InversePerplexity(power=2.0) if text else Accuracy()
-        self.objective: Objective = objective if objective is not None else usual
+        self.objective: Objective = objective or OBJECTIVES[self.data.objective_from_scratch]()
         self.seed, self.device, self.time_limit, self.last_epochs = seed, device, time_limit, last_epochs
         self.trials_per_epoch = 1 / self.recipe.epochs
-        require(self.objective, TEXT_METRICS if text else IMAGE_METRICS, "FromScratch")
+        scores = f"validation_{self.data.metric}", f"best_validation_{self.data.metric}"
+        require(self.objective, (*scores, "parameters", "seconds", *self.data.costs), "FromScratch")
         resolve_device(device)
         if last_epochs < 1:
             raise ConfigError(f"FromScratch: last_epochs is {last_epochs}; it must be at least 1")
-        if not len(data.validation):
+        if not len(self.data.data.validation):
             raise ConfigError("FromScratch: the data has no validation part to score children on")
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
@@ -85,7 +79,7 @@ class FromScratch:
 
     def network(self, architecture: Architecture) -> nn.Module:
         """The untrained child of an architecture, as `evaluate` begins with it."""
-        return child_network(self.space, architecture, self.data.task, self.seed)
+        return child_network(self.space, architecture, self.data.data.task, self.seed)
 
     def trained(self, architecture: Architecture) -> Fit:
         """A child's training, at its end, with the child in `model`. `ChildFailure` where it cannot be trained."""
@@ -106,16 +100,16 @@ class FromScratch:
         """Train the child and score it. Raises `ChildFailure` where it cannot be scored."""
         fit = self.trained(proposal.architecture)
         scores = [score for _, score in fit.validation]
-        best = max(scores) if fit.scored_by == "validation_accuracy" else min(scores)
+        best = max(scores) if self.data.larger_is_better else min(scores)
         metrics = {
             fit.scored_by: fit.score,
             f"best_{fit.scored_by}": best,
             "parameters": float(parameters(fit.model)),
             "seconds": fit.seconds,
         }
-        if "latency" in needs(self.objective):
-            assert isinstance(self.data.task, Task)  # `require` knows
-            metrics["latency"] = latency(fit.model, self.data.task)
+        for name, cost in self.data.costs.items():
+            if name in needs(self.objective):
+                metrics[name] = cost(fit.model, self.data.data.task)
         reward = float(self.objective(metrics))
         if not math.isfinite(reward):
             raise ChildFailure(f"the objective gave {reward} for {metrics}")

@@ -10,20 +10,18 @@ import torch
 from torch import Tensor
 
 from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
-from archwright.evaluators.objective import Accuracy, InversePerplexity, Objective, require
+from archwright.evaluators.objective import OBJECTIVES, Objective, require
 from archwright.loop import Ask, Progress, Proposal, Result, State
+from archwright.modalities import modality
 from archwright.space import Architecture, Open, sample
 from archwright.training.descent import Descent, saved_network
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
-from archwright.training.lessons import lessons
 from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
-from archwright.training.scoring import Batch, scoring
 
 if TYPE_CHECKING:
-    from archwright.data.images import ImageData
-    from archwright.data.text import TextData
+    from archwright.modalities.protocol import Batch, Data, Modality
     from archwright.space import Space
 
 SAMPLING = ("policy", "uniform")
@@ -75,7 +73,7 @@ class SharedWeights:
     def __init__(
         self,
         space: Space,
-        data: ImageData | TextData,
+        data: Data | Modality,
         recipe: Recipe = ENAS_MICRO_SEARCH,
         *,
         trials_per_epoch: int = 300,
@@ -102,10 +100,10 @@ class SharedWeights:
                 raise ConfigError(f"SharedWeights: {name} is {value}; it must be at least {least}")
         if sampling not in SAMPLING:
             raise ConfigError(f"SharedWeights: sampling is {sampling!r}; it must be one of {', '.join(SAMPLING)}")
-        self.space, self.data, self.recipe, self.sampling = space, data, recipe, sampling
+        source = modality(data)
+        self.space, self.recipe, self.sampling = space, recipe, sampling
         self.trials_per_epoch: float = trials_per_epoch
-        usual = InversePerplexity() if space.data == "text" else Accuracy()
-        self.objective: Objective = objective if objective is not None else usual
+        self.objective: Objective = objective or OBJECTIVES[source.objective]()
         self.epoch = 0  # epochs of shared training that are complete
         self.step = 0  # steps of the epoch that is under way
         self.skipped = 0  # steps not taken so far, in all epochs
@@ -115,20 +113,16 @@ class SharedWeights:
         self._each, self._seed = architectures_per_step, seed
         self._device = resolve_device(device)
         with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
-            self.network: Any = space.network(Open.all(space), data.task)
+            self.network: Any = space.network(Open.all(space), source.data.task)
         with out_of_memory(f"the shared weights and the data on {self._device}"):
-            self._lessons = lessons(
-                self.network, data, recipe, seed=seed, device=self._device, channels_last=channels_last
+            self._data = source.training_data(
+                self.network, recipe, seed=seed, device=self._device, channels_last=channels_last
             )
-            self._scoring = scoring(
-                data,
-                evaluation_batch or recipe.batch,
-                recipe.length,
-                self._device,
-                channels_last=self._lessons.channels_last,
+            self._scoring = source.scoring(
+                recipe, evaluation_batch or recipe.batch, self._device, channels_last=self._data.channels_last
             )
         require(self.objective, self._scoring.metrics, "SharedWeights")
-        self._steps = steps_per_epoch or self._lessons.per_epoch
+        self._steps = steps_per_epoch or self._data.per_epoch
         self._descent = Descent(self.network, recipe)
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
@@ -173,7 +167,7 @@ class SharedWeights:
         ):
             figures: dict[str, Tensor] = {}
             for architecture in sampled:
-                loss, others = self._lessons.loss(self.network, position, architecture)
+                loss, others = self._data.loss(self.network, position, architecture)
                 loss = loss / len(sampled)
                 loss.backward()  # type: ignore[no-untyped-call]
                 for name, value in {"loss": loss.detach(), **{n: v / len(sampled) for n, v in others.items()}}.items():
@@ -187,7 +181,7 @@ class SharedWeights:
             else:
                 self.skipped += 1
                 self._skipped_in_epoch += 1
-                self._lessons.restart()
+                self._data.restart()
             self._descent.clear()
         return {**metrics, "learning_rate": rate, "epoch": self.epoch + 1, "skipped": self.skipped}
 
@@ -237,7 +231,7 @@ class SharedWeights:
             "skipped": self.skipped,
             "skipped_in_epoch": self._skipped_in_epoch,
             "queue": [architecture.to_json() for architecture in self._queue],
-            "lessons": self._lessons.state_dict(),
+            "lessons": self._data.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -249,7 +243,7 @@ class SharedWeights:
             )
         self.network.load_state_dict(state["network"])
         self._descent.load_state_dict(state["momentum"])
-        self._lessons.load_state_dict(state["lessons"])
+        self._data.load_state_dict(state["lessons"])
         self.epoch, self.step, self.skipped = int(state["epoch"]), int(state["step"]), int(state["skipped"])
         self._skipped_in_epoch = int(state["skipped_in_epoch"])
         self._queue = [Architecture.from_json(data) for data in state["queue"]]

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from archwright.components import controller_class
 from archwright.controllers import CONTROLLERS
 from archwright.errors import ConfigError
 from archwright.loop import Controller
-from archwright.runs.components import controller_class
 from archwright.space import Space
 
 NAMED = {"tpe": "optuna", "nas": "reinforce"}  # names besides those of the controllers

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from archwright.components import from_file
 from archwright.errors import ConfigError
 from archwright.evaluators.table import Table
 from archwright.lab.landscape import LANDSCAPES
 from archwright.lab.nas_bench_201 import from_npz, from_official
-from archwright.runs.components import from_file
 
 OFFICIAL = "NATS-tss-*, NAS-Bench-201-*.pth"
 TRUSTED = "trusted:"

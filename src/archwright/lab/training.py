@@ -12,23 +12,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archwright.components import space_class
 from archwright.errors import ConfigError, RunError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.files import write
 from archwright.lab.contest import Course, Timed
 from archwright.lab.strategies import Strategy
 from archwright.loop import Ask, Progress, Proposal, Result, State, Trial, Trials, run
+from archwright.modalities import modality
 from archwright.runs import assembly, front
-from archwright.runs.components import space_class
 from archwright.runs.planner import Wishes, pin_threads
-from archwright.runs.subject import subject
 from archwright.space import Architecture
 from archwright.store import RunStore
 from archwright.training.measure import tune_malloc
 
 if TYPE_CHECKING:
+    from archwright.modalities.protocol import Data
     from archwright.runs.plan import Plan
-    from archwright.runs.timing import Data
 
 CHILDREN, SETUP = "children.jsonl", "setup.json"
 
@@ -206,5 +206,5 @@ def _course(label: str, number: int, trials: Sequence[Trial], own_seconds: float
 def _tested(evaluator: FromScratch, data: Data, architecture: Architecture, plan: Plan) -> float:
     """The test accuracy of a child, trained again exactly as in the search."""
     network = evaluator.trained(architecture).model
-    accuracy: float = subject(data, plan.search_recipe.length).test(network, plan.device)["accuracy"]
+    accuracy: float = modality(data).test(network, plan.search_recipe, plan.device)["accuracy"]
     return accuracy

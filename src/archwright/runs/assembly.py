@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from archwright.components import controller_class
 from archwright.errors import RunError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.evaluators.objective import OBJECTIVES
 from archwright.evaluators.shared_weights import SharedWeights
 from archwright.loop import Describes, Engine, Inline, Saved, run
-from archwright.runs.components import controller_class
 
 if TYPE_CHECKING:
-    from archwright.data.images import ImageData
-    from archwright.data.text import TextData
     from archwright.distributed.search import ReplicatedSearch
     from archwright.loop import Budget, Progress, Store, Trial
+    from archwright.modalities.protocol import Data
     from archwright.runs.plan import Plan
 
 
@@ -25,7 +24,7 @@ def controller(plan: Plan) -> Any:
     return controller_class(plan.controller)(plan.space, seed=plan.seed, **plan.controller_settings)
 
 
-def evaluator(plan: Plan, data: ImageData | TextData) -> SharedWeights | FromScratch:
+def evaluator(plan: Plan, data: Data) -> SharedWeights | FromScratch:
     """What scores the trials of the search."""
     if plan.evaluator == "shared-weights":
         return shared_weights(plan, data)
@@ -41,7 +40,7 @@ def evaluator(plan: Plan, data: ImageData | TextData) -> SharedWeights | FromScr
     )
 
 
-def shared_weights(plan: Plan, data: ImageData | TextData) -> SharedWeights:
+def shared_weights(plan: Plan, data: Data) -> SharedWeights:
     """The shared weights, untrained."""
     return SharedWeights(
         plan.space,
@@ -59,7 +58,7 @@ def shared_weights(plan: Plan, data: ImageData | TextData) -> SharedWeights:
     )
 
 
-def trained_weights(plan: Plan, data: ImageData | TextData, saved: Saved) -> SharedWeights:
+def trained_weights(plan: Plan, data: Data, saved: Saved) -> SharedWeights:
     """The shared weights as a search left them."""
     weights = shared_weights(plan, data)
     if saved.evaluator is None:
@@ -89,7 +88,7 @@ def _limits(plan: Plan) -> dict[str, Any]:
 class Search:
     """The search of a plan: iterate over it for what `loop.run` yields, and close it."""
 
-    def __init__(self, plan: Plan, data: ImageData | TextData, *, budget: Budget, store: Store) -> None:
+    def __init__(self, plan: Plan, data: Data, *, budget: Budget, store: Store) -> None:
         self._controller = controller(plan)
         scored_by = evaluator(plan, data)
         self._engine = engine(plan)
@@ -107,7 +106,7 @@ class Search:
         self._engine.close()
 
 
-def search(plan: Plan, data: ImageData | TextData, *, budget: Budget, store: Store) -> Search | ReplicatedSearch:
+def search(plan: Plan, data: Data, *, budget: Budget, store: Store) -> Search | ReplicatedSearch:
     """The search of a plan, by one controller or by replicas of it."""
     if not plan.replicas:
         return Search(plan, data, budget=budget, store=store)

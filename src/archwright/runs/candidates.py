@@ -10,9 +10,9 @@ import torch
 
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
+from archwright.modalities import modality
 from archwright.nets.network import without_auxiliary
 from archwright.runs.events import Event, Message
-from archwright.runs.subject import subject
 from archwright.runs.timing import network_of
 from archwright.space import Architecture, sample
 from archwright.training.descent import saved_network
@@ -20,8 +20,8 @@ from archwright.training.fit import Fit
 from archwright.training.measure import parameters
 
 if TYPE_CHECKING:
+    from archwright.modalities.protocol import Data
     from archwright.runs.plan import Plan
-    from archwright.runs.timing import Data
     from archwright.store import RunStore
     from archwright.training.recipe import Recipe
 
@@ -33,7 +33,7 @@ class Candidates:
 
     def __init__(self, plan: Plan, data: Data, store: RunStore) -> None:
         self.plan, self.data, self.store = plan, data, store
-        self.subject = subject(data, plan.final_recipe.length)
+        self.modality = modality(data)
         self._saved = time.monotonic()
 
     def random(self, index: int) -> Architecture:
@@ -59,7 +59,7 @@ class Candidates:
         if self.record(key) is not None:
             return
         network = network_of(self.plan, self.data, architecture)
-        fit = Fit(network, self.data, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
+        fit = Fit(network, self.modality, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
         begun = self.store.restore("training")
         if begun is not None and begun["key"] == key:
             fit.load_state_dict(begun["fit"])
@@ -86,18 +86,20 @@ class Candidates:
                 "validation_loss": last.get("validation_loss", 0.0),
                 "seconds": fit.seconds,
                 "parameters": parameters(without_auxiliary(network)),
-                **self.subject.size(network),
+                **self.modality.size(network),
             }
             if keep:
                 self.store.save(f"weights-{key}", {"model": saved_network(network)})
-            yield Message(f"{name}: {self.subject.validated(record)}, {fit.seconds:.0f} s")
+            yield Message(f"{name}: {self.modality.validated(record)}, {fit.seconds:.0f} s")
         self.store.put(f"candidate/{key}", record)
         self.store.forget("training")
 
     def test(self, key: str) -> None:
         """Use the test part for one candidate, once."""
         if self.store.get(f"test/{key}") is None:
-            self.store.put(f"test/{key}", self.subject.test(self.network(key), self.plan.device))
+            self.store.put(
+                f"test/{key}", self.modality.test(self.network(key), self.plan.final_recipe, self.plan.device)
+            )
 
     def record(self, key: str) -> dict[str, Any] | None:
         """What is known of a candidate; None before it is trained."""
@@ -119,7 +121,7 @@ class Candidates:
         def rank(key: str) -> tuple[float, float]:
             record = self.record(key)
             assert record is not None
-            return self.subject.rank(record)
+            return self.modality.sort_key(record)
 
         return max(keys, key=rank)
 

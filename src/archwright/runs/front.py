@@ -10,27 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archwright.data.sources import load
-from archwright.data.text import TextData, is_text, load_text
+from archwright.components import name_of_space, space_class
 from archwright.errors import ConfigError, RunError
 from archwright.files import write
-from archwright.runs.components import name_of_space, space_class
+from archwright.modalities import MODALITIES, load_model, modality, read
+from archwright.modalities.protocol import Data
 from archwright.runs.events import Event, Message
 from archwright.runs.job import Job
-from archwright.runs.language_model import TrainedLanguageModel
-from archwright.runs.model import TrainedModel
 from archwright.runs.outcome import conclude
 from archwright.runs.plan import Plan
 from archwright.runs.planner import Wishes, make_plan
-from archwright.runs.timing import Data
-from archwright.runs.weights import kind_of
 from archwright.space import Architecture, Space
 from archwright.store import RunStore
 from archwright.training.device import resolve_device
 from archwright.training.recipe import Recipe
 
 RUNS = Path("runs")
-DEFAULT_DATA = {"images": "digits", "text": "topics"}
 Watch = Callable[[Event], None]
 
 
@@ -41,10 +36,10 @@ class Run:
     folder: Path
     result: Mapping[str, Any]
     architecture: Architecture
-    _loaded: list[TrainedModel | TrainedLanguageModel] = field(default_factory=list, repr=False, compare=False)
+    _loaded: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     @property
-    def trained(self) -> TrainedModel | TrainedLanguageModel:
+    def trained(self) -> Any:
         """The model with what is needed to use it: `predict` of images, or of text `score` and `write`."""
         if not self._loaded:
             self._loaded.append(load_model(self.folder / "model"))
@@ -64,34 +59,6 @@ class Run:
     def test_perplexity(self) -> float:
         """Of the test text, for language models."""
         return float(self.result["test_perplexity"])
-
-
-def read(source: Any, *, seed: int, wanted: str = "images", **options: Any) -> Data:
-    """Images or text, by what the source is; `wanted` says what a folder is taken for that shows neither. Options that
-    are None are not given."""
-    options = {name: value for name, value in options.items() if value is not None}
-    text = is_text(source) or (wanted == "text" and _shows_nothing(source))
-    foreign = {"image_size", "layout"} if text else {"level", "vocabulary"}
-    if wrong := sorted(foreign & set(options)):
-        raise ConfigError(f"{wrong[0]} is for {'images' if text else 'text'}, and the data is {source}")
-    return load_text(source, **options) if text else load(source, seed=seed, **options)
-
-
-def _shows_nothing(source: Any) -> bool:
-    """Whether a path is missing, or a folder without anything in it that may be images."""
-    if not isinstance(source, (str, Path)) or str(source) == DEFAULT_DATA["images"]:
-        return False
-    path = Path(source)
-    if not path.is_dir():
-        return not path.exists()
-    return not any(inside.is_dir() or inside.suffix != ".txt" for inside in path.iterdir())
-
-
-def load_model(folder: Path, *, space: str | None = None) -> TrainedModel | TrainedLanguageModel:
-    """The trained model in a folder, of whichever kind it is."""
-    if kind_of(folder) == "language model":
-        return TrainedLanguageModel.load(folder, space=space)
-    return TrainedModel.load(folder, space=space)
 
 
 @dataclass
@@ -135,9 +102,9 @@ def prepare(
     wishes = wishes if wishes is not None else Wishes()
     wanted = space_class(wishes.space).data
     if data is None:
-        data = DEFAULT_DATA[wanted]
+        data = MODALITIES[wanted].default_data
     loaded = read(data, seed=seed, wanted=wanted, **options)
-    if (wanted == "text") != isinstance(loaded, TextData):
+    if modality(loaded).name != wanted:
         raise ConfigError(f"the space {wishes.space} is for {wanted}, and {loaded.name} is not; see archwright spaces")
     name = str(data) if isinstance(data, (str, Path)) else "python"
     plan = make_plan(

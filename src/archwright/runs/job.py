@@ -27,7 +27,7 @@ from archwright.space import Architecture
 from archwright.training.measure import tune_malloc
 
 if TYPE_CHECKING:
-    from archwright.runs.timing import Data
+    from archwright.modalities.protocol import Data
     from archwright.store import RunStore
     from archwright.training.recipe import Recipe
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from archwright.controllers.sharding import lateness
 from archwright.files import write
+from archwright.modalities.protocol import Modality, verdict
 from archwright.report.drawing import draw
 from archwright.report.graph import graphs_of
 from archwright.report.plots import comparison, search_curve
 from archwright.report.text import as_text
 from archwright.runs.job import Job
 from archwright.runs.plan import Plan
-from archwright.runs.subject import ImageSubject, Subject, better_of
 from archwright.space import Architecture
 
 WORDS = {"same_count": "as many trained", "same_time": "as much time"}
@@ -24,7 +24,7 @@ WORDS = {"same_count": "as many trained", "same_time": "as much time"}
 def conclude(job: Job) -> dict[str, Any]:
     """Gather the result of a job that has ended, and write everything into the run folder. Can be done again."""
     begun = time.monotonic()
-    store, plan, data, subject = job.store, job.plan, job.data, job.candidates.subject
+    store, plan, data, subject = job.store, job.plan, job.data, job.candidates.modality
     key = store.get("found")
     record, test = store.get(f"candidate/{key}"), store.get(f"test/{key}")
     architecture = Architecture.from_json(record["architecture"])
@@ -81,7 +81,7 @@ def conclude(job: Job) -> dict[str, Any]:
 
 def _compared(job: Job, keys: Sequence[str], test: dict[str, Any]) -> dict[str, Any]:
     """The best of these candidates by validation, and the paired difference on the test part."""
-    subject, store = job.candidates.subject, job.store
+    subject, store = job.candidates.modality, job.store
     chosen = job.candidates.best(keys)
     theirs, record = store.get(f"test/{chosen}"), store.get(f"candidate/{chosen}")
     difference, low, high = subject.difference(test, theirs)
@@ -101,7 +101,7 @@ def _compared(job: Job, keys: Sequence[str], test: dict[str, Any]) -> dict[str, 
 
 
 def _pictures(job: Job, architecture: Architecture, result: dict[str, Any]) -> None:
-    folder, subject = job.store.folder, job.candidates.subject
+    folder, subject = job.store.folder, job.candidates.modality
     graphs = graphs_of(architecture)
     trials = list(job.store.trials())
     for suffix in ("png", "svg"):
@@ -124,7 +124,7 @@ def _pictures(job: Job, architecture: Architecture, result: dict[str, Any]) -> N
             comparison(
                 rows,
                 folder / f"comparison.{suffix}",
-                title=f"{subject.measure.partition(',')[0].capitalize()} on {_counted(result)} of the test part",
+                title=f"{subject.measure.partition(',')[0].capitalize()} on {subject.tested(result)} of the test part",
                 measure=f"test {subject.measure}",
                 scale=subject.scale,
             )
@@ -135,18 +135,13 @@ def _reward_label(plan: Plan) -> str:
     return what + (" (shared weights)" if plan.evaluator == "shared-weights" else "")
 
 
-def report(result: dict[str, Any], architecture: Architecture, subject: Subject) -> list[str]:
+def report(result: dict[str, Any], architecture: Architecture, subject: Modality) -> list[str]:
     """The result as a page of Markdown."""
     lines = [f"# {result['space']} {result['architecture']} on {result['data']}", "", *result["summary"], ""]
     lines += ["![cells](cell.png)", ""]
     for graph in graphs_of(architecture):
         lines += [f"## {graph.title}", "", "```", *as_text(graph), "```", ""]
-    if isinstance(subject, ImageSubject):
-        lines += ["## Accuracy by class", "", "| class | accuracy | test images |", "|---|---|---|"]
-        for name, figures in result["per_class"].items():
-            accuracy = "" if figures["accuracy"] is None else f"{figures['accuracy']:.2%}"
-            lines.append(f"| {name.replace('|', chr(92) + '|')} | {accuracy} | {figures['images']} |")
-        lines.append("")
+    lines += subject.report_sections(result)
     lines += ["## Seconds", "", "| phase | seconds |", "|---|---|"]
     lines += [f"| {name} | {value:.1f} |" for name, value in result["seconds"].items()]
     if result["trials"]:
@@ -156,18 +151,14 @@ def report(result: dict[str, Any], architecture: Architecture, subject: Subject)
     return [*lines, ""]
 
 
-def _counted(result: dict[str, Any]) -> str:
-    return f"{result['test_images']} images" if "test_images" in result else f"{result['test_tokens']:,} tokens"
-
-
-def _summary(result: dict[str, Any], subject: Subject) -> list[str]:
+def _summary(result: dict[str, Any], subject: Modality) -> list[str]:
     """The result in a few lines of plain text."""
     metric = f"test_{subject.metric}"
     low, high = result["test_interval"]
     lines = [
         f"architecture     {result['architecture']} ({result['space']})",
         f"{subject.label:<16} {subject.words(result[metric])}, {subject.words_of_interval(low, high)}, "
-        f"{_counted(result)} used once",
+        f"{subject.tested(result)} used once",
     ]
     for name, what in WORDS.items():
         if group := result["random_search"].get(name):
@@ -177,7 +168,7 @@ def _summary(result: dict[str, Any], subject: Subject) -> list[str]:
                 f"found minus random {words}"
             )
     if group := result["random_search"].get("same_time"):
-        lines.append(f"verdict          {better_of(subject, *group['difference_interval'])}")
+        lines.append(f"verdict          {verdict(subject, *group['difference_interval'])}")
     if group := result.get("reference"):
         words = subject.words_of_difference(group["difference"], *group["difference_interval"])
         lines.append(

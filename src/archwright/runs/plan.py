@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from archwright.components import named_again, space_from_json, space_to_json
 from archwright.errors import ConfigError, RunError
 from archwright.evaluators.objective import OBJECTIVES
-from archwright.runs.components import name_of_space, named_again, space_class, with_fields
 from archwright.space import Space
 from archwright.training.recipe import ENAS_MICRO_FINAL, ENAS_MICRO_SEARCH, Recipe
 
@@ -216,16 +216,3 @@ class Plan:
 def wanted_phases(fields: Mapping[str, Any]) -> list[str]:
     """The phases of a plan, in order, from its fields (or its JSON)."""
     return [phase for phase in PHASES if fields.get(OPTIONAL_PHASES.get(phase, ""), True)]
-
-
-def space_to_json(space: Space) -> dict[str, Any]:
-    """The space's name and all its fields."""
-    fields = {f.name: getattr(space, f.name) for f in dataclasses.fields(space) if f.init}
-    return {"name": name_of_space(space), **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}}
-
-
-def space_from_json(data: Mapping[str, Any], named: str | None = None) -> Space:
-    """The space. `named` is what the user called it in this call: a file is loaded only if it is named there."""
-    values = dict(data)
-    name = named_again("space", str(values.pop("name")), named)
-    return with_fields(space_class(name), values)

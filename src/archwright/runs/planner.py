@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from archwright.components import space_class, with_fields
 from archwright.controllers.guided import START
 from archwright.errors import ConfigError
 from archwright.runs.cluster import on_a_cluster
-from archwright.runs.components import space_class, with_fields
 from archwright.runs.grid import GRID_SHARE, grid
 from archwright.runs.plan import Plan
 from archwright.runs.presets import PRESETS, SIZES, Preset, paper_controller, published, small
@@ -18,7 +18,7 @@ from archwright.training.device import resolve_device
 from archwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from archwright.runs.timing import Data
+    from archwright.modalities.protocol import Data
     from archwright.space import Space
 
 MARGIN = 0.97  # of a wall-time budget is planned; loading, measuring and writing take the rest

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.controllers.reinforce import ENAS_MACRO, NAS
-from archwright.data.text import TextData
 from archwright.training.recipe import (
     ENAS_MACRO_FINAL,
     ENAS_MACRO_SEARCH,
@@ -22,7 +21,6 @@ from archwright.training.recipe import (
 )
 
 if TYPE_CHECKING:
-    from archwright.runs.timing import Data
     from archwright.space import Space
 
 PRESETS = ("small", "paper")
@@ -89,9 +87,9 @@ def published(cls: type[Space]) -> Preset:
     return Preset(ENAS_MICRO_SEARCH, Recipe(), settings)
 
 
-def small(cls: type[Space], data: Data, size: Size = SIZES[0]) -> Preset:
+def small(cls: type[Space], data: Any, size: Size = SIZES[0]) -> Preset:
     """Networks of a size and training of a length for a CPU: what differs from the papers differs for speed."""
-    if isinstance(data, TextData):
+    if cls.data == "text":
         return _small_text(cls, data)
     side = min(data.task.height, data.task.width)
     common: dict[str, Any] = {
@@ -172,7 +170,7 @@ def _small_nas(common: Mapping[str, Any], side: int) -> Preset:
     )
 
 
-def _small_text(cls: type[Space], data: TextData) -> Preset:
+def _small_text(cls: type[Space], data: Any) -> Preset:
     """Models that a CPU trains in seconds. Adam from wide weights learns in a hundred steps what SGD at a rate of 20
     learns in thousands, and more kinds of cell survive it."""
     vocabulary = len(data.vocabulary)

@@ -25,8 +25,8 @@ from archwright.space import Architecture, sample
 from archwright.training.measure import tune_malloc
 
 if TYPE_CHECKING:
+    from archwright.modalities.protocol import Data
     from archwright.runs.plan import Plan
-    from archwright.runs.timing import Data
     from archwright.store import RunStore
 
 RANK = 11  # the random stream of the architectures
@@ -105,7 +105,7 @@ class Ranking:
         self._conclude(drawn, shared, time.monotonic() - begun)
 
     def _conclude(self, drawn: list[Architecture], shared: list[float], seconds: float) -> None:
-        judge = self._trainings[0][1].subject
+        judge = self._trainings[0][1].modality
         metric = f"validation_{judge.metric}"
         rows = []
         for index, (architecture, reward) in enumerate(zip(drawn, shared, strict=True)):
@@ -113,7 +113,7 @@ class Ranking:
             good = [record for record in records if record is not None and record["error"] is None]
             if len(good) == len(records):
                 value = fmean(float(record[metric]) for record in good)
-                rows.append(_Row(architecture.id, reward, value, [judge.rank(record) for record in good]))
+                rows.append(_Row(architecture.id, reward, value, [judge.sort_key(record) for record in good]))
         if len(rows) < 3:
             raise RunError(f"{self.store.folder}: only {len(rows)} architectures could be trained, too few to rank")
         rewards = [row.shared for row in rows]

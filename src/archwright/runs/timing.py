@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from archwright.data.images import ImageData
-from archwright.data.text import TextData
 from archwright.errors import ChildFailure
 from archwright.loop import Proposal
-from archwright.nets.residual import residual_network
+from archwright.modalities import modality
+from archwright.modalities.protocol import Data
 from archwright.runs.assembly import shared_weights
 from archwright.space import sample
 from archwright.training.child import child_network, child_recipe
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from archwright.space import Architecture
     from archwright.training.recipe import Recipe
 
-Data = ImageData | TextData
 MEASURED = 6  # architectures that are timed: their costs differ several times over
 CONTROLLER_SECONDS = 0.004  # a controller's share in one trial: 54 steps, sampled and learned from in tens
 FORWARD = 1 / 3  # a forward pass is about a third of a training step
@@ -78,7 +76,7 @@ def steps(recipe: Recipe, data: Data) -> int:
 
 def per_step(recipe: Recipe, data: Data) -> int:
     """Images, or tokens, in a step."""
-    return recipe.batch * (recipe.length if isinstance(data, TextData) else 1)
+    return modality(data).per_step(recipe)
 
 
 def measure(plan: Plan, data: Data) -> Rates:
@@ -103,7 +101,8 @@ def measure(plan: Plan, data: Data) -> Rates:
 def step_seconds(plan: Plan, data: Data, architecture: Architecture | None, count: int, least: float = 0.0) -> float:
     """Of final training: the mean of `steps`, and of as many more as `least` seconds take."""
     network = network_of(plan, data, architecture)
-    fit = Fit(network, data, replace(recipe_of(plan, architecture), epochs=1), seed=plan.seed, device=plan.device)
+    recipe = replace(recipe_of(plan, architecture), epochs=1)
+    fit = Fit(network, modality(data), recipe, seed=plan.seed, device=plan.device)
     return mean_seconds(_until_it_fails(iter(fit)), count, least)
 
 
@@ -119,10 +118,9 @@ def network_of(plan: Plan, data: Data, architecture: Architecture | None) -> Any
         return child_network(plan.final_space, architecture, data.task, plan.seed)
     with seeded(torch.device("cpu"), Stream.WEIGHTS, plan.seed):
         if plan.residual is not None:
-            assert isinstance(data, ImageData)
             space: Any = plan.final_space
             stride, dropout = getattr(space, "stem_stride", 1), getattr(space, "dropout", 0.0)
-            return residual_network(data.task, plan.residual, stem_stride=stride, dropout=dropout)
+            return modality(data).residual(plan.residual, stem_stride=stride, dropout=dropout)
         return plan.final_space.reference(data.task)
 
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from archwright.data.images import ImageData
+from archwright.components import space_class, space_to_json, with_fields
 from archwright.errors import ConfigError
 from archwright.files import write
+from archwright.modalities import modality
 from archwright.nets.network import without_auxiliary
-from archwright.runs.components import space_class, with_fields
 from archwright.runs.front import new_folder
-from archwright.runs.plan import Plan, space_to_json
+from archwright.runs.plan import Plan
 from archwright.runs.planner import Wishes, make_plan
 from archwright.runs.timing import cost, network_of, step_seconds
 from archwright.space import Architecture, Space, check
@@ -56,7 +56,7 @@ def plan_transfer(
     name = space or architecture.space
     cls = space_class(name)
     _require_sizes(cls)
-    if not isinstance(data, ImageData):
+    if modality(data).name != cls.data:
         raise ConfigError(f"the architecture is for images, and {data.name} is text")
     fields = dict(architecture.fields)
     check(with_fields(cls, fields), architecture)
@@ -135,7 +135,7 @@ def folder_for(named: str | Path | None, data: Any) -> Path:
     return new_folder(named, f"{Path(data.name).stem}-transfer")
 
 
-def _usual(cls: type[Space], data: ImageData, preset: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _usual(cls: type[Space], data: Any, preset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fields of the space and of the recipe over the preset's."""
     if preset == "paper":
         large = cls.name == "nasnet" and min(data.task.height, data.task.width) >= IMAGENET_SIDE

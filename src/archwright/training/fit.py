@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -16,13 +16,9 @@ from archwright.training.average import WeightAverage
 from archwright.training.descent import Descent, saved_network
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
-from archwright.training.lessons import lessons
 from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from archwright.data.images import ImageData
-    from archwright.data.text import TextData
+from archwright.training.training_data import TrainingSource
 
 
 class Fit:
@@ -36,7 +32,7 @@ class Fit:
 
     Args:
         model: moved to `device` and trained in place.
-        data: images, or text; the training part stays on the device in one piece.
+        data: what to train on (`archwright.modalities.modality(data)`); it stays on the device in one piece.
         recipe: how to train.
         seed: of order, augmentation, dropout and drop path. The weights are the caller's.
         device: see `resolve_device`.
@@ -54,7 +50,7 @@ class Fit:
     def __init__(
         self,
         model: Any,
-        data: ImageData | TextData,
+        data: TrainingSource,
         recipe: Recipe | None = None,
         *,
         seed: int = 0,
@@ -64,7 +60,7 @@ class Fit:
         channels_last: bool = True,
         phase: str = "training",
     ) -> None:
-        self.model, self.data, self.phase = model, data, phase
+        self.model, self.phase = model, phase
         self.recipe = recipe = recipe if recipe is not None else Recipe()
         self.step = 0
         self.seconds = 0.0
@@ -72,7 +68,7 @@ class Fit:
         self._seed, self._device, self._limit = seed, resolve_device(device), time_limit
         self._validate_from = 0 if validate_last is None else math.ceil(recipe.epochs) - validate_last
         with out_of_memory(f"the network and the training part on {self._device}"):
-            self._lessons = lessons(model, data, recipe, seed=seed, device=self._device, channels_last=channels_last)
+            self._data = data.training_data(model, recipe, seed=seed, device=self._device, channels_last=channels_last)
         self._descent = Descent(model, recipe)
         self._average = WeightAverage(model, recipe.average) if recipe.average else None
         self._delivered = False  # the model has the average instead of the weights
@@ -80,17 +76,17 @@ class Fit:
     @property
     def steps(self) -> int:
         """Steps of the whole training."""
-        return max(1, round(self.recipe.epochs * self._lessons.per_epoch))
+        return max(1, round(self.recipe.epochs * self._data.per_epoch))
 
     @property
     def ends_epoch(self) -> bool:
         """Whether the last step was the last of an epoch, or of the training."""
-        return self.step % self._lessons.per_epoch == 0 or self.step == self.steps
+        return self.step % self._data.per_epoch == 0 or self.step == self.steps
 
     @property
     def scored_by(self) -> str:
         """The metric in `validation`."""
-        return self._lessons.scored_by
+        return self._data.scored_by
 
     @property
     def score(self) -> float:
@@ -102,7 +98,7 @@ class Fit:
             began = time.perf_counter()
             metrics = self._advance()
             if self.ends_epoch:
-                metrics |= self._validate(-(-self.step // self._lessons.per_epoch))
+                metrics |= self._validate(-(-self.step // self._data.per_epoch))
             self.seconds += time.perf_counter() - began
             if self._limit is not None and self.seconds > self._limit and self.step < self.steps:
                 raise TimedOut(
@@ -119,12 +115,12 @@ class Fit:
         if not self.model.training:
             self.model.train()
         self.model.set_progress(step / self.steps)
-        rate = recipe.rate(step / self._lessons.per_epoch)
+        rate = recipe.rate(step / self._data.per_epoch)
         with (
             out_of_memory(f"a training step of batch {recipe.batch}"),
             seeded(self._device, Stream.NOISE, self._seed, step),
         ):
-            loss, figures = self._lessons.loss(self.model, step)
+            loss, figures = self._data.loss(self.model, step)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = self._descent.gradient_norm()
             # The one moment of a step at which the host waits for the device.
@@ -146,7 +142,7 @@ class Fit:
             return {}
         average = contextlib.nullcontext() if self._average is None else self._average.exchanged()
         with out_of_memory("the validation part"), average:
-            metrics = dict(self._lessons.validate(self.model))
+            metrics = dict(self._data.validate(self.model))
         if not metrics:
             return {}
         if not math.isfinite(metrics["validation_loss"]):
@@ -161,7 +157,7 @@ class Fit:
             "momentum": self._descent.state_dict(),
             "step": self.step,
             "steps": self.steps,
-            "lessons": self._lessons.state_dict(),
+            "lessons": self._data.state_dict(),
             **({} if self._average is None else {"average": self._average.state_dict()}),
             "validation": [list(measured) for measured in self.validation],
             "seconds": self.seconds,
@@ -176,7 +172,7 @@ class Fit:
             )
         self.model.load_state_dict(state["model"])
         self._descent.load_state_dict(state["momentum"])
-        self._lessons.load_state_dict(state["lessons"])
+        self._data.load_state_dict(state["lessons"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])

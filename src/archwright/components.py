@@ -110,3 +110,16 @@ def from_file(name: str) -> Any:
     if not hasattr(module, attribute):
         raise ConfigError(f"{path} defines no {attribute!r}")
     return getattr(module, attribute)
+
+
+def space_to_json(space: Space) -> dict[str, Any]:
+    """Return the space's name and all its fields."""
+    fields = {f.name: getattr(space, f.name) for f in dataclasses.fields(space) if f.init}
+    return {"name": name_of_space(space), **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}}
+
+
+def space_from_json(data: Mapping[str, Any], named: str | None = None) -> Space:
+    """Read what `space_to_json` returned. `named` is the file that the user named in this call."""
+    values = dict(data)
+    name = named_again("space", str(values.pop("name")), named)
+    return with_fields(space_class(name), values)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from archwright.data.text import Level
-from archwright.runs.subject import TextSubject
+from archwright.modalities.text.modality import Text
 from archwright.training.perplexity import perplexity
 from small_text import text_data
 
@@ -16,7 +16,7 @@ from small_text import text_data
 @pytest.mark.parametrize("level", ["words", "characters"])
 @pytest.mark.parametrize("loss", [5.0, 2000.0])
 def test_a_model_that_has_diverged_is_reported_like_any_other(loss: float, level: Level) -> None:
-    subject = TextSubject(replace(text_data(), level=level), length=5)
+    subject = Text(replace(text_data(), level=level))
     ours = {"loss": loss, "perplexity": perplexity(loss), "blocks": [loss - 1, loss + 1], "tokens": 50}
     theirs = {"loss": 4.0, "perplexity": perplexity(4.0), "blocks": [3.0, 5.0], "tokens": 50}
     figures = subject.figures(ours)
@@ -33,7 +33,7 @@ def test_words_are_told_in_perplexity_and_characters_in_bits() -> None:
     """2 nats against 1: perplexity 7.39 against 2.72, or 1 / log 2 = 1.443 bits more."""
     ours = {"loss": 2.0, "perplexity": math.e**2, "blocks": [2.0, 2.0, 2.0], "tokens": 30}
     theirs = {"loss": 1.0, "perplexity": math.e, "blocks": [1.0, 1.0, 1.0], "tokens": 30}
-    words, characters = (TextSubject(replace(text_data(), level=level), 5) for level in ("words", "characters"))
+    words, characters = (Text(replace(text_data(), level=level)) for level in ("words", "characters"))
     assert words.difference(ours, theirs) == pytest.approx([math.e**2 - math.e] * 3)
     assert characters.difference(ours, theirs) == pytest.approx([1 / math.log(2)] * 3)
     assert words.words(math.e) == "perplexity 2.72 a word"

@@ -1,60 +1,53 @@
-"""A trained language model as files: weights as safetensors, everything else as JSON. Loading one runs no code."""
+"""A trained language model: used from Python, saved, and exported."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from archwright.data.text import EOS, UNKNOWN, Level, encode, tokens_of
 from archwright.errors import RunError
-from archwright.runs.plan import space_from_json, space_to_json
-from archwright.runs.weights import put_weights, read_model, write_model
-from archwright.space import Architecture, Open, Space, TextTask
+from archwright.modalities.model_file import read_model, write_model
+from archwright.space import Architecture, Space, TextTask
 from archwright.training.perplexity import TextScore, evaluate_perplexity
-
-KIND = "language model"
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedLanguageModel:
     """A network with what is needed to use it: architecture, vocabulary, and how text is cut into tokens."""
 
+    kind: ClassVar[str] = "language model"
     network: Any
     architecture: Architecture
     space: Space
     vocabulary: tuple[str, ...]
     level: Level
 
+    @property
+    def task(self) -> TextTask:
+        """What the network predicts."""
+        return TextTask(len(self.vocabulary))
+
     def save(self, folder: Path) -> None:
         """Write `weights.safetensors` and `model.json`."""
-        described = {
-            "kind": KIND,
-            "architecture": self.architecture.to_json(),
-            "space": space_to_json(self.space),
-            "vocabulary": list(self.vocabulary),
-            "level": self.level,
-        }
-        write_model(folder, described, self.network)
+        write_model(folder, self, {"vocabulary": list(self.vocabulary), "level": self.level})
 
-    @staticmethod
-    def load(folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedLanguageModel:
+    @classmethod
+    def load(cls, folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedLanguageModel:
         """Read what `save` wrote. `space` names the file of a space that does not come with archwright."""
-        folder = Path(folder)
-        described, weights = read_model(folder, KIND)
-        try:
-            architecture = Architecture.from_json(described["architecture"])
-            built = space_from_json(described["space"], space).for_architecture(architecture)
+
+        def parse(described: dict[str, Any]) -> tuple[tuple[tuple[str, ...], Level], TextTask]:
             vocabulary = tuple(str(token) for token in described["vocabulary"])
             level: Level = "characters" if described["level"] == "characters" else "words"
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{folder / 'model.json'} is damaged: {error!r}") from None
-        network: Any = built.network(Open.only(built, architecture), TextTask(len(vocabulary)))
-        put_weights(folder, network, weights)
-        return TrainedLanguageModel(network.to(device).eval(), architecture, built, vocabulary, level)
+            return (vocabulary, level), TextTask(len(vocabulary))
+
+        model, own = read_model(folder, cls.kind, parse, space=space, device=device)
+        return cls(*model, *own)
 
     def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
         """Write files that need no archwright. See `archwright.export.language`."""
@@ -70,7 +63,7 @@ class TrainedLanguageModel:
         )
 
     def score(self, text: str) -> TextScore:
-        """How well the text is predicted."""
+        """Measure how well the text is predicted."""
         tokens = encode(tokens_of(text, self.level), self.vocabulary)
         if len(tokens) < 2:
             raise RunError(f"the text has {len(tokens)} {self.level}; it takes two to predict one")
@@ -95,3 +88,20 @@ class TrainedLanguageModel:
         if self.level == "characters":
             return prompt + "".join(written)
         return " ".join([prompt, *("\n" if token == EOS else token for token in written)])
+
+    def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:
+        """Score each text file, and go on writing after words that are no file."""
+        for path in inputs:
+            if path.suffix == ".txt" and not path.is_file():
+                raise RunError(f"{path}: no such file; words to go on from do not end in .txt")
+            if not path.is_file():
+                written = self.write(str(path), tokens, seed=seed)
+                yield {"prompt": str(path), "written": written}, written
+                continue
+            try:
+                score = self.score(path.read_text(encoding="utf-8"))
+            except UnicodeDecodeError:
+                raise RunError(f"{path} is not text in UTF-8") from None
+            bits = score.loss / math.log(2)
+            line = f"{path}  perplexity {score.perplexity:.2f}, {bits:.3f} bits a {self.level.removesuffix('s')}"
+            yield {"text": str(path), "perplexity": score.perplexity, "bits": bits}, line

@@ -1,0 +1,105 @@
+"""Kinds of data: images and text. Each has its own loading, training data, scoring, test, wording and model files.
+
+`modality(data)` is the one object that a run asks about its data; nothing outside this room tests which kind it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archwright.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from archwright.modalities.protocol import Data, Modality, TrainedNetwork
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of a modality before torch is loaded.
+
+    `where` is its class; `options` are the arguments that its loader alone has, each with the keywords of an argparse
+    flag; `shown` formats the metric in a table.
+    """
+
+    where: str
+    default_data: str
+    metric: str
+    shown: str
+    options: Mapping[str, Mapping[str, Any]]
+
+
+MODALITIES: dict[str, Kind] = {
+    "images": Kind(
+        "archwright.modalities.images.modality:Images",
+        default_data="digits",
+        metric="accuracy",
+        shown="{:.2%}",
+        options={
+            "image_size": {"type": int, "help": "resize images to this many pixels"},
+            "layout": {"help": "what the axes of arrays are (see archwright.data.arrays)"},
+        },
+    ),
+    "text": Kind(
+        "archwright.modalities.text.modality:Text",
+        default_data="topics",
+        metric="perplexity",
+        shown="perplexity {:.2f}",
+        options={
+            "level": {"choices": ("words", "characters"), "help": "what the tokens of a text are"},
+            "vocabulary": {"type": int, "help": "keep the most frequent tokens of a text, at most this many"},
+        },
+    ),
+}
+
+
+def modality_class(name: str) -> type[Modality]:
+    """Import the class of a modality."""
+    if name not in MODALITIES:
+        raise ConfigError(f"{name!r} is not a modality; pick one of {', '.join(MODALITIES)}")
+    module, _, attribute = MODALITIES[name].where.partition(":")
+    cls: type[Modality] = getattr(import_module(module), attribute)
+    return cls
+
+
+def modality(data: Data | Modality) -> Modality:
+    """Return the modality of loaded data; a modality passes through."""
+    by_type: dict[type, type[Modality]] = {}
+    for name in MODALITIES:
+        cls = modality_class(name)
+        if type(data) is cls:
+            return data
+        by_type[cls.holds] = cls
+    if type(data) not in by_type:
+        raise ConfigError(f"{type(data).__name__} is not loaded data; archwright.modalities.read loads it")
+    return by_type[type(data)](data)
+
+
+def read(source: Any, *, seed: int, wanted: str = "images", **options: Any) -> Data:
+    """Load data of the kind that the source shows; `wanted` is the kind of a source that shows none.
+
+    Options that are None are left out.
+    """
+    options = {name: value for name, value in options.items() if value is not None}
+    shown = [name for name in MODALITIES if modality_class(name).recognises(source)]
+    name = shown[0] if shown else wanted
+    for other, kind in MODALITIES.items():
+        if foreign := sorted(kind.options.keys() & options.keys() - MODALITIES[name].options.keys()):
+            raise ConfigError(f"{foreign[0]} is for {other}, and the data is {source}")
+    return modality_class(name).load(source, seed=seed, **options)
+
+
+def load_model(folder: str | Path, *, space: str | None = None) -> TrainedNetwork:
+    """Load the trained model in a folder, whichever modality wrote it."""
+    from archwright.modalities.model_file import kind_of
+
+    folder = Path(folder)
+    found = kind_of(folder)
+    models = [modality_class(name).model for name in MODALITIES]
+    for model in models:
+        if model.kind == found:
+            return model.load(folder, space=space)
+    raise RunError(f"{folder} holds a {found}; this version reads a {' or a '.join(model.kind for model in models)}")

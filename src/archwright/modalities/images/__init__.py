@@ -1,0 +1,1 @@
+"""Images with classes: batches, accuracy, and classifiers as files."""

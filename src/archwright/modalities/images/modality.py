@@ -1,0 +1,202 @@
+"""Images with classes, as a run sees them: judged by accuracy, compared image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from archwright.data.images import ImageData
+from archwright.data.text import is_text
+from archwright.errors import ConfigError
+from archwright.modalities.images.model import TrainedModel
+from archwright.modalities.images.scoring import ImageScoring
+from archwright.modalities.images.training_data import ImageTrainingData
+from archwright.report.plots import Estimate
+from archwright.report.statistics import paired_difference, wilson
+from archwright.space import Architecture, Space, Task
+from archwright.training.accuracy import evaluate_accuracy
+from archwright.training.measure import latency, multiply_adds, parameters
+
+if TYPE_CHECKING:
+    from archwright.nets.residual import Residual
+    from archwright.training.recipe import Recipe
+
+MOST_CLASSES = 20  # more are in `report.md` only
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Implements `Modality` for classification."""
+
+    data: ImageData
+
+    name: ClassVar[str] = "images"
+    holds: ClassVar[type] = ImageData
+    model = TrainedModel
+    metric: ClassVar[str] = "accuracy"
+    larger_is_better: ClassVar[bool] = True
+    label: ClassVar[str] = "test accuracy"
+    measure: ClassVar[str] = "accuracy, %"
+    scale: ClassVar[float] = 100.0
+    objective: ClassVar[str] = "accuracy"
+    objective_from_scratch: ClassVar[str] = "accuracy"
+    costs = {"latency": latency}
+
+    @staticmethod
+    def recognises(source: Any) -> bool:
+        """Return whether a source is digits, arrays in memory, or a file or folder that may have images."""
+        if is_text(source):
+            return False
+        if not isinstance(source, (str, Path)) or str(source) == "digits":
+            return True
+        path = Path(source)
+        if not path.is_dir():
+            return path.exists()
+        return any(inside.is_dir() or inside.suffix != ".txt" for inside in path.iterdir())
+
+    @staticmethod
+    def load(source: Any, *, seed: int, **options: Any) -> ImageData:
+        """Load the data. See `archwright.data.sources.load`."""
+        from archwright.data.sources import load
+
+        return load(source, seed=seed, **options)
+
+    @staticmethod
+    def task_like(task: Task | None, **changes: int | None) -> Task:
+        """Return a task with the size, channels or classes that are given; the usual one is 3x32x32 and 10 classes."""
+        for name, value in changes.items():
+            if value is not None and value < 1:
+                raise ConfigError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+        task = task or Task(3, 32, 32, 10)
+        size, channels, classes = (changes[name] for name in ("image_size", "channels", "classes"))
+        return Task(channels or task.channels, size or task.height, size or task.width, classes or task.classes)
+
+    @staticmethod
+    def shown_size(network: Any, space: Any, task: Task) -> tuple[dict[str, Any], str]:
+        """Return parameters and multiply-adds at the task's size."""
+        facts = {
+            "input": [task.channels, task.height, task.width],
+            "classes": task.classes,
+            "parameters": parameters(network),
+            "multiply_adds": multiply_adds(network.eval(), task),
+        }
+        sizes = "".join(f", {name} {getattr(space, name)}" for name in ("filters", "repeats") if hasattr(space, name))
+        shape = f"{task.channels}x{task.height}x{task.width}{sizes}"
+        return facts, f"{facts['parameters']:,} parameters, {facts['multiply_adds']:,} multiply-adds at {shape}"
+
+    def describe(self) -> tuple[dict[str, Any], list[str]]:
+        """Return what was understood of the data. See `archwright.data.describe`."""
+        from archwright.data.describe import as_lines, describe
+
+        description = describe(self.data)
+        return description, as_lines(description)
+
+    def per_step(self, recipe: Recipe) -> int:
+        """Return how many images are in a training step."""
+        return recipe.batch
+
+    def training_data(
+        self, model: Any, recipe: Recipe, *, seed: int, device: torch.device, channels_last: bool = True
+    ) -> ImageTrainingData:
+        """Move the model to the device and return its training data."""
+        return ImageTrainingData(model, self.data, recipe, seed=seed, device=device, channels_last=channels_last)
+
+    def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> ImageScoring:
+        """Return the validation images in minibatches of `size`."""
+        return ImageScoring(self.data, size, device, channels_last=channels_last)
+
+    def residual(self, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Residual:
+        """Return a hand-made residual network of about so many parameters."""
+        from archwright.nets.residual import residual_network
+
+        return residual_network(self.data.task, parameters, stem_stride=stem_stride, dropout=dropout)
+
+    def sort_key(self, record: Mapping[str, Any]) -> tuple[float, float]:
+        """Return validation accuracy, then validation loss."""
+        return record["validation_accuracy"], -record["validation_loss"]
+
+    def size(self, network: Any) -> dict[str, int]:
+        """Return the multiply-adds of one image."""
+        return {"multiply_adds": multiply_adds(network, self.data.task)}
+
+    def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
+        """Return the accuracy, and image by image whether it was right."""
+        score = evaluate_accuracy(network, self.data.test, self.data.preprocessing, device=device)
+        bits = "".join("1" if right else "0" for right in score.correct.tolist())
+        return {"accuracy": score.accuracy, "correct": bits}
+
+    def figures(self, test: Mapping[str, Any]) -> dict[str, Any]:
+        """Return accuracy with Wilson's interval, and by class."""
+        correct, labels = _bits(test), self.data.test.y.numpy()
+        per_class: dict[str, dict[str, float | None]] = {}
+        for index, name in enumerate(self.data.classes):
+            ours = correct[labels == index]
+            per_class[name] = {"accuracy": float(ours.mean()) if len(ours) else None, "images": len(ours)}
+        return {
+            "test_accuracy": float(correct.mean()),
+            "test_interval": list(wilson(int(correct.sum()), len(correct))),
+            "test_images": len(correct),
+            "per_class": per_class,
+        }
+
+    def difference(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[float, float, float]:
+        """Return the difference paired by image."""
+        return paired_difference(_bits(ours), _bits(theirs))
+
+    def words(self, value: float) -> str:
+        """Return per cent."""
+        return f"{value:.2%}"
+
+    def words_of_interval(self, low: float, high: float) -> str:
+        """Return per cent."""
+        return f"95 % interval {low:.2%} to {high:.2%}"
+
+    def words_of_difference(self, difference: float, low: float, high: float) -> str:
+        """Return points."""
+        return f"{difference * 100:+.2f} points, 95 % interval {low * 100:+.2f} to {high * 100:+.2f}"
+
+    def validated(self, record: Mapping[str, Any]) -> str:
+        """Return the share of the validation images."""
+        return f"{record['validation_accuracy']:.2%} of validation images"
+
+    def tested(self, figures: Mapping[str, Any]) -> str:
+        """Return the number of images."""
+        return f"{figures['test_images']} images"
+
+    def estimate(self, label: str, figures: Mapping[str, Any], *, found: bool = False) -> Estimate:
+        """Return accuracy and interval."""
+        low, high = figures["test_interval"]
+        return Estimate(label, figures["test_accuracy"], low, high, found=found)
+
+    def details(self, figures: Mapping[str, Any]) -> list[str]:
+        """Return the accuracy of each class; of the ten worst if there are many."""
+        classes = figures["per_class"].items()
+        known = [(name, found["accuracy"]) for name, found in classes if found["accuracy"] is not None]
+        label = "per class"
+        if len(known) > MOST_CLASSES:
+            known = sorted(known, key=lambda item: item[1])[:10]
+            label = "worst classes"
+        words = [f"{name} {accuracy:.1%}" for name, accuracy in known]
+        rows = [", ".join(words[i : i + 5]) for i in range(0, len(words), 5)]
+        return [f"{label if not i else '':<17}{row}" for i, row in enumerate(rows)]
+
+    def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
+        """Return the accuracy by class as a table."""
+        lines = ["## Accuracy by class", "", "| class | accuracy | test images |", "|---|---|---|"]
+        for name, found in figures["per_class"].items():
+            accuracy = "" if found["accuracy"] is None else f"{found['accuracy']:.2%}"
+            lines.append(f"| {name.replace('|', chr(92) + '|')} | {accuracy} | {found['images']} |")
+        return [*lines, ""]
+
+    def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
+        """Write a trained model."""
+        TrainedModel(network, architecture, space, self.data.classes, self.data.preprocessing).save(folder)
+
+
+def _bits(record: Mapping[str, Any]) -> np.ndarray:
+    return np.array([bit == "1" for bit in record["correct"]])

@@ -1,0 +1,118 @@
+"""A trained classifier: used from Python, saved, and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from archwright.data.decode import preprocess_image
+from archwright.data.images import Preprocessing
+from archwright.errors import RunError
+from archwright.modalities.model_file import read_model, write_model
+from archwright.space import Architecture, Space, Task
+
+BATCH = 256
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The class of one image, and the probability of each class."""
+
+    label: str
+    probabilities: tuple[float, ...]
+
+    @property
+    def probability(self) -> float:
+        """That of `label`."""
+        return max(self.probabilities)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A network with what is needed to use it: architecture, class names, preprocessing."""
+
+    kind: ClassVar[str] = "classifier"
+    network: nn.Module
+    architecture: Architecture
+    space: Space
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+
+    @property
+    def task(self) -> Task:
+        """What the network takes and returns."""
+        return _task(self.classes, self.preprocessing)
+
+    def save(self, folder: Path) -> None:
+        """Write `weights.safetensors` and `model.json`."""
+        described = {"classes": list(self.classes), "preprocessing": self.preprocessing.to_json()}
+        write_model(folder, self, described)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedModel:
+        """Read what `save` wrote. `space` names the file of a space that does not come with archwright."""
+
+        def parse(described: dict[str, Any]) -> tuple[tuple[tuple[str, ...], Preprocessing], Task]:
+            classes = tuple(str(name) for name in described["classes"])
+            preprocessing = Preprocessing.from_json(described["preprocessing"])
+            return (classes, preprocessing), _task(classes, preprocessing)
+
+        model, own = read_model(folder, cls.kind, parse, space=space, device=device)
+        return cls(*model, *own)
+
+    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
+        """Write files that need no archwright. See `archwright.export.export`."""
+        from archwright.export import export
+
+        return export(
+            self.network,
+            folder,
+            classes=self.classes,
+            preprocessing=self.preprocessing,
+            architecture=self.architecture,
+            formats=formats,
+        )
+
+    def logits(self, x: Tensor) -> Float[Tensor, "batch classes"]:
+        """Return the logits of raw images [batch, channels, height, width]."""
+        device = next(self.network.parameters()).device
+        with torch.no_grad():
+            pieces = [self.network(self.preprocessing(part.to(device))) for part in torch.split(x, BATCH)]
+        return torch.cat(pieces)
+
+    def predict(self, images: Sequence[Any] | Tensor) -> list[Prediction]:
+        """Classify images: a raw tensor, or paths and PIL images."""
+        if isinstance(images, Tensor):
+            x = images
+        else:
+            x = torch.stack([preprocess_image(image, self.preprocessing) for image in images])
+        probabilities = self.logits(x).softmax(dim=1).tolist()
+        return [Prediction(self.classes[row.index(max(row))], tuple(row)) for row in probabilities]
+
+    def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:
+        """Classify image files, and the images in folders; yields the class of each as plain data and as a line."""
+        paths = [image for path in inputs for image in (_images_in(path) if path.is_dir() else [path])]
+        for begin in range(0, len(paths), BATCH):
+            part = paths[begin : begin + BATCH]
+            for path, found in zip(part, self.predict(part), strict=True):
+                probabilities = dict(zip(self.classes, found.probabilities, strict=True))
+                figures = {"image": str(path), "class": found.label, "probabilities": probabilities}
+                yield figures, f"{path}  {found.label}  {found.probability:.1%}"
+
+
+def _task(classes: Sequence[str], preprocessing: Preprocessing) -> Task:
+    return Task(preprocessing.channels, preprocessing.height, preprocessing.width, len(classes))
+
+
+def _images_in(folder: Path) -> list[Path]:
+    inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not inside:
+        raise RunError(f"{folder}: there are no images in this folder")
+    return inside

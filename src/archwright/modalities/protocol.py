@@ -1,0 +1,188 @@
+"""What a run asks about its data, whichever kind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from archwright.data.images import ImageData
+from archwright.data.text import TextData
+from archwright.training.training_data import TrainingSource
+
+if TYPE_CHECKING:
+    from archwright.report.plots import Estimate
+    from archwright.space import Architecture, Space
+    from archwright.training.recipe import Recipe
+
+Data: TypeAlias = ImageData | TextData
+Batch: TypeAlias = tuple[Tensor, Tensor]
+
+
+class Scoring(Protocol):
+    """Minibatches of the validation part. `metrics` names what a score has; `size` is what is in a minibatch."""
+
+    metrics: tuple[str, ...]
+    size: int
+
+    def draw(self, *seeds: int) -> Batch:
+        """Return the minibatch of these seeds."""
+
+    def whole(self, *seeds: int) -> list[Any]:
+        """Return the names of all minibatches of full size, shuffled by these seeds; `batch` takes one."""
+
+    def batch(self, name: Any) -> Batch:
+        """Return the minibatch of that name."""
+
+    def score(self, network: Any, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
+        """Return the metrics of an architecture on a minibatch, with a network in evaluation mode."""
+
+    def mean(self, scores: list[Mapping[str, float]]) -> Mapping[str, float]:
+        """Return the metrics over several minibatches."""
+
+
+class TrainedNetwork(Protocol):
+    """A trained network with everything needed to use it. `kind` is what its `model.json` calls it."""
+
+    kind: ClassVar[str]
+
+    @property
+    def network(self) -> Any:
+        """The trained network, in evaluation mode."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the network is of."""
+
+    @property
+    def space(self) -> Space:
+        """The space of final training."""
+
+    @property
+    def task(self) -> Any:
+        """What the network takes and returns."""
+
+    def save(self, folder: Path) -> None:
+        """Write `weights.safetensors` and `model.json`."""
+
+    @classmethod
+    def load(cls, folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedNetwork:
+        """Read what `save` wrote. `space` names the file of a space that does not come with archwright."""
+
+    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
+        """Write files that need no archwright."""
+
+    def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:
+        """Yield what the network makes of each input, as plain data and as a line of text."""
+
+
+class Modality(TrainingSource, Protocol):
+    """Loaded data, and all that depends on its kind.
+
+    `metric` is what a network is judged by ("accuracy", "perplexity"), `label` stands before the words of a test,
+    `measure` is what pictures show, `scale` multiplies their estimates. `costs` measure a network for an objective.
+    `objective` and `objective_from_scratch` are the usual objectives of shared weights and of trained children.
+    """
+
+    name: ClassVar[str]
+    holds: ClassVar[type]  # of the loaded data
+    model: ClassVar[type[TrainedNetwork]]
+    metric: ClassVar[str]
+    larger_is_better: ClassVar[bool]
+    label: ClassVar[str]
+    scale: ClassVar[float]
+    objective: ClassVar[str]
+    objective_from_scratch: ClassVar[str]
+    costs: ClassVar[Mapping[str, Callable[[Any, Any], float]]]  # of a network and its task
+
+    def __init__(self, data: Any) -> None: ...
+
+    @property
+    def data(self) -> Any:
+        """The loaded data."""
+
+    @property
+    def measure(self) -> str:
+        """What pictures show."""
+
+    @staticmethod
+    def recognises(source: Any) -> bool:
+        """Return whether a source shows that it is of this kind."""
+
+    @staticmethod
+    def load(source: Any, *, seed: int, **options: Any) -> Data:
+        """Load the data."""
+
+    @staticmethod
+    def task_like(task: Any, *, image_size: int | None, channels: int | None, classes: int | None) -> Any:
+        """Return a task (None: a usual one) with what is given changed."""
+
+    @staticmethod
+    def shown_size(network: Any, space: Space, task: Any) -> tuple[dict[str, Any], str]:
+        """Return the sizes of a network as plain data and as a line of text."""
+
+    def describe(self) -> tuple[dict[str, Any], list[str]]:
+        """Return what was understood of the data, as plain data and as lines of text."""
+
+    def per_step(self, recipe: Recipe) -> int:
+        """Return how many images, or tokens, are in a training step."""
+
+    def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> Scoring:
+        """Return the validation part in minibatches of `size`."""
+
+    def residual(self, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Any:
+        """Return a hand-made residual network of about so many parameters."""
+
+    def sort_key(self, record: Mapping[str, Any]) -> tuple[float, float]:
+        """Return a sort key for a trained candidate's record; larger is better."""
+
+    def size(self, network: Any) -> dict[str, int]:
+        """Return the multiply-adds of one evaluation."""
+
+    def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
+        """Use the test part and return the record of it."""
+
+    def figures(self, test: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a test's part of a result: the metric, its 95 % interval, and how much was tested."""
+
+    def difference(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[float, float, float]:
+        """Return ours minus theirs in the metric (of characters, in bits) and its 95 % interval, from two tests."""
+
+    def words(self, value: float) -> str:
+        """Return a value of the metric with its unit."""
+
+    def words_of_interval(self, low: float, high: float) -> str:
+        """Return the 95 % interval of a value in words."""
+
+    def words_of_difference(self, difference: float, low: float, high: float) -> str:
+        """Return a difference and its interval in words."""
+
+    def validated(self, record: Mapping[str, Any]) -> str:
+        """Return the validation of a trained candidate in words."""
+
+    def estimate(self, label: str, figures: Mapping[str, Any], *, found: bool = False) -> Estimate:
+        """Return a line of the comparison plot."""
+
+    def tested(self, figures: Mapping[str, Any]) -> str:
+        """Return how much was tested in words."""
+
+    def details(self, figures: Mapping[str, Any]) -> list[str]:
+        """Return more lines for the summary."""
+
+    def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
+        """Return more lines of Markdown for the report."""
+
+    def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
+        """Write a trained model."""
+
+
+def verdict(modality: Modality, low: float, high: float) -> str:
+    """Return the verdict over a random search of the same time, from the interval of the difference to it."""
+    sign = 1 if low > 0 else -1 if high < 0 else 0
+    if not sign:
+        return "on this test part the search cannot be told from random search"
+    better = "better" if (sign > 0) == modality.larger_is_better else "worse"
+    return f"the search found a {better} network than random search in the same time"

@@ -1,0 +1,1 @@
+"""Text: rows of tokens, perplexity, and language models as files."""

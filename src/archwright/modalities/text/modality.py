@@ -1,0 +1,215 @@
+"""Text, as a run sees it: judged by perplexity, or bits of a character, and compared block by block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from archwright.data.text import TextData, is_text
+from archwright.errors import ConfigError
+from archwright.modalities.text.model import TrainedLanguageModel
+from archwright.modalities.text.scoring import TextScoring
+from archwright.modalities.text.training_data import TextTrainingData
+from archwright.report.plots import Estimate
+from archwright.report.statistics import mean_interval
+from archwright.space import Architecture, Space, TextTask
+from archwright.training.measure import parameters
+from archwright.training.perplexity import LARGEST_LOSS, evaluate_perplexity, perplexity
+
+if TYPE_CHECKING:
+    from archwright.training.recipe import Recipe
+
+LN2 = math.log(2)
+BLOCKS = 100  # of test text: tokens near each other are not independent, blocks nearly are
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Implements `Modality` for language models; less is better."""
+
+    data: TextData
+
+    name: ClassVar[str] = "text"
+    holds: ClassVar[type] = TextData
+    model = TrainedLanguageModel
+    metric: ClassVar[str] = "perplexity"
+    larger_is_better: ClassVar[bool] = False
+    label: ClassVar[str] = "test"
+    scale: ClassVar[float] = 1.0
+    objective: ClassVar[str] = "inverse-perplexity"  # ENAS
+    objective_from_scratch: ClassVar[str] = "inverse-perplexity-squared"  # NAS
+    costs: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def measure(self) -> str:
+        """What pictures show."""
+        return "bits a character" if self._characters else "perplexity"
+
+    @property
+    def _characters(self) -> bool:
+        return self.data.level == "characters"
+
+    @staticmethod
+    def recognises(source: Any) -> bool:
+        """Return whether a source names text."""
+        return is_text(source)
+
+    @staticmethod
+    def load(source: Any, *, seed: int, **options: Any) -> TextData:
+        """Load the data. See `archwright.data.text.load_text`; nothing in it is random."""
+        from archwright.data.text import load_text
+
+        return load_text(source, **options)
+
+    @staticmethod
+    def task_like(task: TextTask | None, *, classes: int | None, **_: int | None) -> TextTask:
+        """Return a task with the size of the vocabulary that `classes` gives; the usual one is 10,000."""
+        return TextTask(classes) if classes else task or TextTask(10_000)
+
+    @staticmethod
+    def shown_size(network: Any, space: Any, task: TextTask) -> tuple[dict[str, Any], str]:
+        """Return vocabulary, units and parameters."""
+        facts = {
+            "vocabulary": task.vocabulary,
+            "units": network.embedding.embedding_dim,
+            "parameters": parameters(network),
+        }
+        line = f"{facts['parameters']:,} parameters, {facts['units']} units, vocabulary {task.vocabulary:,}"
+        return facts, line
+
+    def describe(self) -> tuple[dict[str, Any], list[str]]:
+        """Return what was understood of the data, and the perplexity of a model that knows frequencies only."""
+        data = self.data
+        counts = torch.bincount(data.train, minlength=len(data.vocabulary)).double()
+        shares = counts[counts > 0] / counts.sum()
+        unigram = math.exp(float(-(shares * shares.log()).sum()))
+        description = {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "split": data.split,
+            "level": data.level,
+            "vocabulary": len(data.vocabulary),
+            "most_frequent": list(data.vocabulary[:10]),
+            "parts": {name: len(part) for name, part in data.parts.items()},
+            "unigram_perplexity": unigram,
+            "notes": list(data.notes),
+        }
+        return description, [
+            f"data        {data.name} (fingerprint {data.fingerprint})",
+            f"split       {data.split}",
+            *(f"note        {note}" for note in data.notes),
+            f"frequent    {'  '.join(repr(token)[1:-1] for token in data.vocabulary[:10])}",
+            f"perplexity  {unigram:.1f} of a model that knows frequencies only: a trained one must be well below",
+        ]
+
+    def per_step(self, recipe: Recipe) -> int:
+        """Return how many tokens are in a training step."""
+        return recipe.batch * recipe.length
+
+    def training_data(
+        self, model: Any, recipe: Recipe, *, seed: int, device: torch.device, channels_last: bool = True
+    ) -> TextTrainingData:
+        """Move the model to the device and return its training data."""
+        return TextTrainingData(model, self.data, recipe, device=device)
+
+    def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> TextScoring:
+        """Return the validation text in minibatches of `size` rows."""
+        return TextScoring(self.data, size, recipe.length, device)
+
+    def residual(self, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Any:
+        """Raise ConfigError: it is a network for images."""
+        raise ConfigError(f"a residual network is for images, and {self.data.name} is text")
+
+    def sort_key(self, record: Mapping[str, Any]) -> tuple[float, float]:
+        """Return the validation loss."""
+        return -record["validation_loss"], 0.0
+
+    def size(self, network: Any) -> dict[str, int]:
+        """Return the multiply-adds of one token: every matrix once."""
+        matrices = sum(p.numel() for name, p in network.named_parameters() if p.dim() == 2 and "embedding" not in name)
+        tied = network.classify.weight is network.embedding.weight
+        return {"multiply_adds": matrices + (network.embedding.weight.numel() if tied else 0)}
+
+    def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
+        """Return the loss, and that of each of 100 blocks of the text."""
+        score = evaluate_perplexity(network, self.data.test.to(device), length=recipe.length)
+        blocks = [float(block.double().mean()) for block in score.losses.tensor_split(BLOCKS)]
+        return {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
+
+    def figures(self, test: Mapping[str, Any]) -> dict[str, Any]:
+        """Return perplexity and bits of a token, with the interval over blocks."""
+        mean, low, high = mean_interval(test["blocks"])
+        shift = test["loss"] - mean  # blocks differ in length by a token
+        return {
+            "test_perplexity": test["perplexity"],
+            "test_interval": [perplexity(low + shift), perplexity(high + shift)],
+            "test_bits": test["loss"] / LN2,
+            "test_tokens": test["tokens"],
+        }
+
+    def difference(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[float, float, float]:
+        """Return the difference paired by block of text."""
+        mean, low, high = mean_interval(np.array(ours["blocks"]) - np.array(theirs["blocks"]))
+        difference = ours["loss"] - theirs["loss"]
+        if self._characters:
+            shift = difference - mean  # blocks differ in length by a token
+            return difference / LN2, (low + shift) / LN2, (high + shift) / LN2
+        base = theirs["perplexity"]
+        most = LARGEST_LOSS - math.log(base)
+        low, high = (base * math.expm1(min(bound, most)) for bound in (low, high))
+        return ours["perplexity"] - base, low, high
+
+    def words(self, value: float) -> str:
+        """Return the value with its unit."""
+        return f"{self._shown(value)} bits a character" if self._characters else f"perplexity {_short(value)} a word"
+
+    def words_of_interval(self, low: float, high: float) -> str:
+        """Return the interval without the unit."""
+        return f"95 % interval {self._shown(low)} to {self._shown(high)}"
+
+    def _shown(self, value: float) -> str:
+        return f"{math.log2(value):.3f}" if self._characters else _short(value)
+
+    def words_of_difference(self, difference: float, low: float, high: float) -> str:
+        """Return the difference in perplexity, or in bits."""
+        if self._characters:
+            return f"{difference:+.3f} bits, 95 % interval {low:+.3f} to {high:+.3f}"
+        between = f"{_short(low, '+')} to {_short(high, '+')}"
+        return f"{_short(difference, '+')} in perplexity, 95 % interval {between}"
+
+    def validated(self, record: Mapping[str, Any]) -> str:
+        """Return the perplexity, or bits, of the validation part."""
+        return f"validation {self.words(perplexity(record['validation_loss']))}"
+
+    def tested(self, figures: Mapping[str, Any]) -> str:
+        """Return the number of tokens."""
+        return f"{figures['test_tokens']:,} tokens"
+
+    def estimate(self, label: str, figures: Mapping[str, Any], *, found: bool = False) -> Estimate:
+        """Return perplexity, or bits, and interval."""
+        values = [figures["test_perplexity"], *figures["test_interval"]]
+        value, low, high = (math.log2(value) for value in values) if self._characters else values
+        return Estimate(label, value, low, high, found=found)
+
+    def details(self, figures: Mapping[str, Any]) -> list[str]:
+        """Return nothing more."""
+        return []
+
+    def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
+        """Return nothing more."""
+        return []
+
+    def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
+        """Write a trained model."""
+        TrainedLanguageModel(network, architecture, space, self.data.vocabulary, self.data.level).save(folder)
+
+
+def _short(number: float, sign: str = "") -> str:
+    """Return two decimals; three digits for what diverged, instead of hundreds."""
+    return f"{number:{sign}.2f}" if abs(number) < 1e6 else f"{number:{sign}.3g}"

@@ -1,0 +1,66 @@
+"""Training data of text: consecutive pieces of rows (truncated BPTT); validation by perplexity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from archwright.loop import State
+from archwright.training.perplexity import Rows, evaluate_perplexity
+from archwright.training.regularisation import token_loss
+
+if TYPE_CHECKING:
+    from archwright.data.text import TextData
+    from archwright.space import Architecture
+    from archwright.training.recipe import Recipe
+
+
+class TextTrainingData:
+    """Implements `TrainingData` for text: the states at the end of one piece are the start of the next."""
+
+    scored_by = "validation_perplexity"
+    channels_last = False
+
+    def __init__(self, model: Any, data: TextData, recipe: Recipe, *, device: torch.device) -> None:
+        model.to(device)
+        self._data, self._recipe, self._device = data, recipe, device
+        self._rows = Rows(data.train.to(device), recipe.batch, recipe.length)
+        self.per_epoch = len(self._rows)
+        self._begun: tuple[int, Any] | None = None  # the step under way and the states at its start
+        self._carried: tuple[tuple[Tensor, ...], ...] | None = None
+
+    def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a step. Its architectures start from the same states; the last one's are carried on."""
+        if self._begun is None or self._begun[0] != step:
+            fresh = step % self.per_epoch == 0 or self._carried is None
+            self._begun = step, model.start(self._rows.batch) if fresh else self._carried
+        tokens, following = self._rows[step % self.per_epoch]
+        loss, states = token_loss(model, tokens, following, self._begun[1], self._recipe, architecture)
+        self._carried = tuple(tuple(part.detach() for part in state) for state in states)
+        return loss, {}
+
+    def restart(self) -> None:
+        """Let the next step start from zero states."""
+        self._begun = self._carried = None
+
+    def validate(self, model: Any) -> Mapping[str, float]:
+        """Return perplexity and loss."""
+        validation = self._data.validation[: self._recipe.validation_limit].to(self._device)
+        if not len(validation):
+            return {}
+        score = evaluate_perplexity(model, validation, length=self._recipe.length)
+        return {"validation_perplexity": score.perplexity, "validation_loss": score.loss}
+
+    def state_dict(self) -> State:
+        """Return the states carried to the next step."""
+        if self._carried is None:
+            return {}
+        return {"carried": [[part.cpu().clone() for part in state] for state in self._carried]}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore what `state_dict` returned."""
+        if "carried" in state:
+            self._carried = tuple(tuple(part.to(self._device) for part in layer) for layer in state["carried"])

@@ -1,0 +1,47 @@
+"""What a training loop needs of its data: the loss of a step, and a measure of the model after an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from archwright.loop import State
+
+if TYPE_CHECKING:
+    from archwright.space import Architecture
+    from archwright.training.recipe import Recipe
+
+
+class TrainingData(Protocol):
+    """Training data in steps. `scored_by` names the metric of validation. `channels_last`: the model's format now."""
+
+    per_epoch: int
+    scored_by: str
+    channels_last: bool
+
+    def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a step, and other figures of its batch. `architecture` is for a supernet."""
+
+    def restart(self) -> None:
+        """Discard what the last step left for the next one, because it was not finite."""
+
+    def validate(self, model: Any) -> Mapping[str, float]:
+        """Return the metrics of the validation part, `validation_loss` among them; none without such a part."""
+
+    def state_dict(self) -> State:
+        """Return what the next step needs to know of those before it."""
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore what `state_dict` returned."""
+
+
+class TrainingSource(Protocol):
+    """Anything that training data can be made of."""
+
+    def training_data(
+        self, model: Any, recipe: Recipe, *, seed: int, device: torch.device, channels_last: bool = True
+    ) -> TrainingData:
+        """Move the model to the device and return its training data."""
