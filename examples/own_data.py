@@ -4,7 +4,6 @@ from sklearn.datasets import load_digits
 
 import archwright
 from archwright import EnasMicro
-from archwright.report.drawing import draw
 
 if __name__ == "__main__":
     digits = load_digits()
@@ -14,4 +13,4 @@ if __name__ == "__main__":
         watch=lambda event: None,
     )
     print(run.architecture.id, f"{run.test_accuracy:.2%}")
-    draw(run.architecture, "cell.png")
+    archwright.draw(run.architecture, "cell.png")

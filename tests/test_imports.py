@@ -18,7 +18,7 @@ SOURCES = Path(archwright.__file__).parent
 FILES = sorted(path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.py"))
 
 # Space, architecture and what is written over them: the innermost rooms, each may know those before it.
-CORE = ("errors", "decisions", "architecture", "walk", "explore", "open", "space")
+CORE = ("errors", "decisions", "architecture", "graph", "walk", "explore", "open", "space")
 
 # What each room may know, besides the core and itself.
 KNOWS: dict[str, set[str]] = {
@@ -39,21 +39,19 @@ KNOWS: dict[str, set[str]] = {
     "modalities": {"loop", "files", "nets", "data", "training", "report", "export", "components"},
     "evaluators": {"loop", "nets", "training", "modalities"},
 }
-FRONT = {"__init__", "__main__", "runs", "lab", "cli"}  # may know everything
+FRONT = {"__init__", "__main__", "runs", "lab", "analysis", "cli"}  # may know everything
 
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
-TORCH = {"nets", "training", "data", "controllers", "evaluators", "modalities", "export", "runs", "lab", "distributed"}
+TORCH = {"nets", "training", "data", "controllers", "evaluators", "modalities", "export", "distributed"}
+TORCH |= {"runs", "lab", "analysis"}
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.
 TYPES_ONLY = {
     ("spaces", "nets"): "the return types of Space.network",
     ("training", "data"): "images and their preprocessing are handed in",
-    ("spaces", "report"): "the return types of what a space draws",
 }
 LAZY = {
     ("spaces", "nets"): "Space.network builds with torch, describing a space does not need it",
-    ("spaces", "report"): "what a space draws is asked for by pictures only",
-    ("report", "spaces"): "an architecture by itself is drawn by the space it names, which the registry finds",
 }
 
 

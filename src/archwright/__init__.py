@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from archwright.analysis.drawing import draw as draw
     from archwright.modalities.images.model import TrainedModel as TrainedModel
     from archwright.runs.front import Run as Run
     from archwright.runs.front import resume as resume
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from archwright.spaces.nasnet import NasNet as NasNet
 
 _LAZY = {
+    "draw": "archwright.analysis.drawing",
     "search": "archwright.runs.front",
     "resume": "archwright.runs.front",
     "Run": "archwright.runs.front",
@@ -26,7 +28,7 @@ _LAZY = {
     "NasNet": "archwright.spaces.nasnet",
 }
 
-__all__ = ["EnasMicro", "NasNet", "Run", "TrainedModel", "__version__", "resume", "search"]
+__all__ = ["EnasMicro", "NasNet", "Run", "TrainedModel", "__version__", "draw", "resume", "search"]
 
 
 def __getattr__(name: str) -> Any:

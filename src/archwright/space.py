@@ -42,6 +42,7 @@ from archwright.explore import (
     questions,
     sample,
 )
+from archwright.graph import Graph, answers_graph
 from archwright.open import Open
 from archwright.walk import Walk, check, decisions_of, replay, trace
 
@@ -161,9 +162,9 @@ class Space(ABC):
             return "link"
         return "operation" if all(isinstance(option, str) for option in question.options) else "setting"
 
-    def graphs(self, architecture: Architecture) -> Sequence[Any]:
-        """Pictures of the architecture (`archwright.report.graph.Graph`); with none, its answers are drawn in a row."""
-        return ()
+    def graphs(self, architecture: Architecture) -> Sequence[Graph]:
+        """Return the graphs that pictures show; by default, the answers one after the other."""
+        return (answers_graph(architecture),)
 
     def network(self, open: Open, task: Any) -> nn.Module:
         """The module for the answers still open: one each gives a child, all of them the supernet.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from archwright.report.graph import KINDS, Edge, Graph, Node
+from archwright.graph import KINDS, Edge, Graph, Node
 
 MICRO_OPERATIONS = ("sep 3x3", "sep 5x5", "avg 3x3", "max 3x3", "identity")
 MACRO_OPERATIONS = ("conv 3x3", "sep 3x3", "conv 5x5", "sep 5x5", "avg pool", "max pool")

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-import archwright.spaces
+import archwright
+from archwright.analysis import drawing
 from archwright.errors import ConfigError, SpaceError
+from archwright.graph import Edge, Graph, Node
 from archwright.report.drawing import BY_KIND, COLOURS, OTHER_OPERATION, colours, draw
-from archwright.report.graph import Edge, Graph, Node
 from archwright.report.picture import FAINT, INK
 from archwright.space import Anchor, Architecture, Choice, Link, Program, Space, sample
 
@@ -64,15 +65,15 @@ class Silent(Chain):
 
 
 def test_an_architecture_is_drawn_by_its_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archwright.spaces, "SPACES", {"chain": Chain, "silent": Silent}, raising=False)
+    monkeypatch.setattr(drawing, "SPACES", {"chain": Chain, "silent": Silent})
     architecture = sample(Chain(depth=5), seed=1)
-    path = draw(architecture, tmp_path / "chain.svg")
+    path = archwright.draw(architecture, tmp_path / "chain.svg")
     assert path == tmp_path / "chain.svg"
     assert {"5", "image", "conv", "pool"} <= set(texts(path))
     with pytest.raises(SpaceError, match=r"'elsewhere' is not one of chain, silent"):
-        draw(Architecture("elsewhere", (), ()), tmp_path / "x.svg")
+        archwright.draw(Architecture("elsewhere", (), ()), tmp_path / "x.svg")
     silent = sample(Silent(), seed=1)  # its decisions, one after the other
-    shown = set(texts(draw(silent, tmp_path / "x.svg")))
+    shown = set(texts(archwright.draw(silent, tmp_path / "x.svg")))
     assert {name for name, _ in silent.answers} | {"input", "output"} <= shown
 
 
@@ -153,7 +154,8 @@ def test_pictures_are_the_same_in_every_process_and_need_no_display(tmp_path: Pa
         "draw(macro_network(), sys.argv[1]); print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
     )
     for seed in ("1", "2"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parent)}
+        paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths}
         command = [sys.executable, "-c", code, str(tmp_path / f"{seed}.svg")]
         loaded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         assert loaded.split() == ["False", "False"]

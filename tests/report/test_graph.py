@@ -5,7 +5,7 @@ from example_graphs import PUBLISHED, graphs
 from hypothesis import given, settings
 
 from archwright.errors import SpaceError
-from archwright.report.graph import Edge, Graph, Node
+from archwright.graph import Edge, Graph, Node
 
 A, B, C = Node("a", "conv"), Node("b", "add", "combine"), Node("c", "max")
 

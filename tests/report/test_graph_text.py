@@ -3,7 +3,7 @@ from __future__ import annotations
 from example_graphs import ENAS_CELLS, graphs, macro_network, recurrent_cell
 from hypothesis import given, settings
 
-from archwright.report.graph import Edge, Graph, Node
+from archwright.graph import Edge, Graph, Node
 from archwright.report.text import as_text
 
 

@@ -10,7 +10,7 @@ import pytest
 from example_graphs import ENAS_CELLS, PUBLISHED, graphs, macro_network, recurrent_cell
 from hypothesis import given, settings
 
-from archwright.report.graph import Edge, Graph, Node
+from archwright.graph import Edge, Graph, Node
 from archwright.report.layout import Box, Curve, Layout, lay_out
 
 LABEL = {"W1": (0.25, 0.2), "W2": (0.25, 0.2), "W3": (0.25, 0.2), "W4": (0.25, 0.2)}

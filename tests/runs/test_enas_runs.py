@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from archwright.analysis.ranking import Ranking, verdict
 from archwright.errors import ConfigError, RunError
 from archwright.runs import front
-from archwright.runs.ranking import Ranking, verdict
 from archwright.store import RunStore
 from command import archwright_command, done
 

@@ -12,7 +12,6 @@ import pytest
 
 import archwright
 from archwright.modalities.text.model import TrainedLanguageModel
-from archwright.report.drawing import draw
 from archwright.spaces import SPACES
 from archwright.store import RunStore
 from command import done
@@ -150,7 +149,7 @@ def test_from_python_ones_own_space_needs_no_name(tmp_path: Path, monkeypatch: p
     )
     assert 0 <= result.test_accuracy <= 1
     assert result.model.body[1].out_features in (16, 32, 64)
-    assert draw(result.architecture, "cell.png").stat().st_size > 100
+    assert archwright.draw(result.architecture, "cell.png").stat().st_size > 100
     assert "own_components" in sys.modules
 
 

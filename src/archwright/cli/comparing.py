@@ -24,9 +24,9 @@ def compare(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args(arguments)
 
+    from archwright.analysis.comparing import compared
     from archwright.report.table import show_table
     from archwright.report.tradeoff import tradeoff
-    from archwright.runs.comparing import compared
 
     groups = compared(given.runs)
     said: list[dict[str, Any]] = []

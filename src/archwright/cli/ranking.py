@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from archwright.analysis.ranking import Ranking
 from archwright.cli.commands import print_json
 from archwright.cli.display import Display
 from archwright.cli.searching import INTERRUPTED
 from archwright.runs import front
-from archwright.runs.ranking import Ranking
 
 
 def rank(arguments: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from archwright.cli.commands import print_json
 from archwright.errors import RunError
 from archwright.modalities import load_model, modality_class
-from archwright.space import Architecture, Open, check
+from archwright.space import Architecture, Open, Space, check
 from archwright.spaces.published import PUBLISHED, Published
 
 
@@ -91,16 +91,15 @@ def show(arguments: Sequence[str]) -> int:
         network: Any = without_auxiliary(final.network(Open.only(final, architecture), task))
     facts, size_line = kind.shown_size(network, final, task)
     result = {"architecture": architecture.id, "space": architecture.space, "fields": _fields(final), **facts}
-    return _shown(given, architecture, result, size_line)
+    return _shown(given, space, architecture, result, size_line)
 
 
-def _shown(given: Any, architecture: Architecture, result: dict[str, Any], size_line: str) -> int:
+def _shown(given: Any, space: Space, architecture: Architecture, result: dict[str, Any], size_line: str) -> int:
     """Draw and print, as the flags ask."""
     from archwright.report.drawing import draw
-    from archwright.report.graph import graphs_of
     from archwright.report.text import as_text
 
-    graphs = graphs_of(architecture)
+    graphs = space.graphs(architecture)
     pictures = []
     if not given.no_pictures:
         pictures = [draw(graphs, given.to / f"{architecture.id}.{kind}") for kind in ("png", "svg")]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archwright.report.graph import Graph, Node, graphs_of
+from archwright.errors import ConfigError
+from archwright.graph import Graph, Node
 from archwright.report.layout import Layout, Point, lay_out
 from archwright.report.picture import FAINT, INK, checked_path, save, settings, text_width
-from archwright.space import Architecture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,16 +38,17 @@ OTHER_OPERATION = ("#e6e0d4", "#7d7256")
 BY_KIND = {"input": ("#ffffff", INK), "combine": ("#ececec", "#6a6a6a"), "output": ("#dcdcdc", INK)}
 
 
-def draw(what: Architecture | Graph | Sequence[Graph], path: str | Path, *, title: str | None = None) -> Path:
-    """Draw an architecture, or graphs, to a .png or .svg file and return its path.
+def draw(graphs: Graph | Sequence[Graph], path: str | Path, *, title: str | None = None) -> Path:
+    """Draw graphs (say, those of `space.graphs(architecture)`) to a .png or .svg file and return its path.
 
-    An architecture is drawn by its space (see `graphs_of`). Raises ConfigError for another suffix or a path that cannot
-    be written, SpaceError for an architecture whose space is not registered or has no graphs.
+    Raises ConfigError for another suffix, a path that cannot be written, or if there is no graph.
     """
     from matplotlib.figure import Figure
 
     path = checked_path(path)
-    graphs = graphs_of(what)
+    graphs = (graphs,) if isinstance(graphs, Graph) else tuple(graphs)
+    if not graphs:
+        raise ConfigError("there is no graph to draw")
     layouts = [_lay_out(graph) for graph in graphs]
     sheet = _arrange(graphs, layouts, title or "")
     with settings():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from archwright.report.graph import Graph, Node
+from archwright.graph import Graph, Node
 
 # Combinations written between their operands; any other label is written before them: concat(2, 3).
 SIGNS = {"add": "+", "sum": "+", "+": "+", "mul": "*", "multiply": "*", "elem_mult": "*", "product": "*", "*": "*"}

@@ -9,9 +9,9 @@ from typing import Any
 
 from archwright.controllers.sharding import lateness
 from archwright.files import write
+from archwright.graph import Graph
 from archwright.modalities.protocol import Modality, verdict
 from archwright.report.drawing import draw
-from archwright.report.graph import graphs_of
 from archwright.report.plots import comparison, search_curve
 from archwright.report.text import as_text
 from archwright.runs.job import Job
@@ -67,7 +67,8 @@ def conclude(job: Job) -> dict[str, Any]:
     network, space = job.candidates.network(key).cpu(), plan.final_space.for_architecture(architecture)
     subject.save(network, architecture, space, store.folder / "model")
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
-    _pictures(job, architecture, result)
+    graphs = space.graphs(architecture)
+    _pictures(job, architecture, graphs, result)
     seconds["report"] = time.monotonic() - begun
     seconds["preparation"] = float(store.get("overhead") or 0.0)
     result["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
@@ -75,7 +76,7 @@ def conclude(job: Job) -> dict[str, Any]:
     result["summary"] = _summary(result, subject)
     store.put("result", result)
     write(store.folder / "result.json", json.dumps(result, indent=1).encode())
-    write(store.folder / "report.md", "\n".join(report(result, architecture, subject)).encode())
+    write(store.folder / "report.md", "\n".join(report(result, graphs, subject)).encode())
     return result
 
 
@@ -100,9 +101,8 @@ def _compared(job: Job, keys: Sequence[str], test: dict[str, Any]) -> dict[str, 
     }
 
 
-def _pictures(job: Job, architecture: Architecture, result: dict[str, Any]) -> None:
+def _pictures(job: Job, architecture: Architecture, graphs: Sequence[Graph], result: dict[str, Any]) -> None:
     folder, subject = job.store.folder, job.candidates.modality
-    graphs = graphs_of(architecture)
     trials = list(job.store.trials())
     for suffix in ("png", "svg"):
         draw(graphs, folder / f"cell.{suffix}", title=f"{job.plan.space.name} {architecture.id}")
@@ -135,11 +135,11 @@ def _reward_label(plan: Plan) -> str:
     return what + (" (shared weights)" if plan.evaluator == "shared-weights" else "")
 
 
-def report(result: dict[str, Any], architecture: Architecture, subject: Modality) -> list[str]:
+def report(result: dict[str, Any], graphs: Sequence[Graph], subject: Modality) -> list[str]:
     """The result as a page of Markdown."""
     lines = [f"# {result['space']} {result['architecture']} on {result['data']}", "", *result["summary"], ""]
     lines += ["![cells](cell.png)", ""]
-    for graph in graphs_of(architecture):
+    for graph in graphs:
         lines += [f"## {graph.title}", "", "```", *as_text(graph), "```", ""]
     lines += subject.report_sections(result)
     lines += ["## Seconds", "", "| phase | seconds |", "|---|---|"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from archwright.graph import Edge, Graph, Node
+
 if TYPE_CHECKING:
     from archwright.nets.cell import Wiring
-    from archwright.report.graph import Graph
-
 SIDES = ("left", "right")
 
 
@@ -21,8 +21,6 @@ def cell_graph(
 ) -> Graph:
     """A cell of nodes that join two operations each. `inputs` are the words for states 0 and 1, the older and newer;
     `kept` states go to the output although a node reads them."""
-    from archwright.report.graph import Edge, Graph, Node
-
     drawn = [Node(str(state), words, "input") for state, words in enumerate(inputs)]
     edges: list[Edge] = []
     used: set[int] = set()

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archwright.errors import SpaceError
+from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Links, Open, Option, Program, Space, Task, replay
 
 if TYPE_CHECKING:
     from torch import nn
 
     from archwright.nets.macro import Wiring
-    from archwright.report.graph import Graph
-
 # In the order of the official code's numbers (README and general_child.py).
 OPERATIONS = ("conv_3x3", "sep_3x3", "conv_5x5", "sep_5x5", "avg_3x3", "max_3x3")
 STEM = "stem"
@@ -170,8 +169,6 @@ def wiring(architecture: Architecture, layers: int) -> Wiring:
 
 
 def _graph(layers: Wiring, halve_after: tuple[int, ...]) -> Graph:
-    from archwright.report.graph import Edge, Graph, Node
-
     nodes = [Node("0", "stem", "input")]
     edges: list[Edge] = []
     for number, (op, skips) in enumerate(layers, start=1):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archwright.errors import SpaceError
+from archwright.graph import Graph
 from archwright.space import (
     Anchor,
     Architecture,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archwright.nets.cell import Operands, Wiring
-    from archwright.report.graph import Graph
-
 CELLS = ("normal", "reduction")
 OPERATIONS = ("sep_3x3", "sep_5x5", "avg_3x3", "max_3x3", "identity")  # in the order of the official code's numbers
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archwright.errors import SpaceError
+from archwright.graph import Edge, Graph, Node
 from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, Space, TextTask, replay
 from archwright.spaces.language import check_fields, language_model, units_of
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archwright.nets.highway import Chain
-    from archwright.report.graph import Graph
-
 ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")  # in the order of the official code's numbers
 
 
@@ -170,8 +169,6 @@ ENAS_CELL_LM = "0 2 1 0 2 1 2 2 4 0 5 0 3 2 6 2"
 
 
 def _graph(chain: Chain) -> Graph:
-    from archwright.report.graph import Edge, Graph, Node
-
     nodes = [Node("x", "x[t]", "input"), Node("h", "h[t-1]", "input")]
     nodes += [Node(str(i), name, "operation") for i, name in enumerate(chain.activations, start=1)]
     edges = [Edge("x", "1"), Edge("h", "1")]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from archwright.errors import SpaceError
+from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Option, Program, Space, replay
 from archwright.spaces.paths import paths, used
-
-if TYPE_CHECKING:
-    from archwright.report.graph import Graph
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # in the official order
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (source, target), in the order of an arch string
@@ -64,8 +62,6 @@ class NasBench201(Space):
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
         """One drawing; edges with the operation `none` are left out."""
-        from archwright.report.graph import Edge, Graph, Node
-
         nodes = [Node("0", "input", "input"), Node("1", "add", "combine"), Node("2", "add", "combine")]
         nodes.append(Node("3", "output", "output"))
         edges: list[Edge] = []

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archwright.errors import SpaceError
+from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Links, Open, Option, Program, Space, Task
 
 if TYPE_CHECKING:
     from torch import nn
 
     from archwright.nets.layer import Layer
-    from archwright.report.graph import Graph
-
 TYPES = ("conv", "pool", "norm")
 
 
@@ -193,7 +192,6 @@ class NasConv(Space):
 @functools.lru_cache(maxsize=256)
 def _graph(layers: tuple[Layer, ...]) -> Graph:
     from archwright.nets.layer import loose_ends
-    from archwright.report.graph import Edge, Graph, Node
 
     nodes, edges = [Node("image", "image", "input")], []
     for number, layer in enumerate(layers, start=1):

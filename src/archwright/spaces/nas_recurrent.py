@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from archwright.errors import SpaceError
+from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, TextTask, replay
 from archwright.spaces.language import check_fields, language_model
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archwright.nets.tree import Tree
-    from archwright.report.graph import Graph
-
 COMBINE = ("add", "elem_mult")
 ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu")
 FIELDS = ("combine", "activation")
@@ -131,8 +130,6 @@ NAS_CELL: tuple[str | int, ...] = (
 
 
 def _graph(tree: Tree) -> Graph:
-    from archwright.report.graph import Edge, Graph, Node
-
     nodes = [Node("x", "x[t]", "input"), Node("h", "h[t-1]", "input"), Node("c", "c[t-1]", "input")]
     edges: list[Edge] = []
     for index, node in enumerate(tree.nodes):

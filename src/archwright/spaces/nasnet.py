@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archwright.errors import SpaceError
+from archwright.graph import Graph
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, Task, replay
 from archwright.spaces.cell_graph import SIDES, cell_graph
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archwright.nets.cell import Wiring
-    from archwright.report.graph import Graph
-
 CELLS = ("normal", "reduction")
 OPERATIONS = (  # in the order of the paper's table
     "identity",

@@ -1,8 +1,8 @@
 """Places the boxes of a graph and routes its edges: a layered drawing, top to bottom, without Graphviz.
 
-Layers by longest paths, dummy items for long edges (`layers`), few crossings (`crossings`), positions (`positions`).
-Within the height of a layer every edge runs straight down at its own x, beside the boxes; it bends only between
-layers. So no edge can run through a box. All lengths are in inches, x to the right and y down.
+Ranks by longest paths, dummy items for long edges (`ranks`), few crossings (`crossings`), positions (`positions`).
+Within the height of a rank every edge runs straight down at its own x, beside the boxes; it bends only between
+ranks. So no edge can run through a box. All lengths are in inches, x to the right and y down.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
-from archwright.report.crossings import Rows, reduce_crossings
-from archwright.report.graph import Edge, Graph
-from archwright.report.layers import Item, Layers, build_layers
-from archwright.report.positions import place
+from archwright.graph import Edge, Graph
+from archwright.report.layout.crossings import Rows, reduce_crossings
+from archwright.report.layout.positions import place
+from archwright.report.layout.ranks import Item, Ranks, build_ranks
 
 Point: TypeAlias = "tuple[float, float]"
 Curve: TypeAlias = "tuple[Point, Point, Point, Point]"  # a cubic Bezier curve: start, two control points, end
@@ -58,21 +58,19 @@ class Layout:
 
 def lay_out(graph: Graph, sizes: Mapping[str, Point], label_sizes: Mapping[str, Point] | None = None) -> Layout:
     """Place boxes of the given sizes (width, height by node name); `label_sizes` by the text of an edge's label."""
-    layers = build_layers(graph)
-    rows = reduce_crossings(layers)
+    ranks = build_ranks(graph)
+    rows = reduce_crossings(ranks)
     size = {item: _size(item, graph, sizes, label_sizes or {}) for row in rows for item in row}
     widths = {item: width for item, (width, _) in size.items()}
-    ports = _ports(layers, rows, widths)
-    x = place(
-        layers, rows, widths, {(path[-2], path[-1]): port for path, port in zip(layers.paths, ports, strict=True)}
-    )
-    bands = _bands(rows, layers, x, size)
+    ports = _ports(ranks, rows, widths)
+    x = place(ranks, rows, widths, {(path[-2], path[-1]): port for path, port in zip(ranks.paths, ports, strict=True)})
+    bands = _bands(rows, ranks, x, size)
     boxes = {
-        item.node: Box(x[item], sum(bands[item.layer]) / 2, *size[item]) for row in rows for item in row if item.is_box
+        item.node: Box(x[item], sum(bands[item.rank]) / 2, *size[item]) for row in rows for item in row if item.is_box
     }
     routes = tuple(
         _route(edge, path, x, ports[index], bands, boxes, size)
-        for index, (edge, path) in enumerate(zip(graph.edges, layers.paths, strict=True))
+        for index, (edge, path) in enumerate(zip(graph.edges, ranks.paths, strict=True))
     )
     return Layout(max(x[item] + size[item][0] / 2 for row in rows for item in row), bands[-1][1], boxes, routes)
 
@@ -83,20 +81,20 @@ def _size(item: Item, graph: Graph, sizes: Mapping[str, Point], label_sizes: Map
     return (0.0, 0.0) if item.edge is None else label_sizes.get(graph.edges[item.edge].label, (0.0, 0.0))
 
 
-def _ports(layers: Layers, rows: Rows, widths: Mapping[Item, float]) -> list[float]:
+def _ports(ranks: Ranks, rows: Rows, widths: Mapping[Item, float]) -> list[float]:
     """For each edge, where it ends on top of its target, from the target's centre.
 
     Ends stand side by side in the order of where they come from; one that comes straight from above is in the middle.
     """
-    rank = {item: index for row in rows for index, item in enumerate(row)}
-    straight = set(layers.straight)
+    order = {item: index for row in rows for index, item in enumerate(row)}
+    straight = set(ranks.straight)
     arriving: dict[Item, list[int]] = {}
-    for index, path in enumerate(layers.paths):
+    for index, path in enumerate(ranks.paths):
         arriving.setdefault(path[-1], []).append(index)
-    ports = [0.0] * len(layers.paths)
+    ports = [0.0] * len(ranks.paths)
     for target, indices in arriving.items():
-        ordered = sorted(indices, key=lambda index: rank[layers.paths[index][-2]])
-        vertical = [place for place, index in enumerate(ordered) if layers.paths[index][-2:] in straight]
+        ordered = sorted(indices, key=lambda index: order[ranks.paths[index][-2]])
+        vertical = [position for position, index in enumerate(ordered) if ranks.paths[index][-2:] in straight]
         middle = vertical[0] if len(vertical) == 1 else (len(ordered) - 1) / 2
         step = min(PORT, widths[target] * 0.4 / max(middle, len(ordered) - 1 - middle, 1))
         for position, index in enumerate(ordered):
@@ -104,13 +102,11 @@ def _ports(layers: Layers, rows: Rows, widths: Mapping[Item, float]) -> list[flo
     return ports
 
 
-def _bands(
-    rows: Rows, layers: Layers, x: Mapping[Item, float], size: Mapping[Item, Point]
-) -> list[tuple[float, float]]:
-    """Top and bottom of each layer. The wider an edge swings between two layers, the more room it gets."""
+def _bands(rows: Rows, ranks: Ranks, x: Mapping[Item, float], size: Mapping[Item, Point]) -> list[tuple[float, float]]:
+    """Top and bottom of each rank. The wider an edge swings between two ranks, the more room it gets."""
     swing = [0.0] * len(rows)
-    for above, below in layers.segments:
-        swing[below.layer] = max(swing[below.layer], abs(x[above] - x[below]))
+    for above, below in ranks.segments:
+        swing[below.rank] = max(swing[below.rank], abs(x[above] - x[below]))
     bands: list[tuple[float, float]] = []
     y = 0.0
     for number, row in enumerate(rows):
@@ -137,15 +133,15 @@ def _route(
     label = None
     for above, below in pairwise(path):
         bottom, top = (
-            (here[0], bands[above.layer][1]),
-            (x[below] + (port if below is path[-1] else 0), bands[below.layer][0]),
+            (here[0], bands[above.rank][1]),
+            (x[below] + (port if below is path[-1] else 0), bands[below.rank][0]),
         )
         middle = (bottom[1] + top[1]) / 2
         curves += _straight(here, bottom)
         curves.append((bottom, (bottom[0], middle), (top[0], middle), top))
         here = top
         if below.edge is not None:
-            label = Box(x[below], sum(bands[below.layer]) / 2, *size[below])
+            label = Box(x[below], sum(bands[below.rank]) / 2, *size[below])
     curves += _straight(here, (here[0], end.y - end.height / 2))
     return Route(edge, tuple(curves), label)
 

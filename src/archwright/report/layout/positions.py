@@ -1,6 +1,6 @@
 """The third step of a layered drawing: where each item stands from left to right.
 
-Items that must line up (a lane over its layers, a chain of boxes) form one block, and the blocks are placed so that the
+Items that must line up (a lane over its ranks, a chain of boxes) form one block, and the blocks are placed so that the
 sum of squared horizontal distances along the edges is least while neighbours keep their distance: a quadratic program,
 solved by Hildreth's dual coordinate ascent (Hildreth 1957).
 """
@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from archwright.report.crossings import Rows
-from archwright.report.layers import Item, Layers
+from archwright.report.layout.crossings import Rows
+from archwright.report.layout.ranks import Item, Ranks
 
 LANE_GAP, LANE_TO_BOX, BOX_GAP = 0.13, 0.14, 0.18  # least distances in inches
 SWEEPS, TOLERANCE = 400, 1e-3  # inches; what is left of an overlap after the sweeps is pushed apart exactly
@@ -26,13 +26,13 @@ Pull: TypeAlias = "tuple[int, int, float, float]"  # upper and lower block, weig
 
 
 def place(
-    layers: Layers, rows: Rows, widths: Mapping[Item, float], ports: Mapping[tuple[Item, Item], float]
+    ranks: Ranks, rows: Rows, widths: Mapping[Item, float], ports: Mapping[tuple[Item, Item], float]
 ) -> dict[Item, float]:
     """The x of each item's centre, in inches like `widths`; the leftmost edge of the drawing is 0.
 
     `ports`: where the segments into a box end, relative to its centre.
     """
-    block = _blocks(layers, rows)
+    block = _blocks(ranks, rows)
     count = max(block.values()) + 1
     apart: Apart = {}
     for row in rows:
@@ -41,7 +41,7 @@ def place(
             apart[pair] = max(apart.get(pair, 0.0), (widths[left] + widths[right]) / 2 + _gap(left, right))
     pulls = [
         (block[a], block[b], 2.0 if a.is_box and b.is_box else 1.0, ports.get((a, b), 0.0))
-        for a, b in layers.segments
+        for a, b in ranks.segments
         if block[a] != block[b]
     ]
     x = _least_squares(count, pulls, apart)
@@ -120,7 +120,7 @@ def _straighten(x: np.ndarray, pulls: Sequence[Pull], apart: Apart) -> np.ndarra
     return x
 
 
-def _blocks(layers: Layers, rows: Rows) -> dict[Item, int]:
+def _blocks(ranks: Ranks, rows: Rows) -> dict[Item, int]:
     """The block of each item. Two items are joined only while the blocks still have an order from left to right."""
     items = [item for row in rows for item in row]
     block = {item: index for index, item in enumerate(items)}
@@ -141,7 +141,7 @@ def _blocks(layers: Layers, rows: Rows) -> dict[Item, int]:
                     stack.append(following)
         return False
 
-    for above, below in (*layers.straight, *_chains(layers.segments)):
+    for above, below in (*ranks.straight, *_chains(ranks.segments)):
         a, b = block[above], block[below]
         if a == b or leads(a, b) or leads(b, a):
             continue

@@ -1,4 +1,4 @@
-"""The second step of a layered drawing: the order of the items within each layer, with few crossings.
+"""The second step of a layered drawing: the order of the items within each rank, with few crossings.
 
 Barycentre sweeps (Sugiyama, Tagawa & Toda 1981) and exchanges of neighbours (Gansner et al. 1993, section 3).
 """
@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from archwright.report.layers import Item, Layers
+from archwright.report.layout.ranks import Item, Ranks
 
 Rows: TypeAlias = "tuple[tuple[Item, ...], ...]"
 STRAIGHT = 8  # two straight lines cannot cross, so one of them must bend: worse than a branch that crosses a line
@@ -19,41 +19,41 @@ SWEEPS, PATIENCE = 24, 6
 RESTARTS, WORK = 24, 2000  # small graphs can afford more starts, and in them a crossing saved is seen
 
 
-def reduce_crossings(layers: Layers) -> Rows:
-    """The rows of `layers`, reordered. The same layers always give the same rows."""
-    ordering = _Ordering(layers)
+def reduce_crossings(ranks: Ranks) -> Rows:
+    """The rows of `ranks`, reordered. The same ranks always give the same rows."""
+    ordering = _Ordering(ranks)
     rows = ordering.best
     ordering.improve(rows)
     ordering.improve(_depth_first(rows, ordering.down))
     ordering.improve([row[::-1] for row in rows])
     shuffle = random.Random(0).shuffle
-    for _ in range(min(WORK // max(1, len(layers.segments)), RESTARTS)):
+    for _ in range(min(WORK // max(1, len(ranks.segments)), RESTARTS)):
         shuffled = [list(row) for row in rows]
         for row in shuffled:
             shuffle(row)
         ordering.improve(shuffled)
-    items = [item for row in layers.rows for item in row]
+    items = [item for row in ranks.rows for item in row]
     return tuple(tuple(items[index] for index in row) for row in ordering.best)
 
 
 class _Ordering:
     """The best order met so far. Items are numbers, row after row; an order is a list of rows of numbers."""
 
-    def __init__(self, layers: Layers) -> None:
-        number = {item: index for index, item in enumerate(item for row in layers.rows for item in row)}
+    def __init__(self, ranks: Ranks) -> None:
+        number = {item: index for index, item in enumerate(item for row in ranks.rows for item in row)}
         self.up: list[list[int]] = [[] for _ in number]
         self.down: list[list[int]] = [[] for _ in number]
-        gaps: list[list[tuple[int, int, bool]]] = [[] for _ in layers.rows]
-        straight = set(layers.straight)
+        gaps: list[list[tuple[int, int, bool]]] = [[] for _ in ranks.rows]
+        straight = set(ranks.straight)
         self.straight = {(number[a], number[b]) for a, b in straight}
-        for above, below in layers.segments:
+        for above, below in ranks.segments:
             a, b = number[above], number[below]
             self.down[a].append(b)
             self.up[b].append(a)
-            gaps[above.layer].append((a, b, (above, below) in straight))
+            gaps[above.rank].append((a, b, (above, below) in straight))
         self.gaps = [np.array(gap, dtype=np.int64).reshape(-1, 3).T for gap in gaps]
         self.boxes = np.array([item.is_box for item in number])
-        self.best = [[number[item] for item in row] for row in layers.rows]
+        self.best = [[number[item] for item in row] for row in ranks.rows]
         self.cost = self.count(self.best), self.disorder(self.best)
 
     def improve(self, start: Sequence[Sequence[int]]) -> None:
@@ -88,7 +88,7 @@ class _Ordering:
         return 100 * swapped[0] + sum(swapped)
 
     def count(self, rows: Sequence[Sequence[int]]) -> int:
-        """The weighted number of crossings between neighbouring layers."""
+        """The weighted number of crossings between neighbouring ranks."""
         place = np.empty(len(self.up), dtype=np.int64)
         for row in rows:
             place[row] = np.arange(len(row))
@@ -117,7 +117,7 @@ class _Ordering:
                 return
 
     def between(self, left: int, right: int, place: Sequence[int]) -> int:
-        """Crossings among the edges of two items of one layer when `left` stands left of `right`."""
+        """Crossings among the edges of two items of one rank when `left` stands left of `right`."""
         total, straight = 0, self.straight
         for a in self.up[left]:
             for b in self.up[right]:
@@ -140,11 +140,11 @@ def _by_barycentre(row: Sequence[int], fixed: Sequence[int], towards: Sequence[S
 
 def _depth_first(rows: Sequence[Sequence[int]], down: Sequence[Sequence[int]]) -> list[list[int]]:
     """The order in which a depth-first search meets the items: trees come out without crossings."""
-    rank: dict[int, int] = {}
+    place: dict[int, int] = {}
     stack = [item for row in reversed(rows) for item in reversed(row)]
     while stack:
         item = stack.pop()
-        if item not in rank:
-            rank[item] = len(rank)
+        if item not in place:
+            place[item] = len(place)
             stack.extend(reversed(down[item]))
-    return [sorted(row, key=rank.__getitem__) for row in rows]
+    return [sorted(row, key=place.__getitem__) for row in rows]
