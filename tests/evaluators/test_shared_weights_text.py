@@ -13,7 +13,7 @@ from archwright.errors import ChildFailure, ConfigError, Diverged
 from archwright.evaluators.objective import Accuracy
 from archwright.evaluators.shared_weights import SharedWeights
 from archwright.loop import Proposal
-from archwright.modalities.text import training_data
+from archwright.modalities.text import batches
 from archwright.space import sample
 from archwright.spaces.enas_recurrent import EnasRecurrent
 from archwright.training.recipe import ENAS_RECURRENT
@@ -94,16 +94,16 @@ def test_a_step_that_is_not_finite_is_not_taken_and_the_next_one_starts_afresh(m
     for _ in range(3):
         next(steps)
     before = {name: tensor.clone() for name, tensor in shared.network.state_dict().items()}
-    real = training_data.token_loss
+    real = batches.token_loss
 
     def broken(*arguments: object) -> object:
         loss, carried = real(*arguments)  # type: ignore[arg-type]
         return loss * math.nan, [tuple(part * math.nan for part in state) for state in carried]
 
-    monkeypatch.setattr(training_data, "token_loss", broken)
+    monkeypatch.setattr(batches, "token_loss", broken)
     assert next(steps).metrics["skipped"] == 1
     assert all(torch.equal(before[name], tensor) for name, tensor in shared.network.state_dict().items())
-    monkeypatch.setattr(training_data, "token_loss", real)
+    monkeypatch.setattr(batches, "token_loss", real)
     after = next(steps).metrics
     assert math.isfinite(after["loss"])
     assert after["skipped"] == 1

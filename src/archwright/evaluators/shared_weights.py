@@ -188,7 +188,7 @@ class SharedWeights:
     def evaluate(self, proposal: Proposal) -> Result:
         """Score one proposal on its minibatch. Raises `ChildFailure` where it cannot be scored."""
         with out_of_memory(f"scoring with a minibatch of {self._scoring.size}"):
-            batch = self._scoring.draw(self._seed, proposal.stream)
+            batch = self._scoring.batch(self._scoring.whole(self._seed, proposal.stream)[0])
             metrics = self._score(proposal.architecture, batch)
         if not math.isfinite(metrics["validation_loss"]):
             raise ChildFailure(f"with the shared weights the architecture's loss is {metrics['validation_loss']}")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from archwright.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
-    from archwright.modalities.protocol import Data, Modality, TrainedNetwork
+    from archwright.modalities.model_file import TrainedNetwork
+    from archwright.modalities.protocol import Data, Modality
 
 
 @dataclass(frozen=True)

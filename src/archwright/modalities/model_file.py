@@ -1,11 +1,13 @@
-"""A model folder: `model.json`, which is data, and `weights.safetensors`. Loading one runs no code."""
+"""Trained networks as folders: `model.json`, which is data, and `weights.safetensors`. Loading one runs no code."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -16,60 +18,82 @@ from archwright.nets.network import without_auxiliary
 from archwright.space import Architecture, Open, Space
 
 if TYPE_CHECKING:
-    from archwright.modalities.protocol import TrainedNetwork
+    from typing_extensions import Self
 
 FORMAT = 1
-Model = tuple[Any, Architecture, Space]  # a network in evaluation mode, and what it is of
 
 
-def write_model(folder: Path, model: TrainedNetwork, described: dict[str, Any]) -> None:
-    """Write both files; `described` is what only this kind of model has. A shared tensor is written once."""
-    from safetensors.torch import save
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork(ABC):
+    """A trained network with what is needed to use it. `kind` is what `model.json` calls it."""
 
-    folder.mkdir(parents=True, exist_ok=True)
-    state: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, value in model.network.state_dict().items():
-        if value.data_ptr() not in seen or value.numel() == 0:
-            state[name] = value.detach().cpu().contiguous()
-        seen.add(value.data_ptr())
-    about = {"kind": model.kind, "architecture": model.architecture.to_json(), "space": space_to_json(model.space)}
-    write(folder / "weights.safetensors", save(state))
-    write(folder / "model.json", json.dumps({"format": FORMAT, **about, **described}, indent=1).encode())
+    kind: ClassVar[str]
+    network: Any
+    architecture: Architecture
+    space: Space
+
+    @property
+    @abstractmethod
+    def task(self) -> Any:
+        """What the network takes and returns."""
+
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """Return the fields that only this kind has, as plain data."""
+
+    @staticmethod
+    @abstractmethod
+    def parsed(described: dict[str, Any]) -> dict[str, Any]:
+        """Return those fields from what `described` returned."""
+
+    @abstractmethod
+    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
+        """Write files that need no archwright."""
+
+    @abstractmethod
+    def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:
+        """Yield what the network makes of each input, as plain data and as a line of text."""
+
+    def save(self, folder: Path) -> None:
+        """Write `weights.safetensors` and `model.json`. A tensor that two parameters share is written once."""
+        from safetensors.torch import save
+
+        folder.mkdir(parents=True, exist_ok=True)
+        state: dict[str, Tensor] = {}
+        seen: set[int] = set()
+        for name, value in self.network.state_dict().items():
+            if value.data_ptr() not in seen or value.numel() == 0:
+                state[name] = value.detach().cpu().contiguous()
+            seen.add(value.data_ptr())
+        about = {"kind": self.kind, "architecture": self.architecture.to_json(), "space": space_to_json(self.space)}
+        write(folder / "weights.safetensors", save(state))
+        write(folder / "model.json", json.dumps({"format": FORMAT, **about, **self.described()}, indent=1).encode())
+
+    @classmethod
+    def load(cls, folder: str | Path, *, space: str | None = None, device: str = "cpu") -> Self:
+        """Read what `save` wrote. `space` names the file of a space that does not come with archwright.
+
+        Raises:
+            RunError: if there is no such model or it cannot be read.
+        """
+        folder = Path(folder)
+        if (found := kind_of(folder)) != cls.kind:
+            raise RunError(f"{folder} holds a {found}, not a {cls.kind}")
+        described, weights = _described(folder), _weights(folder)
+        try:
+            architecture = Architecture.from_json(described["architecture"])
+            own = space_from_json(described["space"], space).for_architecture(architecture)
+            model = cls(None, architecture, own, **cls.parsed(described))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{folder / 'model.json'} is damaged: {error!r}") from None
+        network: Any = without_auxiliary(own.network(Open.only(own, architecture), model.task))
+        _put_weights(folder, network, weights)
+        return replace(model, network=network.to(device).eval())
 
 
 def kind_of(folder: Path) -> str:
     """Return the kind of model that a folder holds: "classifier", "language model"."""
     return str(_described(folder).get("kind", "classifier"))
-
-
-def read_model(
-    folder: str | Path,
-    kind: str,
-    parse: Callable[[dict[str, Any]], tuple[tuple[Any, ...], Any]],
-    *,
-    space: str | None,
-    device: str,
-) -> tuple[Model, tuple[Any, ...]]:
-    """Read both files and build the network. `parse` takes the description to what only this kind has, and the task.
-
-    Raises:
-        RunError: if there is no such model or it cannot be read.
-    """
-    folder = Path(folder)
-    if (found := kind_of(folder)) != kind:
-        raise RunError(f"{folder} holds a {found}, not a {kind}")
-    weights = _weights(folder)
-    described = _described(folder)
-    try:
-        architecture = Architecture.from_json(described["architecture"])
-        built = space_from_json(described["space"], space).for_architecture(architecture)
-        own, task = parse(described)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{folder / 'model.json'} is damaged: {error!r}") from None
-    network: Any = without_auxiliary(built.network(Open.only(built, architecture), task))
-    _put_weights(folder, network, weights)
-    return (network.to(device).eval(), architecture, built), own
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
@@ -78,11 +102,11 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
     try:
         weights: dict[str, Tensor] = load((folder / "weights.safetensors").read_bytes())
-        return weights
     except FileNotFoundError:
         raise RunError(f"{folder} holds no trained model: there is no weights.safetensors") from None
     except (ValueError, SafetensorError, OSError) as error:
         raise RunError(f"{folder}: the model cannot be read: {error}") from None
+    return weights
 
 
 def _described(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
@@ -11,10 +11,13 @@ from torch import Tensor
 
 from archwright.data.images import ImageData
 from archwright.data.text import TextData
+from archwright.errors import ConfigError
+from archwright.modalities.model_file import TrainedNetwork
+from archwright.modalities.wording import Wording
+from archwright.report.plots import Estimate
 from archwright.training.training_data import TrainingSource
 
 if TYPE_CHECKING:
-    from archwright.report.plots import Estimate
     from archwright.space import Architecture, Space
     from archwright.training.recipe import Recipe
 
@@ -27,9 +30,6 @@ class Scoring(Protocol):
 
     metrics: tuple[str, ...]
     size: int
-
-    def draw(self, *seeds: int) -> Batch:
-        """Return the minibatch of these seeds."""
 
     def whole(self, *seeds: int) -> list[Any]:
         """Return the names of all minibatches of full size, shuffled by these seeds; `batch` takes one."""
@@ -44,69 +44,37 @@ class Scoring(Protocol):
         """Return the metrics over several minibatches."""
 
 
-class TrainedNetwork(Protocol):
-    """A trained network with everything needed to use it. `kind` is what its `model.json` calls it."""
-
-    kind: ClassVar[str]
-
-    @property
-    def network(self) -> Any:
-        """The trained network, in evaluation mode."""
-
-    @property
-    def architecture(self) -> Architecture:
-        """What the network is of."""
-
-    @property
-    def space(self) -> Space:
-        """The space of final training."""
-
-    @property
-    def task(self) -> Any:
-        """What the network takes and returns."""
-
-    def save(self, folder: Path) -> None:
-        """Write `weights.safetensors` and `model.json`."""
-
-    @classmethod
-    def load(cls, folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedNetwork:
-        """Read what `save` wrote. `space` names the file of a space that does not come with archwright."""
-
-    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
-        """Write files that need no archwright."""
-
-    def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:
-        """Yield what the network makes of each input, as plain data and as a line of text."""
-
-
 class Modality(TrainingSource, Protocol):
     """Loaded data, and all that depends on its kind.
 
-    `metric` is what a network is judged by ("accuracy", "perplexity"), `label` stands before the words of a test,
-    `measure` is what pictures show, `scale` multiplies their estimates. `costs` measure a network for an objective.
-    `objective` and `objective_from_scratch` are the usual objectives of shared weights and of trained children.
+    `metric` is what a network is judged by ("accuracy", "perplexity"), `label` stands before the words of a test.
+    `costs` measure a network for an objective; `objective` and
+    `objective_from_scratch` name the usual ones of shared weights and of trained children.
     """
 
+    data: Any
     name: ClassVar[str]
     holds: ClassVar[type]  # of the loaded data
     model: ClassVar[type[TrainedNetwork]]
     metric: ClassVar[str]
     larger_is_better: ClassVar[bool]
     label: ClassVar[str]
-    scale: ClassVar[float]
     objective: ClassVar[str]
     objective_from_scratch: ClassVar[str]
     costs: ClassVar[Mapping[str, Callable[[Any, Any], float]]]  # of a network and its task
 
+    scale: ClassVar[float] = 1.0
+
     def __init__(self, data: Any) -> None: ...
 
     @property
-    def data(self) -> Any:
-        """The loaded data."""
+    def wording(self) -> Wording:
+        """How values of the metric are written."""
 
     @property
     def measure(self) -> str:
         """What pictures show."""
+        return self.wording.measure
 
     @staticmethod
     def recognises(source: Any) -> bool:
@@ -135,9 +103,12 @@ class Modality(TrainingSource, Protocol):
 
     def residual(self, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Any:
         """Return a hand-made residual network of about so many parameters."""
+        raise ConfigError(f"a residual network is for images, and {self.data.name} is {self.name}")
 
     def sort_key(self, record: Mapping[str, Any]) -> tuple[float, float]:
-        """Return a sort key for a trained candidate's record; larger is better."""
+        """Return a sort key for a trained candidate's record, by metric, then by loss; larger is better."""
+        score = record[f"validation_{self.metric}"]
+        return score if self.larger_is_better else -score, -record["validation_loss"]
 
     def size(self, network: Any) -> dict[str, int]:
         """Return the multiply-adds of one evaluation."""
@@ -153,27 +124,35 @@ class Modality(TrainingSource, Protocol):
 
     def words(self, value: float) -> str:
         """Return a value of the metric with its unit."""
+        return self.wording.words(value)
 
     def words_of_interval(self, low: float, high: float) -> str:
         """Return the 95 % interval of a value in words."""
+        return self.wording.words_of_interval(low, high)
 
     def words_of_difference(self, difference: float, low: float, high: float) -> str:
         """Return a difference and its interval in words."""
+        return self.wording.words_of_difference(difference, low, high)
 
     def validated(self, record: Mapping[str, Any]) -> str:
         """Return the validation of a trained candidate in words."""
 
     def estimate(self, label: str, figures: Mapping[str, Any], *, found: bool = False) -> Estimate:
-        """Return a line of the comparison plot."""
+        """Return a line of the comparison plot, in the numbers that the words have."""
+        values = figures[f"test_{self.metric}"], *figures["test_interval"]
+        value, low, high = map(self.wording.number, values)
+        return Estimate(label, value, low, high, found=found)
 
     def tested(self, figures: Mapping[str, Any]) -> str:
         """Return how much was tested in words."""
 
     def details(self, figures: Mapping[str, Any]) -> list[str]:
         """Return more lines for the summary."""
+        return []
 
     def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
         """Return more lines of Markdown for the report."""
+        return []
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
         """Write a trained model."""

@@ -25,11 +25,11 @@ class TrainingData(Protocol):
     def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a step, and other figures of its batch. `architecture` is for a supernet."""
 
-    def restart(self) -> None:
-        """Discard what the last step left for the next one, because it was not finite."""
-
     def validate(self, model: Any) -> Mapping[str, float]:
         """Return the metrics of the validation part, `validation_loss` among them; none without such a part."""
+
+    def restart(self) -> None:
+        """Discard what the last step left for the next one, because it was not finite."""
 
     def state_dict(self) -> State:
         """Return what the next step needs to know of those before it."""

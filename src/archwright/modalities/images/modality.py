@@ -13,10 +13,10 @@ import torch
 from archwright.data.images import ImageData
 from archwright.data.text import is_text
 from archwright.errors import ConfigError
+from archwright.modalities.images.batches import ImageScoring, ImageTrainingData
 from archwright.modalities.images.model import TrainedModel
-from archwright.modalities.images.scoring import ImageScoring
-from archwright.modalities.images.training_data import ImageTrainingData
-from archwright.report.plots import Estimate
+from archwright.modalities.protocol import Modality
+from archwright.modalities.wording import Wording
 from archwright.report.statistics import paired_difference, wilson
 from archwright.space import Architecture, Space, Task
 from archwright.training.accuracy import evaluate_accuracy
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from archwright.nets.residual import Residual
     from archwright.training.recipe import Recipe
 
+PER_CENT = Wording("accuracy, %", lambda share: 100 * share, times=100, mark="%", difference="points")
 MOST_CLASSES = 20  # more are in `report.md` only
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """Implements `Modality` for classification."""
+class Images(Modality):
+    """Images for classification."""
 
     data: ImageData
 
@@ -41,11 +42,14 @@ class Images:
     metric: ClassVar[str] = "accuracy"
     larger_is_better: ClassVar[bool] = True
     label: ClassVar[str] = "test accuracy"
-    measure: ClassVar[str] = "accuracy, %"
-    scale: ClassVar[float] = 100.0
     objective: ClassVar[str] = "accuracy"
     objective_from_scratch: ClassVar[str] = "accuracy"
     costs = {"latency": latency}
+
+    @property
+    def wording(self) -> Wording:
+        """Per cent, and points."""
+        return PER_CENT
 
     @staticmethod
     def recognises(source: Any) -> bool:
@@ -116,10 +120,6 @@ class Images:
 
         return residual_network(self.data.task, parameters, stem_stride=stem_stride, dropout=dropout)
 
-    def sort_key(self, record: Mapping[str, Any]) -> tuple[float, float]:
-        """Return validation accuracy, then validation loss."""
-        return record["validation_accuracy"], -record["validation_loss"]
-
     def size(self, network: Any) -> dict[str, int]:
         """Return the multiply-adds of one image."""
         return {"multiply_adds": multiply_adds(network, self.data.task)}
@@ -148,18 +148,6 @@ class Images:
         """Return the difference paired by image."""
         return paired_difference(_bits(ours), _bits(theirs))
 
-    def words(self, value: float) -> str:
-        """Return per cent."""
-        return f"{value:.2%}"
-
-    def words_of_interval(self, low: float, high: float) -> str:
-        """Return per cent."""
-        return f"95 % interval {low:.2%} to {high:.2%}"
-
-    def words_of_difference(self, difference: float, low: float, high: float) -> str:
-        """Return points."""
-        return f"{difference * 100:+.2f} points, 95 % interval {low * 100:+.2f} to {high * 100:+.2f}"
-
     def validated(self, record: Mapping[str, Any]) -> str:
         """Return the share of the validation images."""
         return f"{record['validation_accuracy']:.2%} of validation images"
@@ -167,11 +155,6 @@ class Images:
     def tested(self, figures: Mapping[str, Any]) -> str:
         """Return the number of images."""
         return f"{figures['test_images']} images"
-
-    def estimate(self, label: str, figures: Mapping[str, Any], *, found: bool = False) -> Estimate:
-        """Return accuracy and interval."""
-        low, high = figures["test_interval"]
-        return Estimate(label, figures["test_accuracy"], low, high, found=found)
 
     def details(self, figures: Mapping[str, Any]) -> list[str]:
         """Return the accuracy of each class; of the ten worst if there are many."""

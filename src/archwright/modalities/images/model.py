@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from archwright.data.decode import preprocess_image
 from archwright.data.images import Preprocessing
 from archwright.errors import RunError
-from archwright.modalities.model_file import read_model, write_model
-from archwright.space import Architecture, Space, Task
+from archwright.modalities.model_file import TrainedNetwork
+from archwright.space import Task
 
 BATCH = 256
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff"}
@@ -35,37 +35,28 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedModel:
-    """A network with what is needed to use it: architecture, class names, preprocessing."""
+class TrainedModel(TrainedNetwork):
+    """A trained classifier: also class names and preprocessing."""
 
     kind: ClassVar[str] = "classifier"
-    network: nn.Module
-    architecture: Architecture
-    space: Space
     classes: tuple[str, ...]
     preprocessing: Preprocessing
 
     @property
     def task(self) -> Task:
         """What the network takes and returns."""
-        return _task(self.classes, self.preprocessing)
+        size = self.preprocessing
+        return Task(size.channels, size.height, size.width, len(self.classes))
 
-    def save(self, folder: Path) -> None:
-        """Write `weights.safetensors` and `model.json`."""
-        described = {"classes": list(self.classes), "preprocessing": self.preprocessing.to_json()}
-        write_model(folder, self, described)
+    def described(self) -> dict[str, Any]:
+        """Return class names and preprocessing."""
+        return {"classes": list(self.classes), "preprocessing": self.preprocessing.to_json()}
 
-    @classmethod
-    def load(cls, folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedModel:
-        """Read what `save` wrote. `space` names the file of a space that does not come with archwright."""
-
-        def parse(described: dict[str, Any]) -> tuple[tuple[tuple[str, ...], Preprocessing], Task]:
-            classes = tuple(str(name) for name in described["classes"])
-            preprocessing = Preprocessing.from_json(described["preprocessing"])
-            return (classes, preprocessing), _task(classes, preprocessing)
-
-        model, own = read_model(folder, cls.kind, parse, space=space, device=device)
-        return cls(*model, *own)
+    @staticmethod
+    def parsed(described: dict[str, Any]) -> dict[str, Any]:
+        """Return class names and preprocessing."""
+        classes = tuple(str(name) for name in described["classes"])
+        return {"classes": classes, "preprocessing": Preprocessing.from_json(described["preprocessing"])}
 
     def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
         """Write files that need no archwright. See `archwright.export.export`."""
@@ -105,10 +96,6 @@ class TrainedModel:
                 probabilities = dict(zip(self.classes, found.probabilities, strict=True))
                 figures = {"image": str(path), "class": found.label, "probabilities": probabilities}
                 yield figures, f"{path}  {found.label}  {found.probability:.1%}"
-
-
-def _task(classes: Sequence[str], preprocessing: Preprocessing) -> Task:
-    return Task(preprocessing.channels, preprocessing.height, preprocessing.width, len(classes))
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 
 from archwright.data.text import TextData, is_text
-from archwright.errors import ConfigError
+from archwright.modalities.protocol import Modality
+from archwright.modalities.text.batches import TextScoring, TextTrainingData
 from archwright.modalities.text.model import TrainedLanguageModel
-from archwright.modalities.text.scoring import TextScoring
-from archwright.modalities.text.training_data import TextTrainingData
-from archwright.report.plots import Estimate
+from archwright.modalities.wording import Wording
 from archwright.report.statistics import mean_interval
 from archwright.space import Architecture, Space, TextTask
 from archwright.training.measure import parameters
@@ -26,12 +25,16 @@ if TYPE_CHECKING:
     from archwright.training.recipe import Recipe
 
 LN2 = math.log(2)
+WORDINGS = {
+    "words": Wording("perplexity", value="perplexity {} a word", difference="in perplexity"),
+    "characters": Wording("bits a character", math.log2, 3, value="{} bits a character", difference="bits"),
+}
 BLOCKS = 100  # of test text: tokens near each other are not independent, blocks nearly are
 
 
 @dataclass(frozen=True, eq=False)
-class Text:
-    """Implements `Modality` for language models; less is better."""
+class Text(Modality):
+    """Text for language models."""
 
     data: TextData
 
@@ -41,19 +44,14 @@ class Text:
     metric: ClassVar[str] = "perplexity"
     larger_is_better: ClassVar[bool] = False
     label: ClassVar[str] = "test"
-    scale: ClassVar[float] = 1.0
     objective: ClassVar[str] = "inverse-perplexity"  # ENAS
     objective_from_scratch: ClassVar[str] = "inverse-perplexity-squared"  # NAS
     costs: ClassVar[Mapping[str, Any]] = {}
 
     @property
-    def measure(self) -> str:
-        """What pictures show."""
-        return "bits a character" if self._characters else "perplexity"
-
-    @property
-    def _characters(self) -> bool:
-        return self.data.level == "characters"
+    def wording(self) -> Wording:
+        """Perplexity, or bits."""
+        return WORDINGS[self.data.level]
 
     @staticmethod
     def recognises(source: Any) -> bool:
@@ -122,14 +120,6 @@ class Text:
         """Return the validation text in minibatches of `size` rows."""
         return TextScoring(self.data, size, recipe.length, device)
 
-    def residual(self, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Any:
-        """Raise ConfigError: it is a network for images."""
-        raise ConfigError(f"a residual network is for images, and {self.data.name} is text")
-
-    def sort_key(self, record: Mapping[str, Any]) -> tuple[float, float]:
-        """Return the validation loss."""
-        return -record["validation_loss"], 0.0
-
     def size(self, network: Any) -> dict[str, int]:
         """Return the multiply-adds of one token: every matrix once."""
         matrices = sum(p.numel() for name, p in network.named_parameters() if p.dim() == 2 and "embedding" not in name)
@@ -157,31 +147,13 @@ class Text:
         """Return the difference paired by block of text."""
         mean, low, high = mean_interval(np.array(ours["blocks"]) - np.array(theirs["blocks"]))
         difference = ours["loss"] - theirs["loss"]
-        if self._characters:
+        if self.data.level == "characters":
             shift = difference - mean  # blocks differ in length by a token
             return difference / LN2, (low + shift) / LN2, (high + shift) / LN2
         base = theirs["perplexity"]
         most = LARGEST_LOSS - math.log(base)
         low, high = (base * math.expm1(min(bound, most)) for bound in (low, high))
         return ours["perplexity"] - base, low, high
-
-    def words(self, value: float) -> str:
-        """Return the value with its unit."""
-        return f"{self._shown(value)} bits a character" if self._characters else f"perplexity {_short(value)} a word"
-
-    def words_of_interval(self, low: float, high: float) -> str:
-        """Return the interval without the unit."""
-        return f"95 % interval {self._shown(low)} to {self._shown(high)}"
-
-    def _shown(self, value: float) -> str:
-        return f"{math.log2(value):.3f}" if self._characters else _short(value)
-
-    def words_of_difference(self, difference: float, low: float, high: float) -> str:
-        """Return the difference in perplexity, or in bits."""
-        if self._characters:
-            return f"{difference:+.3f} bits, 95 % interval {low:+.3f} to {high:+.3f}"
-        between = f"{_short(low, '+')} to {_short(high, '+')}"
-        return f"{_short(difference, '+')} in perplexity, 95 % interval {between}"
 
     def validated(self, record: Mapping[str, Any]) -> str:
         """Return the perplexity, or bits, of the validation part."""
@@ -191,25 +163,6 @@ class Text:
         """Return the number of tokens."""
         return f"{figures['test_tokens']:,} tokens"
 
-    def estimate(self, label: str, figures: Mapping[str, Any], *, found: bool = False) -> Estimate:
-        """Return perplexity, or bits, and interval."""
-        values = [figures["test_perplexity"], *figures["test_interval"]]
-        value, low, high = (math.log2(value) for value in values) if self._characters else values
-        return Estimate(label, value, low, high, found=found)
-
-    def details(self, figures: Mapping[str, Any]) -> list[str]:
-        """Return nothing more."""
-        return []
-
-    def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
-        """Return nothing more."""
-        return []
-
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
         """Write a trained model."""
         TrainedLanguageModel(network, architecture, space, self.data.vocabulary, self.data.level).save(folder)
-
-
-def _short(number: float, sign: str = "") -> str:
-    """Return two decimals; three digits for what diverged, instead of hundreds."""
-    return f"{number:{sign}.2f}" if abs(number) < 1e6 else f"{number:{sign}.3g}"

@@ -12,19 +12,16 @@ import torch
 
 from archwright.data.text import EOS, UNKNOWN, Level, encode, tokens_of
 from archwright.errors import RunError
-from archwright.modalities.model_file import read_model, write_model
-from archwright.space import Architecture, Space, TextTask
+from archwright.modalities.model_file import TrainedNetwork
+from archwright.space import TextTask
 from archwright.training.perplexity import TextScore, evaluate_perplexity
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedLanguageModel:
-    """A network with what is needed to use it: architecture, vocabulary, and how text is cut into tokens."""
+class TrainedLanguageModel(TrainedNetwork):
+    """A trained language model: also its vocabulary, and how text is cut into tokens."""
 
     kind: ClassVar[str] = "language model"
-    network: Any
-    architecture: Architecture
-    space: Space
     vocabulary: tuple[str, ...]
     level: Level
 
@@ -33,21 +30,15 @@ class TrainedLanguageModel:
         """What the network predicts."""
         return TextTask(len(self.vocabulary))
 
-    def save(self, folder: Path) -> None:
-        """Write `weights.safetensors` and `model.json`."""
-        write_model(folder, self, {"vocabulary": list(self.vocabulary), "level": self.level})
+    def described(self) -> dict[str, Any]:
+        """Return vocabulary and level."""
+        return {"vocabulary": list(self.vocabulary), "level": self.level}
 
-    @classmethod
-    def load(cls, folder: str | Path, *, space: str | None = None, device: str = "cpu") -> TrainedLanguageModel:
-        """Read what `save` wrote. `space` names the file of a space that does not come with archwright."""
-
-        def parse(described: dict[str, Any]) -> tuple[tuple[tuple[str, ...], Level], TextTask]:
-            vocabulary = tuple(str(token) for token in described["vocabulary"])
-            level: Level = "characters" if described["level"] == "characters" else "words"
-            return (vocabulary, level), TextTask(len(vocabulary))
-
-        model, own = read_model(folder, cls.kind, parse, space=space, device=device)
-        return cls(*model, *own)
+    @staticmethod
+    def parsed(described: dict[str, Any]) -> dict[str, Any]:
+        """Return vocabulary and level."""
+        level = "characters" if described["level"] == "characters" else "words"
+        return {"vocabulary": tuple(str(token) for token in described["vocabulary"]), "level": level}
 
     def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
         """Write files that need no archwright. See `archwright.export.language`."""

@@ -1,4 +1,4 @@
-"""Training data of text: consecutive pieces of rows (truncated BPTT); validation by perplexity."""
+"""Text in batches: consecutive pieces of rows to train on (truncated BPTT), single pieces to score architectures on."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from archwright.loop import State
-from archwright.training.perplexity import Rows, evaluate_perplexity
+from archwright.training.perplexity import Rows, evaluate_perplexity, perplexity
+from archwright.training.randomness import Stream, stream
 from archwright.training.regularisation import token_loss
 
 if TYPE_CHECKING:
     from archwright.data.text import TextData
+    from archwright.modalities.protocol import Batch
     from archwright.space import Architecture
     from archwright.training.recipe import Recipe
 
 
 class TextTrainingData:
-    """Implements `TrainingData` for text: the states at the end of one piece are the start of the next."""
+    """Implements `TrainingData`: the states at the end of one piece are the start of the next."""
 
     scored_by = "validation_perplexity"
     channels_last = False
@@ -42,17 +45,17 @@ class TextTrainingData:
         self._carried = tuple(tuple(part.detach() for part in state) for state in states)
         return loss, {}
 
+    def validate(self, model: Any) -> Mapping[str, float]:
+        """Return perplexity and loss."""
+        part = self._data.validation[: self._recipe.validation_limit].to(self._device)
+        if not len(part):
+            return {}
+        score = evaluate_perplexity(model, part, length=self._recipe.length)
+        return {"validation_perplexity": score.perplexity, "validation_loss": score.loss}
+
     def restart(self) -> None:
         """Let the next step start from zero states."""
         self._begun = self._carried = None
-
-    def validate(self, model: Any) -> Mapping[str, float]:
-        """Return perplexity and loss."""
-        validation = self._data.validation[: self._recipe.validation_limit].to(self._device)
-        if not len(validation):
-            return {}
-        score = evaluate_perplexity(model, validation, length=self._recipe.length)
-        return {"validation_perplexity": score.perplexity, "validation_loss": score.loss}
 
     def state_dict(self) -> State:
         """Return the states carried to the next step."""
@@ -64,3 +67,34 @@ class TextTrainingData:
         """Restore what `state_dict` returned."""
         if "carried" in state:
             self._carried = tuple(tuple(part.to(self._device) for part in layer) for layer in state["carried"])
+
+
+class TextScoring:
+    """Implements `Scoring` with `size` rows of `length` tokens, from zero states (enas_lm resets them every time)."""
+
+    metrics: tuple[str, ...] = ("validation_perplexity", "validation_loss")
+
+    def __init__(self, data: TextData, size: int, length: int, device: torch.device) -> None:
+        self.size = max(2, min(size, len(data.validation) // (length + 1)))
+        self._rows = Rows(data.validation.to(device), self.size, length)
+
+    def whole(self, *seeds: int) -> list[int]:
+        """Return the numbers of all pieces of full length, shuffled."""
+        return [int(piece) for piece in stream(Stream.VALIDATION, *seeds).permutation(max(1, self._rows.whole))]
+
+    def batch(self, name: int) -> Batch:
+        """Return a piece: its tokens, and those that follow them."""
+        return self._rows[name]
+
+    def score(self, network: Any, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
+        """Return perplexity and loss."""
+        tokens, following = batch
+        with torch.no_grad():
+            logits, _ = network(tokens, network.start(tokens.shape[1]), architecture)
+            loss = functional.cross_entropy(logits.flatten(0, 1).float(), following.flatten()).item()
+        return {"validation_perplexity": perplexity(loss), "validation_loss": loss}
+
+    def mean(self, scores: list[Mapping[str, float]]) -> Mapping[str, float]:
+        """Return the mean loss and its perplexity."""
+        loss = sum(score["validation_loss"] for score in scores) / len(scores)
+        return {"validation_perplexity": perplexity(loss), "validation_loss": loss}

@@ -1,0 +1,103 @@
+"""Images in batches: augmented ones to train on, plain ones of the validation part to score architectures on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from archwright.errors import ConfigError
+from archwright.loop import State
+from archwright.training.accuracy import evaluate_accuracy, score_logits
+from archwright.training.batches import Batches, arrange
+from archwright.training.placement import place
+from archwright.training.randomness import Stream, stream
+from archwright.training.regularisation import training_loss
+
+if TYPE_CHECKING:
+    from archwright.data.images import ImageData
+    from archwright.modalities.protocol import Batch
+    from archwright.space import Architecture
+    from archwright.training.recipe import Recipe
+
+
+class ImageTrainingData:
+    """Implements `TrainingData` with shuffled batches. One depends on its step alone: nothing is left for the next."""
+
+    scored_by = "validation_accuracy"
+
+    def __init__(
+        self, model: Any, data: ImageData, recipe: Recipe, *, seed: int, device: torch.device, channels_last: bool
+    ) -> None:
+        self._data, self._recipe, self._device = data, recipe, device
+        self.channels_last = place(model, device, channels_last=channels_last)
+        self._batches = Batches(
+            data.train, data.preprocessing, recipe, seed=seed, device=device, channels_last=self.channels_last
+        )
+        self.per_epoch = self._batches.per_epoch
+        self._current: tuple[int, Tensor, Tensor] | None = None
+
+    def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a step, and the accuracy of its batch in training mode."""
+        if self._current is None or self._current[0] != step:  # the same batch for every architecture of a step
+            self._current = step, *self._batches[step]
+        _, x, labels = self._current
+        loss, accuracy = training_loss(model, x, labels, self._recipe, architecture)
+        return loss, {"accuracy": accuracy}
+
+    def validate(self, model: Any) -> Mapping[str, float]:
+        """Return accuracy and loss."""
+        part, preprocessing = self._data.validation[: self._recipe.validation_limit], self._data.preprocessing
+        if not len(part):
+            return {}
+        score = evaluate_accuracy(model, part, preprocessing, device=self._device, channels_last=self.channels_last)
+        return {"validation_accuracy": score.accuracy, "validation_loss": score.loss}
+
+    def restart(self) -> None:
+        """Do nothing."""
+
+    def state_dict(self) -> State:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore nothing."""
+
+
+class ImageScoring:
+    """Implements `Scoring` with `size` images at a time, without augmentation."""
+
+    metrics: tuple[str, ...] = ("validation_accuracy", "validation_loss")
+
+    def __init__(self, data: ImageData, size: int, device: torch.device, *, channels_last: bool) -> None:
+        count = len(data.validation)
+        if count < 2:
+            raise ConfigError(f"SharedWeights: {count} validation images are too few; scoring needs at least 2")
+        self.size = min(size, count)
+        self._preprocessing, self._channels_last = data.preprocessing, channels_last
+        self._x, self._y = data.validation.x.to(device), data.validation.y.to(device)
+
+    def whole(self, *seeds: int) -> list[Tensor]:
+        """Return the positions of the images of every minibatch."""
+        order = torch.from_numpy(stream(Stream.VALIDATION, *seeds).permutation(len(self._x)))
+        count = len(order) // self.size
+        return list(order[: count * self.size].view(count, -1))
+
+    def batch(self, name: Tensor) -> Batch:
+        """Return the images at these positions, and their labels."""
+        chosen = name.to(self._x.device)
+        return arrange(self._preprocessing(self._x[chosen]), self._channels_last), self._y[chosen]
+
+    def score(self, network: Any, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
+        """Return accuracy and loss."""
+        x, labels = batch
+        with torch.no_grad():
+            correct, losses = score_logits(network(x, architecture), labels)
+            count, loss = torch.stack([correct.sum().float(), losses.mean()]).tolist()
+        return {"validation_accuracy": count / len(labels), "validation_loss": loss}
+
+    def mean(self, scores: list[Mapping[str, float]]) -> Mapping[str, float]:
+        """Return the mean of each metric."""
+        return {name: sum(score[name] for score in scores) / len(scores) for name in self.metrics}
