@@ -16,6 +16,7 @@ from archwright.errors import ConfigError, RunError
 from archwright.files import write
 from archwright.report.plots import agreement
 from archwright.report.statistics import kendall_tau
+from archwright.report.words import counted
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.events import Event, Message, Stage
@@ -94,7 +95,7 @@ class Ranking:
         seconds = each * sum(candidates.record(key) is None for key, candidates, _ in wanted)
         yield Stage("ranking", seconds, seconds)
         times = "" if len(self._trainings) == 1 else f", {len(self._trainings)} times"
-        yield Message(f"{self._count} random architectures, {self.epochs:g} epochs each from scratch{times}")
+        yield Message(f"{self._count} random architectures, {counted(self.epochs, 'epoch')} each from scratch{times}")
         weights = assembly.trained_weights(plan, self.data, self.store.load())
         shared = weights.rank(drawn, minibatches=None)
         begun = time.monotonic()
@@ -139,7 +140,7 @@ class Ranking:
             folder / "ranking.png",
             title=f"Shared weights and training from scratch: Kendall's tau {tau:.2f} [{low:.2f}, {high:.2f}]",
             first="reward with shared weights",
-            second=f"validation {judge.metric}, {self.epochs:g} epochs from scratch",
+            second=f"validation {judge.metric}, {counted(self.epochs, 'epoch')} from scratch",
         )
         write(folder / "ranking.json", json.dumps(self.result, indent=1).encode())
 

@@ -6,11 +6,12 @@ import argparse
 import json
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archwright.cli.commands import print_json
+from archwright.cli.progress import ProgressView
 from archwright.errors import ConfigError
 from archwright.files import write
 
@@ -26,7 +27,6 @@ TABLE_HELP = (
     "an .npz of NAS-Bench-201, trusted:PATH of an official NATS-tss folder or NAS-Bench-201 .pth file (pickles, which "
     "may run code), file.py:NAME, or signals, a scoring function of the ENAS micro space"
 )
-PLAIN_SECONDS = 10.0
 TABLE_BUDGET = "12000s"
 # Flags of the other kind of comparison, and what to do instead.
 OF_TABLES = {
@@ -78,9 +78,13 @@ def bench(arguments: Sequence[str]) -> int:
         processes=1 if given.processes is None else given.processes,
         done=done,
     )
-    for course in _watched(going, len(found) * runs - len(done)):
-        record.add(course)
-        courses.append(course)
+    total = len(found) * runs - len(done)
+    with ProgressView(json_output=True) as view:
+        view.begin("bench")
+        for number, course in enumerate(going, start=1):
+            view.count(number, total, "searches")
+            record.add(course)
+            courses.append(course)
     about = {
         "table": table.name,
         "best": table.best,
@@ -94,7 +98,7 @@ def bench(arguments: Sequence[str]) -> int:
 
 
 def _refuse(given: argparse.Namespace) -> None:
-    """Say of a flag that the other kind of comparison has, that this one would not heed it."""
+    """Reject flags that this kind of comparison ignores."""
     kind, others = ("--data", OF_TABLES) if given.table is None else ("--table", OF_TRAINING)
     for name, instead in others.items():
         if getattr(given, name) not in (None, False):
@@ -148,8 +152,10 @@ def conclude(
     from archwright.lab.summary import curves, standings, table, to_json
     from archwright.report.anytime import anytime
     from archwright.report.table import show_table
+    from archwright.report.words import counted
 
     out.mkdir(parents=True, exist_ok=True)
+    runs = counted(about["runs"], "run")
     results = to_json(courses, allowed, about)
     write(out / "bench.json", json.dumps(results, indent=1).encode())
     picture = anytime(
@@ -159,32 +165,11 @@ def conclude(
         used=allowed.unit,
         score=score,
         limit=about.get("best"),
-        notes=f"mean of {about['runs']} runs with its 95 % interval",
+        notes=f"mean of {runs} with its 95 % interval",
     )
     console = Console(stderr=json_output, highlight=False)
-    title = f"{about['table']}, {allowed.total:g} {allowed.unit}, {about['runs']} runs: {score}"
+    title = f"{about['table']}, {allowed.total:g} {allowed.unit}, {runs}: {score}"
     show_table(*table(standings(courses)), title=title, console=console)
     console.print(f"{out / 'bench.json'}, {picture}", soft_wrap=True, highlight=False)
     if json_output:
         print_json(results)
-
-
-def _watched(courses: Iterator[Course], total: int) -> Iterator[Course]:
-    """The same, with a progress bar on a terminal and a line every ten seconds elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    begun = printed = time.monotonic()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("searches", total=total)
-        for number, course in enumerate(courses, start=1):
-            progress.update(task, completed=number, description=course.strategy)
-            now = time.monotonic()
-            if not console.is_terminal and now - printed >= PLAIN_SECONDS:
-                printed = now
-                left = (now - begun) / number * (total - number)
-                words = f"  {course.strategy}: {number} of {total} searches, about {left:.0f} s left"
-                console.print(words, soft_wrap=True)
-            yield course

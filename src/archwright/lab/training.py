@@ -45,6 +45,21 @@ class Setup:
     seed: int = 0  # of run 0; run r has this plus r, for its controllers and for its children
 
     @property
+    def trials(self) -> int:
+        """The number of children of one search."""
+        return self.plan.trials
+
+    @property
+    def epochs(self) -> float:
+        """The epochs of one child."""
+        return self.plan.search_recipe.epochs
+
+    @property
+    def name(self) -> str:
+        """The space and the data."""
+        return f"{self.plan.space.name} on {self.data.name}"
+
+    @property
     def seconds(self) -> float:
         """About how long all of it takes, from the start; children that two strategies share are counted twice."""
         each = self.plan.estimate["search"] / self.plan.trials
