@@ -22,14 +22,18 @@ CORE = ("errors", "decisions", "architecture", "graph", "walk", "explore", "open
 
 # What each room may know, besides the core and itself.
 KNOWS: dict[str, set[str]] = {
-    "loop": set(),
+    "protocols": set(),
+    "budgets": set(),
+    "loop": {"protocols", "budgets"},
     "files": set(),
-    "states": {"loop"},
+    "database": set(),
+    "states": {"protocols"},
+    "statefiles": {"protocols", "files", "states", "database"},
     "spaces": {"loop"},
     "controllers": {"loop"},
     "engines": {"loop"},
     "distributed": {"loop", "controllers", "engines"},
-    "store": {"loop", "files", "states"},
+    "store": {"protocols", "files", "states", "database", "statefiles"},
     "nets": set(),
     "data": {"files"},
     "training": {"loop", "nets"},
@@ -146,6 +150,8 @@ def test_pictures_and_sklearn_are_loaded_at_the_moment_of_use() -> None:
 LIGHT = [
     "archwright",
     "archwright.loop",
+    "archwright.protocols",
+    "archwright.budgets",
     "archwright.spaces",
     "archwright.modalities",
     *(f"archwright.{name}" for name in CORE),

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import time
@@ -197,14 +198,51 @@ class Mortal:
 
 
 @pytest.mark.parametrize("records", [1, 4])
-def test_it_resumes_from_between_any_two_records(folder, uninterrupted, monkeypatch, records):
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after each step
+@pytest.mark.parametrize("seconds", [0.0, 0.005, 60.0])  # a checkpoint after each step, in the midst, at the ends
+def test_it_resumes_from_between_any_two_records(folder, uninterrupted, monkeypatch, records, seconds):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
     result = None
     while result is None:
         with RunStore(folder) as store, contextlib.suppress(Interrupted):
             _, *states = finished(Mortal(store, records))
             result = (summary(store.trials()), *states)
     assert result == uninterrupted
+
+
+def test_checkpoints_go_by_time(folder):
+    class Noting(RunStore):
+        def checkpoint(self, evaluator, streams):
+            super().checkpoint(evaluator, streams)
+            noted.append(len(list(self.trials())))
+
+    noted: list[int] = []
+    ticks = iter(range(100_000))
+    with Noting(folder) as store:
+        evaluator = Phased()
+        for _ in run(Taught(Ragged()), evaluator, budget=Trials(200), store=store, clock=lambda: float(next(ticks))):
+            pass
+        assert store.load().checkpoint.evaluator["told"] == evaluator.told  # the end is saved
+    assert noted[0] == 0
+    assert 5 < len(noted) < 200 / Taught.batch / 2  # of 50 preparations of three steps
+
+
+def test_a_run_of_the_first_format_is_read_resumed_and_saved_in_the_present_one(folder, uninterrupted, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)  # as it was at the end of each preparation
+    with RunStore(folder) as store, contextlib.suppress(Interrupted):
+        finished(Mortal(store, 25))
+    with sqlite3.connect(folder / "run.sqlite") as connection:
+        for statement in ("DROP TABLE figures", "DROP TABLE checkpoint", "PRAGMA user_version = 1"):
+            connection.execute(statement)
+    connection.close()
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 60.0)
+    with RunStore.reading(folder) as store:
+        before = store.load()
+        assert before.checkpoint is None
+        assert len(before.trials) > 4
+    with RunStore(folder) as store:
+        assert store.load().trials == before.trials
+        _, *states = finished(store)
+        assert (summary(store.trials()), *states) == uninterrupted
 
 
 def test_a_run_goes_on_with_a_larger_budget_as_if_it_had_had_it(folder, uninterrupted):

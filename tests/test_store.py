@@ -132,7 +132,7 @@ def test_facts_are_json(store, folder):
 def test_trials_are_synced_once_a_second_and_facts_and_states_always(store, monkeypatch):
     now, statements = [1000.0], []
     monkeypatch.setattr("archwright.store.time.monotonic", lambda: now[0])
-    store._connection.set_trace_callback(statements.append)
+    store._database.connection.set_trace_callback(statements.append)
 
     def synced(record, *values):
         statements.clear()
@@ -323,7 +323,7 @@ def full(store, folder):
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("PRAGMA user_version = 99", "has format 99; this version of archwright reads format 1"),
+        ("PRAGMA user_version = 99", "has format 99; this version of archwright reads up to 2"),
         ("DROP TABLE facts", "was not written by archwright"),
         ("CREATE TRIGGER t AFTER INSERT ON facts BEGIN DELETE FROM trials; END", "was not written by archwright"),
         ("UPDATE states SET name = '../../victim'", "is not a name and hash"),

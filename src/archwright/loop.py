@@ -1,7 +1,8 @@
 """The one loop: a controller proposes architectures, an evaluator scores them, the score comes back as the reward.
 
 `run` is a generator: it yields every finished trial, and progress between trials; the caller draws, logs and stops.
-With a store, what is yielded has been recorded, and a run that was killed goes on where it was.
+With a store, what is yielded has been recorded, and a run that was killed goes on where it was. This module is also the
+door to `protocols` and `budgets`.
 """
 
 from __future__ import annotations
@@ -9,138 +10,55 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from dataclasses import replace
 
+from archwright.budgets import Budget, Epochs, Minutes, Tally, Trials
 from archwright.errors import ArchwrightError, ChildFailure, ConfigError, Diverged
-from archwright.space import Architecture, Space
+from archwright.protocols import (
+    Ask,
+    Controller,
+    Describes,
+    Engine,
+    Evaluator,
+    Progress,
+    Proposal,
+    Result,
+    Saved,
+    State,
+    Store,
+    Trial,
+)
 
-State: TypeAlias = "dict[str, Any]"  # nested dicts of tensors, arrays, numbers, strings, None and lists of those
+__all__ = [
+    "CHECKPOINT_SECONDS",
+    "Ask",
+    "Budget",
+    "Controller",
+    "Describes",
+    "Engine",
+    "Epochs",
+    "Evaluator",
+    "Inline",
+    "Minutes",
+    "Progress",
+    "Proposal",
+    "Result",
+    "Saved",
+    "State",
+    "Store",
+    "Tally",
+    "Trial",
+    "Trials",
+    "restore",
+    "run",
+]
 
-
-@dataclass(frozen=True)
-class Proposal:
-    """An architecture that a controller wants scored. `stream` numbers the random stream it was drawn from."""
-
-    stream: int
-    architecture: Architecture
-    log_prob: float | None = None  # under the policy that proposed it, where there is one
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an evaluator says of a proposal. A failed child has an `error` and the evaluator's `failure_reward`."""
-
-    reward: float
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A proposal with its result. `number` counts the trials of a run from 0 in the order they were proposed."""
-
-    number: int
-    proposal: Proposal
-    result: Result
-    seconds: float
-
-    @property
-    def architecture(self) -> Architecture:
-        """What was tried."""
-        return self.proposal.architecture
-
-    @property
-    def reward(self) -> float:
-        """What it scored."""
-        return self.result.reward
-
-
-@dataclass(frozen=True)
-class Progress:
-    """News from inside a long step: `step` of `steps` in `phase`."""
-
-    phase: str
-    step: int
-    steps: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-class Controller(Protocol):
-    """Proposes architectures and learns from their rewards. Not shared between threads.
-
-    `batch`: how many answers it wants before it changes. Its randomness depends on its seed and the stream numbers.
-    """
-
-    space: Space
-    batch: int
-
-    def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """One proposal for each stream number; a pure function of the controller's state and the number.
-
-        Fewer, or none, when nothing is left to propose: the run ends then.
-        """
-
-    def tell(self, trials: Sequence[Trial]) -> bool:
-        """Take rewards in; True if `state_dict` changed. Trials told since the last change are told again on resume."""
-
-    def state_dict(self) -> State:
-        """Everything learned, as of the last change."""
-
-    def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave."""
-
-
-@runtime_checkable
-class Describes(Protocol):
-    """A controller that has figures to show (entropy, baseline)."""
-
-    def metrics(self) -> Mapping[str, float]:
-        """Named figures of the moment."""
-
-
-Ask: TypeAlias = "Callable[[int], list[Proposal]]"
-
-
-class Evaluator(Protocol):
-    """Scores architectures. `evaluate` depends on the proposal and the evaluator's state only.
-
-    `stateful`: proposals change or share something in memory (shared weights), so only an in-process engine will do.
-    `trials_per_epoch`: how many trials go with one epoch, for budgets that count epochs.
-    """
-
-    stateful: bool
-    failure_reward: float
-    trials_per_epoch: float
-
-    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Work due before the next proposals, `told` trials into the run (ENAS: an epoch of shared training).
-
-        Yields where its state is consistent: what `state_dict` gives there is enough to go on from.
-        """
-
-    def evaluate(self, proposal: Proposal) -> Result:
-        """Score one proposal."""
-
-    def state_dict(self) -> State:
-        """Everything that `prepare` changed."""
-
-    def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave."""
-
-
-class Engine(Protocol):
-    """Runs evaluations: `concurrent.futures`' submit, and how many may be under way at once."""
-
-    workers: int
-
-    def submit(self, evaluator: Evaluator, proposal: Proposal) -> Future[Result]:
-        """Begin an evaluation. A child that fails is an exception in its future."""
-
-    def close(self) -> None:
-        """End all workers; evaluations under way are dropped."""
+CHECKPOINT_SECONDS = 60.0  # at most this much shared training is done again after a kill
+# Between two looks at the time while children are under way; and Python may miss the Ctrl-C that comes at the moment
+# when it begins to wait.
+LOOK_SECONDS = 1.0
 
 
 class Inline:
@@ -159,7 +77,7 @@ class Inline:
         return future
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: nothing is left running."""
 
 
 def _release(error: BaseException | None) -> None:
@@ -167,103 +85,6 @@ def _release(error: BaseException | None) -> None:
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What a store holds of a run. `trials` are in the order told; `pending` were proposed and not answered."""
-
-    trials: Sequence[Trial]
-    pending: Sequence[tuple[int, Proposal]]
-    streams: int  # the next unused stream number
-    controller: State | None = None
-    controller_trials: int = 0  # how many trials had been told when `controller` was saved
-    evaluator: State | None = None
-
-
-class Store(Protocol):
-    """Where a run is recorded. Each call is durable when it returns."""
-
-    def load(self) -> Saved:
-        """What is recorded; for a new run, nothing."""
-
-    def proposed(self, proposals: Sequence[tuple[int, Proposal]], streams: int) -> None:
-        """Record numbered proposals and the next unused stream number."""
-
-    def told(self, trials: Sequence[Trial], controller: State | None) -> None:
-        """Record results, and the controller's state if they changed it, in one transaction."""
-
-    def checkpoint(self, evaluator: State, streams: int) -> None:
-        """Record the evaluator's state and the stream position that goes with it."""
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What a run has used so far."""
-
-    trials: int
-    epochs: float
-    seconds: float
-
-
-class Budget(Protocol):
-    """When to stop: `spent` is the used share, 1 or more when used up."""
-
-    def spent(self, tally: Tally) -> float:
-        """The used share of the budget."""
-
-
-@dataclass(frozen=True)
-class Trials:
-    """Stop after `count` trials."""
-
-    count: int
-
-    def __post_init__(self) -> None:
-        _positive("Trials", self.count)
-
-    def spent(self, tally: Tally) -> float:
-        """Trials told over trials allowed."""
-        return tally.trials / self.count
-
-
-@dataclass(frozen=True)
-class Epochs:
-    """Stop after `count` epochs of training and the trials that go with them."""
-
-    count: float
-
-    def __post_init__(self) -> None:
-        _positive("Epochs", self.count)
-
-    def spent(self, tally: Tally) -> float:
-        """Epochs trained over epochs allowed."""
-        return tally.epochs / self.count
-
-
-@dataclass(frozen=True)
-class Minutes:
-    """Stop when `minutes` have passed since the run began or was resumed."""
-
-    minutes: float
-
-    def __post_init__(self) -> None:
-        _positive("Minutes", self.minutes)
-
-    def spent(self, tally: Tally) -> float:
-        """Time used over time allowed."""
-        return tally.seconds / 60 / self.minutes
-
-
-def _positive(what: str, value: float) -> None:
-    if not value > 0:
-        raise ConfigError(f"{what}({value!r}): a budget must be greater than zero")
-
-
-CHECKPOINT_SECONDS = 60.0  # at most this much shared training is done again after a kill
-# Between two looks at the time while children are under way; and Python may miss the Ctrl-C that comes at the moment
-# when it begins to wait.
-LOOK_SECONDS = 1.0
 
 
 def run(
@@ -280,6 +101,10 @@ def run(
     With an engine of several workers, new proposals are asked for as soon as none is waiting, so nothing waits for the
     slowest child. Closing the generator leaves proposals under way pending: the next `run` on the store takes them up.
     So does a time that runs out; a counted budget ends with everything answered that was begun.
+
+    A run whose evaluator has a state is resumed from its last checkpoint. What follows that in the record is repeated:
+    the same proposals are asked for, the evaluator is prepared for them as it was, and recorded results are reported to
+    the controller in place of evaluations (but soft weights are evaluated, since gradients are not recorded).
     """
     engine = engine if engine is not None else Inline()
     if evaluator.stateful and engine.workers > 1:
@@ -292,13 +117,22 @@ def run(
     at_once = controller.batch if engine.workers == 1 else engine.workers
     began = clock()
     saved = store.load() if store is not None else Saved([], [], 0)
-    told, streams = len(saved.trials), saved.streams
-    restore(controller, saved)
+    start = saved.checkpoint or saved
+    told, streams, waiting = len(start.trials), start.streams, list(start.pending)
+    restore(controller, start)
     if saved.evaluator is not None:
         evaluator.load_state_dict(saved.evaluator)
-    number = 1 + max((*(n for n, _ in saved.pending), *(trial.number for trial in saved.trials)), default=-1)
-    waiting = list(saved.pending)
+    number = 1 + max((*(n for n, _ in waiting), *(trial.number for trial in start.trials)), default=-1)
+    repeated = {trial.number: trial for trial in saved.trials[told:]}
+    known = {**{n: trial.proposal for n, trial in repeated.items()}, **dict(saved.pending)}  # and to be asked for again
+    for index, _ in waiting:
+        known.pop(index, None)
     under_way: dict[Future[Result], tuple[int, Proposal, float]] = {}
+    # Without a checkpoint to go back to, the first state that can be saved is: what follows depends on it.
+    saved_at, dirty = -math.inf if saved.checkpoint is None else began, False
+    described = controller if isinstance(controller, Describes) else None
+    training: dict[str, float] = {}
+    shown: dict[str, float] = {}
 
     def ask(n: int) -> list[Proposal]:
         nonlocal streams
@@ -306,48 +140,69 @@ def run(
         streams += n
         return proposals
 
-    def spent(ahead: int = 0) -> float:
-        """The used share of the budget, once `ahead` more trials have been told."""
+    def room(ahead: int = 0) -> bool:
+        """Whether the budget has room for another trial, once `ahead` more have been reported."""
         trials = told + ahead
-        return budget.spent(Tally(trials, trials / evaluator.trials_per_epoch, clock() - began))
+        tally = Tally(trials, trials / evaluator.trials_per_epoch, clock() - began)
+        return trials < len(saved.trials) or budget.spent(tally) < 1
+
+    def checkpoint(every: float) -> None:
+        nonlocal saved_at, dirty
+        if store is not None and dirty and not known and not repeated and clock() - saved_at >= every:
+            store.checkpoint(evaluator.state_dict(), streams)
+            saved_at, dirty = clock(), False
 
     def prepare() -> Iterator[Progress]:
-        last, dirty = clock(), False
+        nonlocal dirty
+        checkpoint(CHECKPOINT_SECONDS)
         for progress in evaluator.prepare(ask, told):
             dirty = True
-            if store is not None and clock() - last >= CHECKPOINT_SECONDS:
-                store.checkpoint(evaluator.state_dict(), streams)
-                last = clock()
+            training.update(progress.metrics)
+            checkpoint(CHECKPOINT_SECONDS)
             yield progress
-        if dirty and store is not None:
-            store.checkpoint(evaluator.state_dict(), streams)
 
-    while spent() < 1:
+    def figures() -> dict[str, float]:
+        """The figures of controller and training, if they have changed."""
+        nonlocal shown
+        now = {**training, **(described.metrics() if described is not None else {})}
+        before, shown = shown, now
+        return now if now != before else {}
+
+    while room():
         # Nothing is begun that a counted budget has no room for: what is under way when it ends would be lost.
-        if not waiting and len(under_way) < engine.workers and spent(len(under_way)) < 1:
+        if not waiting and len(under_way) < engine.workers and room(len(under_way)):
             yield from prepare()
-            if spent() >= 1:  # time may have run out meanwhile
+            if not room():  # time may have run out meanwhile
                 break
-            waiting = list(enumerate(ask(at_once), start=number))
-            number += len(waiting)
-            if not waiting and not under_way:  # the controller has nothing left to propose
+            asked = list(enumerate(ask(at_once), start=number))
+            number += len(asked)
+            if not asked and not under_way:  # the controller has nothing left to propose
                 break
-            if store is not None:
-                store.proposed(waiting, streams)
-        while waiting and len(under_way) < engine.workers and spent(len(under_way)) < 1:
+            if store is not None and (new := [(n, proposal) for n, proposal in asked if n not in known]):
+                store.proposed(new, streams)
+            waiting = [(n, replace(known.pop(n, proposal), soft=proposal.soft)) for n, proposal in asked]
+        while waiting and len(under_way) < engine.workers and room(len(under_way)):
             index, proposal = waiting.pop(0)
             begun = clock()
-            under_way[engine.submit(evaluator, proposal)] = (index, proposal, begun)
+            if index in repeated and proposal.soft is None:
+                future: Future[Result] = Future()
+                future.set_result(repeated[index].result)
+            else:
+                future = engine.submit(evaluator, proposal)
+            under_way[future] = (index, proposal, begun)
         done, _ = wait(under_way, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
         ended = sorted(done, key=lambda f: under_way[f][0])
         answered: list[Trial] = []  # and not recorded yet: what ends together is recorded together
         try:
             for future in ended:
                 index, proposal, begun = under_way.pop(future)
-                answered.append(Trial(index, proposal, _result(future, evaluator), clock() - begun))
-                changed = controller.tell(answered[-1:])
+                trial = Trial(index, proposal, _result(future, evaluator), clock() - begun)
+                before = repeated.pop(index, None)
+                changed = controller.tell([trial if before is None else replace(trial, seconds=before.seconds)])
                 told += 1
-                if changed or future is ended[-1]:
+                if before is None:
+                    answered.append(replace(trial, figures=figures()))
+                if answered and (changed or future is ended[-1]):
                     recorded, answered = answered, []
                     if store is not None:
                         store.told(recorded, controller.state_dict() if changed else None)
@@ -355,10 +210,11 @@ def run(
         finally:  # an error that ends the run costs nothing that came before it
             if store is not None and answered:
                 store.told(answered, None)
+    checkpoint(0)
 
 
 def restore(controller: Controller, saved: Saved) -> None:
-    """Bring a new controller to where the stored one was: its last state, and the trials told after that."""
+    """Bring a new controller to where the stored one was: its last state, and the trials reported after that."""
     if saved.controller is not None:
         controller.load_state_dict(saved.controller)
     if missed := saved.trials[saved.controller_trials :]:
@@ -366,14 +222,14 @@ def restore(controller: Controller, saved: Saved) -> None:
 
 
 def _result(future: Future[Result], evaluator: Evaluator) -> Result:
-    """The result of an evaluation, or a failed trial in its place."""
+    """Return the result of an evaluation, or a failed trial in its place."""
     error = future.exception()
     if error is None:
         result = future.result()
         if math.isfinite(result.reward):
             return result
         error = Diverged(f"the reward is {result.reward}")
-    mendable = isinstance(error, ArchwrightError) and not isinstance(error, ChildFailure)
-    if mendable or not isinstance(error, Exception):  # the next child would meet it again
+    fixable = isinstance(error, ArchwrightError) and not isinstance(error, ChildFailure)
+    if fixable or not isinstance(error, Exception):  # the next child would meet it again
         raise error
     return Result(evaluator.failure_reward, {}, f"{type(error).__name__}: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from archwright.architecture import Architecture
@@ -22,6 +22,7 @@ class Open:
 
     answers: Mapping[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]]
     architecture: Architecture | None = None  # the only one that is open, if there is only one
+    mixed: bool = False  # all at once, by weights that the network is given
 
     @staticmethod
     def all(space: Decides) -> Open:
@@ -33,6 +34,14 @@ class Open:
             elif not isinstance(question, Anchor):
                 answers[question.name] = tuple(options(question))
         return Open(answers)
+
+    @staticmethod
+    def mixture(space: Decides) -> Open:
+        """Everything open at once: a network whose `forward(x, soft)` weighs the options of each decision.
+
+        `soft` is `Proposal.soft`: by the decision's name, weights in the order of `open[name]`. See `Space.mixes`.
+        """
+        return replace(Open.all(space), mixed=True)
 
     @staticmethod
     def only(space: Decides, architecture: Architecture) -> Open:

@@ -136,6 +136,11 @@ class Space(ABC):
         """Whether `network(Open.all(self), task)` is a supernet whose weights every child can use."""
         return False
 
+    @property
+    def mixes(self) -> bool:
+        """Whether `network(Open.mixture(self), task)` can be built: for gradient search."""
+        return False
+
     def grown(self, asked: int) -> Space:
         """The space as it stands after `asked` proposals; NAS's depth grows this way (Zoph & Le 2017, 3.3)."""
         return self

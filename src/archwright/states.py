@@ -21,7 +21,7 @@ from archwright.errors import RunError
 if TYPE_CHECKING:
     import torch
 
-    from archwright.loop import State
+    from archwright.protocols import State
 
 _KEY = "archwright"  # the metadata entry with the JSON
 _LARGEST = 40_000_000  # bytes of JSON; the format allows headers of 100 MB, and the JSON is quoted once more in them

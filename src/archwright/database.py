@@ -1,0 +1,150 @@
+"""The SQLite file of a run: its schema, the check of a file that may be a stranger's, and its transactions.
+
+Every transaction is complete or absent after a kill -9. Against a crash of the system or a loss of power SQLite's
+write-ahead log must be synced, which takes a disk 0.1 to 10 ms: `synchronous=FULL` does so in every transaction,
+`NORMAL` leaves it to the system.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from archwright.errors import ArchwrightError, RunError
+
+SCHEMAS = (
+    (  # version 1
+        "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE position (id INTEGER PRIMARY KEY CHECK (id = 0), streams INTEGER NOT NULL)",
+        "CREATE TABLE controller (id INTEGER PRIMARY KEY CHECK (id = 0), trials INTEGER NOT NULL,"
+        " sha256 TEXT NOT NULL, state BLOB NOT NULL)",
+        "CREATE TABLE architectures (id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
+        # place: 0, 1, ... in the order told; it and what follows are NULL while a proposal is pending. proposed, told:
+        # seconds since 1970. log_prob and reward: numbers, or the text 'nan', because SQLite has no NaN.
+        "CREATE TABLE trials (number INTEGER PRIMARY KEY, stream INTEGER NOT NULL,"
+        " architecture TEXT NOT NULL REFERENCES architectures (id), log_prob, proposed REAL NOT NULL,"
+        " place INTEGER, reward, metrics TEXT, error TEXT, seconds REAL, told REAL)",
+        "CREATE TABLE states (name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+    (  # version 2 adds these
+        "CREATE TABLE figures (number INTEGER PRIMARY KEY REFERENCES trials (number), json TEXT NOT NULL)",
+        # What goes with the evaluator's state: how many trials had been told and proposed, the next unused stream, and
+        # the row of `controller`, which is NULL where there was none.
+        "CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 0), told INTEGER NOT NULL,"
+        " proposed INTEGER NOT NULL, streams INTEGER NOT NULL, trials INTEGER, sha256 TEXT, state BLOB)",
+    ),
+)
+VERSION = len(SCHEMAS)
+SYNC_SECONDS = 1.0
+
+
+class Database:
+    """An open run file. A file of an older version is read as it is, and brought to this one by the first writer."""
+
+    def __init__(self, path: Path, *, create: bool, writing: bool) -> None:
+        self.path, self._writing, self._synced = path, writing, 0.0
+        mode = "rwc" if create else "rw" if writing else "ro"
+        with self.explained():
+            # isolation_level=None: transactions are ours.
+            self.connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        try:
+            self.version = self._checked(create)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close, and leave a run at rest as one file, which can be read from a medium that cannot be written."""
+        if self._writing:
+            # It cannot be done while somebody reads; then the log stays, and the next writer takes it in.
+            with suppress(sqlite3.Error, UnicodeDecodeError):
+                self.connection.execute("PRAGMA busy_timeout = 0")
+                self.connection.execute("PRAGMA journal_mode = DELETE")
+        self.connection.close()
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows that a query finds."""
+        with self.explained():
+            return self.connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """Commit what happens inside, or nothing; sync it if `synced`, or if nothing was for `SYNC_SECONDS`."""
+        now = time.monotonic()
+        synced = synced or now - self._synced >= SYNC_SECONDS
+        with self.explained():
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+            if synced:
+                self._synced = now
+
+    def explained(self) -> Any:
+        """Turn errors of the file or the disk into RunErrors."""
+        return explained(self.path)
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Turn what can go wrong in making sense of a stored value into a RunError."""
+        try:
+            yield
+        except (
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            ArchwrightError,
+        ) as error:
+            raise RunError(f"{self.path}: {what} is damaged ({error})") from error
+
+    def _checked(self, create: bool) -> int:
+        """Check that the file is an undamaged run, or make it one; return its version."""
+        with self.explained():
+            self.connection.execute("PRAGMA trusted_schema = OFF")
+        version = int(self.rows("PRAGMA user_version")[0][0])
+        found = {sql for (sql,) in self.rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        if create and found:
+            raise RunError(f"{self.path.parent} already holds a run; resume it, or name another folder")
+        if not found and not create:
+            raise RunError(f"{self.path.parent} holds no run yet: its run.sqlite is empty")
+        if version > VERSION or (version < 1 and not create):
+            raise RunError(f"{self.path} has format {version}; this version of archwright reads up to {VERSION}")
+        if found != {sql for schema in SCHEMAS[:version] for sql in schema}:  # also a stranger's triggers and views
+            raise RunError(f"{self.path} was not written by archwright, or is damaged")
+        if not self._writing:
+            return version
+        if (report := self.rows("PRAGMA quick_check")) != [("ok",)]:
+            raise RunError(f"{self.path} is damaged: {str(report[0][0]).splitlines()[-1]}")
+        with self.explained():
+            self.connection.execute("PRAGMA journal_mode = WAL")
+        if version < VERSION:
+            with self.transaction() as connection:
+                for sql in (sql for schema in SCHEMAS[version:] for sql in schema):
+                    connection.execute(sql)
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+        return VERSION
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn errors of the file or the disk into RunErrors; mistakes in using SQLite stay what they are."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where SQLite's message quotes a damaged file
+        raise RunError(f"{path}: {error}") from error
+    except OSError as error:
+        raise RunError(f"{error.filename or path.parent}: {error.strerror or error}") from error

@@ -1,0 +1,92 @@
+"""Big states of a run: one safetensors file each in `checkpoints/`, whose hash is recorded in the run's database.
+
+First the file is written, then its hash is recorded, then the file that it replaces is removed: after a kill at any
+moment the recorded file is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from archwright.database import Database
+from archwright.errors import RunError
+from archwright.files import write
+from archwright.protocols import State
+from archwright.states import pack, unpack
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_FILE = re.compile(r"[A-Za-z0-9_.-]+-[0-9a-f]{16}\.safetensors(\.tmp)?")
+
+
+class StateFiles:
+    """The states of one run, by name. A damaged or missing file is a RunError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._folder = database, database.path.parent / "checkpoints"
+
+    def save(self, name: str, state: State, also: Callable[[sqlite3.Connection], object] | None = None) -> None:
+        """Record a state in place of what `name` had; `also` runs in the same transaction."""
+        data = pack(state)
+        digest = hashlib.sha256(data).hexdigest()
+        before, path = self._find(name), self._path(name, digest)
+        with self._database.explained():
+            write(path, data)
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", (name, digest, len(data)))
+            if also is not None:
+                also(connection)
+        if before != (path, digest):
+            self._remove(before)
+
+    def restore(self, name: str) -> State | None:
+        """Return the state recorded as `name`, or None if there is none."""
+        while (entry := self._find(name)) is not None:
+            path, digest = entry
+            with self._database.explained():
+                try:
+                    data = path.read_bytes()
+                except FileNotFoundError:
+                    if self._find(name) != entry:  # the writer has replaced it meanwhile
+                        continue
+                    raise RunError(f"{path} is missing; the run cannot go on without it") from None
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise RunError(f"{path} is damaged: its contents are not what the run recorded")
+            with self._database.reading(f"the state {name!r}"):
+                return unpack(data)
+        return None
+
+    def forget(self, name: str) -> None:
+        """Remove the state recorded as `name`, if there is one."""
+        before = self._find(name)
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM states WHERE name = ?", (name,))
+        self._remove(before)
+
+    def sweep(self) -> None:
+        """Remove the files that a kill left between their writing and their record, or between record and removal."""
+        kept = {self._path(*row) for row in self._database.rows("SELECT name, sha256 FROM states")}
+        with self._database.explained():
+            for path in self._folder.glob("*"):
+                if path not in kept and _FILE.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+    def _remove(self, entry: tuple[Path, str] | None) -> None:
+        if entry is not None:
+            with self._database.explained():
+                entry[0].unlink(missing_ok=True)
+
+    def _find(self, name: str) -> tuple[Path, str] | None:
+        """Return the file of the state called `name`, and its hash."""
+        rows = self._database.rows("SELECT sha256 FROM states WHERE name = ?", name)
+        return (self._path(name, rows[0][0]), rows[0][0]) if rows else None
+
+    def _path(self, name: str, digest: Any) -> Path:
+        # Both may come from a stranger's file, and the path is one that is written and removed.
+        if not _NAME.fullmatch(str(name)) or not re.fullmatch("[0-9a-f]{64}", str(digest)):
+            raise RunError(f"{name!r} with hash {digest!r} is not a name and hash of a stored state")
+        return self._folder / f"{name}-{digest[:16]}.safetensors"
