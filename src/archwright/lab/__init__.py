@@ -1,5 +1,5 @@
-"""Comparisons of search strategies: equal budgets, paired seeds, intervals. `archwright bench` is a skin over it.
+"""Comparisons of search strategies: equal budgets, paired seeds, intervals. `archwright bench` calls it.
 
-`tables` and `landscape` have what is searched, `strategies` what searches it, `contest` runs it in memory, `training`
-on real children in a folder that can be resumed, `summary` says what came out.
+`tables` and `landscape` are searched by `strategies`: in `contest` in memory, in `training` on real children in a
+folder that can be resumed. `record` keeps the searches that have ended, `summary` compares them.
 """

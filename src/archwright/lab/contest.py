@@ -1,4 +1,4 @@
-"""Many searches of a table, in memory and in several processes: each has the same budget in the table's seconds."""
+"""Runs many searches of a table, in memory and in several processes, each with the same budget."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,9 +17,9 @@ from archwright.errors import ArchwrightError, ConfigError, RunError
 from archwright.evaluators.table import COST, Table
 from archwright.lab.strategies import Strategy
 from archwright.lab.tables import load_table
-from archwright.loop import Budget, Controller, Minutes, Proposal, Result, State, Trial, Trials, run
+from archwright.loop import Budget, Controller, Minutes, Proposal, Result, Trial, Trials, run
 
-CHUNKS = 25  # pieces of work for each process and strategy: what is recorded when it ends, and lost with a kill
+CHUNKS = 25  # pieces of work for each process and strategy; a piece is recorded at its end, and lost with a kill
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,16 @@ class Allowance:
 
     @property
     def total(self) -> float:
-        """In seconds or trials."""
+        """The amount, in seconds or trials."""
         return float(self.trials if self.trials is not None else self.seconds or 0.0)
 
     @property
     def unit(self) -> str:
-        """Of `total`, in words."""
+        """The unit of `total`, in words."""
         return "trials" if self.trials is not None else "seconds of training"
 
     def budget(self) -> Budget:
-        """For `archwright.loop.run` on the clock of the table."""
+        """Return the budget for `archwright.loop.run` on the clock of the table."""
         return Trials(self.trials) if self.trials is not None else Minutes((self.seconds or 0.0) / 60)
 
 
@@ -58,10 +59,10 @@ def allowance(text: str) -> Allowance:
 
 @dataclass(frozen=True)
 class Course:
-    """How one search went.
+    """The course of one search.
 
-    `improvements` are (used, reward, score) where the best so far changed: `used` of the budget when that trial ended.
-    `own_seconds` are of the controller, on this machine.
+    `improvements` are (used, reward, score) of each trial that was the best so far: `used` of the budget at its end.
+    `own_seconds` are the controller's, on this machine.
     """
 
     strategy: str
@@ -72,30 +73,23 @@ class Course:
 
     @property
     def reward(self) -> float:
-        """Of the best found."""
+        """The best reward."""
         return self.improvements[-1][1]
 
     @property
     def score(self) -> float:
-        """Of what was best by its reward."""
+        """The score of the trial with the best reward."""
         return self.improvements[-1][2]
 
     def at(self, used: float) -> float | None:
-        """The score of the best that had ended when so much was used."""
-        found = None
-        for end, _, score in self.improvements:
-            if end > used:
-                break
-            found = score
-        return found
+        """Return the score of the best trial that had ended when so much was used; None before the first."""
+        return next((score for end, _, score in reversed(self.improvements) if end <= used), None)
 
 
 class _Metered:
     """A table with a clock that counts the training its trials would have taken.
 
-    Args:
-        table: what is asked.
-        free: whether an evaluation may cost nothing; where a budget is in seconds the search would never end.
+    `free`: whether an evaluation may cost nothing; with a budget in seconds the search would never end.
     """
 
     def __init__(self, table: Table, *, free: bool) -> None:
@@ -110,7 +104,7 @@ class _Metered:
             result = self._table.evaluate(proposal)
         except ArchwrightError:
             raise
-        except Exception as error:  # to count it as a failed trial would give it to the search for nothing
+        except Exception as error:  # as a failed trial it would cost the search nothing
             raise ConfigError(f"the table {name!r} failed at {answers}: {type(error).__name__}: {error}") from error
         cost = result.metrics[COST]
         if not math.isfinite(cost) or cost < 0 or (cost == 0 and not self._free):
@@ -126,37 +120,32 @@ class _Metered:
 
 
 class Timed:
-    """A controller, and the processor seconds that it took."""
+    """A controller that counts the processor `seconds` that it takes."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self.space, self.batch, self.seconds = controller.space, controller.batch, 0.0
+        self.state_dict, self.load_state_dict = controller.state_dict, controller.load_state_dict
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        begun = time.process_time()
+        yield
+        self.seconds += time.process_time() - begun
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """As the controller."""
-        begun = time.process_time()
-        proposals = self._controller.ask(streams)
-        self.seconds += time.process_time() - begun
-        return proposals
+        """Return the controller's proposals."""
+        with self._timed():
+            return self._controller.ask(streams)
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """As the controller."""
-        begun = time.process_time()
-        changed = self._controller.tell(trials)
-        self.seconds += time.process_time() - begun
-        return changed
-
-    def state_dict(self) -> State:
-        """As the controller."""
-        return self._controller.state_dict()
-
-    def load_state_dict(self, state: State) -> None:
-        """As the controller."""
-        self._controller.load_state_dict(state)
+        """Report trials to the controller."""
+        with self._timed():
+            return self._controller.tell(trials)
 
 
 def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *, seed: int = 0) -> Course:
-    """One search. A trial that would end after the budget does not count (as in Dong & Yang's code)."""
+    """Run one search. A trial that would end after the budget does not count (as in Dong & Yang's code)."""
     metered = _Metered(table, free=allowed.trials is not None)
     controller = Timed(strategy.make(table.space, seed + number))
     improvements: list[tuple[float, float, float]] = []
@@ -188,13 +177,13 @@ def contest(
     processes: int = 1,
     done: Collection[tuple[str, int]] = (),
 ) -> Iterator[Course]:
-    """Run every strategy `runs` times; run r has the same seed in all of them. Yields searches as they end.
+    """Run every strategy `runs` times, run r with the same seed for all; yield searches as they end.
 
-    `done`: labels and runs that are left out.
+    `done`: labels and runs to leave out.
     """
     if runs < 1 or processes < 1 or seed < 0:
         raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
-    for strategy in strategies:  # so that what is wrong is said once, and now
+    for strategy in strategies:  # so that an error is reported once, and now
         strategy.make(loaded(table).space, seed)
     if processes == 1:
         for strategy in strategies:
@@ -232,5 +221,5 @@ def _some(table: str, strategy: Strategy, numbers: Sequence[int], allowed: Allow
 
 @lru_cache(maxsize=1)
 def loaded(table: str) -> Table:
-    """The table of that name, once in a process: the official files take minutes and gigabytes."""
+    """Return the table of that name, loaded once in a process: the official files take minutes and gigabytes."""
     return load_table(table)

@@ -1,8 +1,7 @@
 """Scoring functions for spaces too large for a table, so that strategies can be compared on them in seconds.
 
-They are no stand-in for training: they have what makes such spaces hard (an operation's worth depends on what comes
-before and after it, different answers can mean one network, evaluations are noisy), and nothing was tuned to a
-strategy.
+They do not imitate training. They have what makes such spaces hard (the worth of an operation depends on those before
+and after it, different answers can mean one network, evaluations are noisy), and are not tuned to a strategy.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from archwright.space import Architecture
 from archwright.spaces.enas_micro import OPERATIONS, EnasMicro, wiring
 
 WIDTH = 12  # numbers in a signal
-TARGETS = 6  # signals whose images are compared with what is wanted
+TARGETS = 6  # signals whose images are compared with the wanted ones
 NOISE = 0.3  # points, as between two trainings of one network
 COST = 120.0  # seconds: the budget of NAS-Bench-201, 12,000 s, is a hundred trials here
 STACK = ("normal", "reduction", "normal", "reduction", "normal")
@@ -26,7 +25,7 @@ _SEED = 20_180_203
 
 @lru_cache(maxsize=1)
 def _constants() -> tuple[dict[tuple[str, str], np.ndarray], np.ndarray, np.ndarray]:
-    """A map for each operation of each cell, the signals that go in, and what is wanted of them."""
+    """Return a map for each operation of each cell, the input signals, and the wanted outputs."""
     rng = np.random.default_rng(_SEED)
     maps: dict[tuple[str, str], np.ndarray] = {}
     for cell in ("normal", "reduction"):
@@ -40,11 +39,11 @@ def _constants() -> tuple[dict[tuple[str, str], np.ndarray], np.ndarray, np.ndar
 
 
 def signal_score(architecture: Architecture, nodes: int = 5) -> float:
-    """0 to 100: how well a stack of the two cells turns fixed random signals into others, without the noise.
+    """Return 0 to 100: how well a stack of the two cells turns fixed random signals into others, without the noise.
 
     A node is tanh of the sum of its operands, each the linear map of its operation; a cell's output is the mean of its
-    loose ends, and its inputs are the outputs of the two cells before it. The score is the mean cosine between what
-    comes out and what is wanted, from -1 to 1, as a share of 100.
+    loose ends, and its inputs are the outputs of the two cells before it. The score is the mean cosine between outputs
+    and wanted outputs, from -1 to 1, as a share of 100.
     """
     maps, signals, wanted = _constants()
     cells = wiring(architecture, nodes)
@@ -68,7 +67,7 @@ def _look(architecture: Architecture) -> Mapping[str, float]:
 
 
 def signals() -> Table:
-    """ENAS micro, all 2.56e25 architectures, scored by `signal_score`; a search sees it with noise, and pays `COST`."""
+    """Return ENAS micro, 2.56e25 architectures, scored by `signal_score`; a search sees noise, and pays `COST`."""
     return Table(EnasMicro(), _look, name="ENAS micro, signals")
 
 

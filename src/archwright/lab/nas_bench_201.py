@@ -22,14 +22,13 @@ from archwright.spaces.nas_bench_201 import EDGES, OPERATIONS, NasBench201
 
 EPOCHS = 12.35  # 12 of training, and validation at about a third of the cost of one
 
-
 FIGURES = ("val_acc_12", "val_acc_200", "test_acc_200", "train_seconds_200")
 NEEDED = ("ops", "op_names", "edges", *FIGURES)
 CELLS = len(OPERATIONS) ** len(EDGES)
 
 
 class FromArrays:
-    """Looks up an .npz with a row for each architecture.
+    """A look-up in an .npz with a row for each architecture.
 
     `ops` [rows, 6] indexes `op_names` on the edges `edges`; `val_acc_12`, `val_acc_200`, `test_acc_200` are in per
     cent, `train_seconds_200` are of 200 epochs.
@@ -58,12 +57,12 @@ class FromArrays:
             raise ConfigError(f"{path}: ops has {len(self.rows):,} different cells, not the {CELLS:,} of NAS-Bench-201")
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
-        """The figures of an architecture."""
+        """Return the figures of an architecture."""
         return self.rows[tuple([answer for _, answer in architecture.answers])]
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """What is needed of the file, in the right shapes."""
+    """Read the arrays, and check their shapes."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in NEEDED}
@@ -79,22 +78,24 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 class FromApi:
-    """Asks an official API object: `nats_bench`'s, or `nas_201_api`'s, which have the same methods. Once for each cell:
-    nats_bench reads a file for it."""
+    """A look-up in an official API object: `nats_bench`'s, or `nas_201_api`'s, which have the same methods.
+
+    Each cell is asked for once: nats_bench reads a file for it.
+    """
 
     def __init__(self, api: Any, dataset: str = "cifar10") -> None:
         self.api, self.dataset, self.space = api, dataset, NasBench201()
         self._known: dict[Architecture, Mapping[str, float]] = {}
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
-        """The figures of an architecture; several seeds are averaged by the API."""
+        """Return the figures of an architecture; the API averages several seeds."""
         if architecture not in self._known:
             self._known[architecture] = self._asked(architecture)
         return self._known[architecture]
 
     def _asked(self, architecture: Architecture) -> Mapping[str, float]:
         index = self.api.query_index_by_arch(self.space.to_arch(architecture))
-        if index < 0:  # what the packages say of a cell that they do not know
+        if index < 0:  # for a cell that the packages do not know
             raise ConfigError(f"{self.space.to_arch(architecture)} is not in the official file")
         searched = f"{self.dataset}-valid" if self.dataset == "cifar10" else self.dataset
         seen = self.api.get_more_info(index, searched, hp="12", is_random=False)
@@ -107,16 +108,16 @@ class FromApi:
 
 
 def from_npz(path: Path) -> Table:
-    """The table in an .npz (see `FromArrays`)."""
+    """Return the table in an .npz (see `FromArrays`)."""
     look = FromArrays(path)
     best = max(row["test_accuracy"] for row in look.rows.values())
     return Table(NasBench201(), look, best=best, name="NAS-Bench-201, CIFAR-10")
 
 
 def from_official(path: Path, dataset: str = "cifar10") -> Table:
-    """The table in an official file: a `NATS-tss-...` folder or `.pickle.pbz2`, or a `NAS-Bench-201-...pth`.
+    """Return the table in an official file: a `NATS-tss-...` folder or `.pickle.pbz2`, or a `NAS-Bench-201-...pth`.
 
-    The official files are pickles, which run code when they are read: have them from the official place only.
+    The official files are pickles, which run code when they are read: take them from the official place only.
     """
     if path.suffix == ".pth":
         return Table(NasBench201(), FromApi(_old_api(path), dataset), name=f"NAS-Bench-201, {dataset}")
@@ -134,7 +135,7 @@ def _old_api(path: Path) -> Any:
     os.environ[switch] = "1"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, of the switch
+            warnings.simplefilter("ignore")  # torch's, about the switch
             return _opened(path, "nas-bench-201", lambda: NASBench201API(str(path), verbose=False))
     finally:
         if before is None:
@@ -154,5 +155,5 @@ def _nats(path: Path) -> Any:
 def _opened(path: Path, package: str, open_it: Callable[[], Any]) -> Any:
     try:
         return open_it()
-    except Exception as error:  # whatever a pickle of something else brings about
+    except Exception as error:  # whatever a pickle of another kind causes
         raise ConfigError(f"{path} cannot be read by {package}: {type(error).__name__}: {error}") from error

@@ -1,21 +1,55 @@
-"""Searches that have ended, in a file, so that a long contest can be stopped and gone on with."""
+"""Files that a long comparison writes line by line, so that it can be stopped and resumed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from archwright.errors import ConfigError, RunError
+from archwright.files import write
 from archwright.lab.contest import Course
 
 NAME = "searches.jsonl"
 
 
+class JsonLines:
+    """A file with one JSON object a line, each with the `keys`."""
+
+    def __init__(self, path: Path, keys: Collection[str] = ()) -> None:
+        self.path, self._keys = path, set(keys)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the objects. A last line that a kill has cut short is removed from the file."""
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        lines, found = text.splitlines(), []
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry = json.loads(line)
+                if not entry.keys() >= self._keys:
+                    raise ValueError(line)
+                found.append(entry)
+            except (ValueError, AttributeError):
+                if number < len(lines):
+                    raise RunError(f"{self.path}: line {number} is damaged") from None
+        if text and (len(found) < len(lines) or not text.endswith("\n")):
+            self.write(found)
+        return found
+
+    def write(self, entries: Collection[Mapping[str, Any]]) -> None:
+        """Replace what the file holds."""
+        write(self.path, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add an object."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
 class Record:
-    """The file `searches.jsonl` of a folder: what was asked, then a line for each search.
+    """The file `searches.jsonl` of a folder: the settings of the contest, then a line for each search.
 
     Args:
         folder: made if it is not there.
@@ -24,37 +58,22 @@ class Record:
     """
 
     def __init__(self, folder: Path, asked: Mapping[str, Any], *, resume: bool) -> None:
-        self._path = folder / NAME
+        self._lines = JsonLines(folder / NAME)
         self.courses: list[Course] = []
         folder.mkdir(parents=True, exist_ok=True)
-        if resume and self._path.exists():
-            self._read(dict(asked))
-        lines = [json.dumps(dict(asked)), *(json.dumps(asdict(course)) for course in self.courses)]
-        self._path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-    def _read(self, asked: dict[str, Any]) -> None:
-        first, *lines = self._path.read_text(encoding="utf-8").splitlines()
-        if (held := _parsed(first)) != asked:
-            raise ConfigError(f"{self._path} is of {held}, here it is {asked}; name another folder with --out")
-        for number, line in enumerate(lines, start=2):
-            fields = _parsed(line)
-            try:
-                improvements = tuple([(float(a), float(b), float(c)) for a, b, c in fields.pop("improvements")])
-                self.courses.append(Course(improvements=improvements, **fields))
-            except (KeyError, TypeError, ValueError):
-                if number <= len(lines):  # a kill may cut the last line short
-                    raise RunError(f"{self._path}: line {number} is damaged") from None
+        held = self._lines.read() if resume else []
+        if held and held[0] != dict(asked):
+            raise ConfigError(
+                f"{self._lines.path} is of {held[0]}, here it is {dict(asked)}; name another folder with --out"
+            )
+        for number, line in enumerate(held[1:], start=2):
+            if line.keys() != {field.name for field in fields(Course)}:
+                raise RunError(f"{self._lines.path}: line {number} is damaged")
+            self.courses.append(Course(**{**line, "improvements": tuple(map(tuple, line["improvements"]))}))
+        if not held:
+            self._lines.write([asked])
 
     def add(self, course: Course) -> None:
-        """Record one more."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(course)) + "\n")
+        """Record one more search."""
+        self._lines.append(asdict(course))
         self.courses.append(course)
-
-
-def _parsed(line: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(line)
-    except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}

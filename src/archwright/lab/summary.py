@@ -1,4 +1,4 @@
-"""What came out of a contest: means with intervals, ranks, paired differences, and how it was on the way."""
+"""Summarises a contest: means with intervals, ranks, paired differences, and the best so far over the budget."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Line:
 
 
 def by_strategy(courses: Sequence[Course]) -> dict[str, list[Course]]:
-    """The courses of each strategy, in the order of their runs."""
+    """Group the courses by strategy, in the order of their runs."""
     found: dict[str, list[Course]] = {}
     for course in sorted(courses, key=lambda c: c.run):
         found.setdefault(course.strategy, []).append(course)
@@ -41,17 +41,20 @@ def by_strategy(courses: Sequence[Course]) -> dict[str, list[Course]]:
 
 
 def standings(courses: Sequence[Course]) -> list[Line]:
-    """The strategies, the best mean score first.
+    """Return the strategies, the best mean score first.
 
     The p values are two-sided and corrected by Holm's method; the interval of a difference is Student's, uncorrected.
     """
+    from scipy.stats import rankdata
+
     grouped = by_strategy(courses)
     scores = {label: np.array([course.score for course in own]) for label, own in grouped.items()}
-    ranks = _ranks(np.array(list(scores.values())))
+    ranks = dict(
+        zip(scores, rankdata([-values for values in scores.values()], axis=0), strict=True)
+    )  # 1: best of a run
     order = sorted(scores, key=lambda label: -float(scores[label].mean()))
     leader = scores[order[0]]
-    raw = {label: _wilcoxon(scores[label], leader) for label in order[1:]}
-    corrected = _holm(raw)
+    corrected = _holm({label: _wilcoxon(scores[label], leader) for label in order[1:]})
     lines = []
     for label in order:
         own, values = grouped[label], scores[label]
@@ -63,7 +66,7 @@ def standings(courses: Sequence[Course]) -> list[Line]:
                 float(values.std()),
                 (low, high),
                 float(np.mean([course.reward for course in own])),
-                float(ranks[list(scores).index(label)].mean()),
+                float(ranks[label].mean()),
                 float(np.mean([course.trials for course in own])),
                 1000 * sum(course.own_seconds for course in own) / sum(course.trials for course in own),
                 None if label == order[0] else mean_interval(values - leader),
@@ -74,11 +77,11 @@ def standings(courses: Sequence[Course]) -> list[Line]:
 
 
 def curves(courses: Sequence[Course], allowed: Allowance) -> list[Curve]:
-    """How good the best so far was, as the budget was used up."""
+    """Return the best so far of each strategy, as the budget is used up."""
     used = np.linspace(0, allowed.total, POINTS + 1)[1:]
     found = []
     for label, own in by_strategy(courses).items():
-        values = np.array([[_or_nan(course.at(at)) for at in used] for course in own])
+        values = np.array([[course.at(at) for at in used] for course in own], dtype=float)  # None becomes NaN
         complete = np.isfinite(values).all(0)
         mean, low, high = (np.full(len(used), math.nan) for _ in range(3))
         for point in np.flatnonzero(complete):
@@ -88,7 +91,7 @@ def curves(courses: Sequence[Course], allowed: Allowance) -> list[Curve]:
 
 
 def to_json(courses: Sequence[Course], allowed: Allowance, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything, as plain data; numbers that are not finite are None."""
+    """Return everything as plain data; numbers that are not finite are None."""
     lines, grouped = standings(courses), by_strategy(courses)
     results: dict[str, Any] = _plain(
         {
@@ -113,7 +116,7 @@ def to_json(courses: Sequence[Course], allowed: Allowance, about: Mapping[str, A
 
 
 def table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
-    """Column names and rows, for people."""
+    """Return column names and rows, for people."""
     columns = ["strategy", "score", "std", "95 % interval", "rank", "minus the best", "p", "trials", "ms/proposal"]
     rows = []
     for line in lines:
@@ -138,15 +141,8 @@ def table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def _ranks(scores: np.ndarray) -> np.ndarray:
-    """[strategies, runs]: 1 for the best of a run; equal scores share the mean of their ranks."""
-    above = (scores[None, :, :] > scores[:, None, :]).sum(1)
-    equal = (scores[None, :, :] == scores[:, None, :]).sum(1)
-    return np.asarray(above + (equal + 1) / 2)
-
-
 def _wilcoxon(a: np.ndarray, b: np.ndarray) -> float:
-    """1 where all differences are zero."""
+    """Return the p value; 1 where all differences are zero."""
     from scipy.stats import wilcoxon
 
     difference = a - b
@@ -162,12 +158,8 @@ def _holm(raw: Mapping[str, float]) -> dict[str, float]:
     return corrected
 
 
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
 def _plain(value: Any) -> Any:
-    """What JSON can hold: a number that is not finite is None."""
+    """Return the value as JSON can hold it: a number that is not finite is None."""
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):

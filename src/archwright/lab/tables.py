@@ -1,4 +1,4 @@
-"""Tables by name: a file of a known format, one of archwright's own, or `file.py:NAME`."""
+"""Loads tables by name: a file of a known format, one of archwright's own, or `file.py:NAME`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TRUSTED = "trusted:"
 
 
 def load_table(name: str) -> Table:
-    """The table of that name.
+    """Return the table of that name.
 
-    Of a `file.py:NAME`, NAME is a `Table`, or a function without arguments that returns one. Official files are
-    pickles, which run code when they are read, so they are read as `trusted:PATH` only.
+    In `file.py:NAME`, NAME is a `Table`, or a function without arguments that returns one. Official files are pickles,
+    which run code when they are read, so they are read as `trusted:PATH` only.
     """
     if ".py:" in name:
         found = from_file(name)
@@ -36,8 +36,8 @@ def load_table(name: str) -> Table:
     if path.suffix == ".pth" or path.name.startswith("NATS-tss"):
         if not name.startswith(TRUSTED):
             raise ConfigError(
-                f"{name} is a pickle, which may run code when it is read; if you have it from the official place, say "
+                f"{name} is a pickle, which may run code when it is read; if it comes from the official place, write "
                 f"{TRUSTED}{name}"
             )
         return from_official(path)
-    raise ConfigError(f"{name} is not a table that is known: .npz, {OFFICIAL}, or file.py:NAME")
+    raise ConfigError(f"{name} is not a known kind of table: .npz, {OFFICIAL}, or file.py:NAME")

@@ -1,4 +1,4 @@
-"""Strategies compared on real training: every child from scratch, everything recorded, so that it can be stopped.
+"""Compares strategies on real training: every child from scratch, every result recorded, so that it can be stopped.
 
 All strategies of run r have the same seed, for the controller and for the children, so they score the same architecture
 the same; a child that one of them has trained is not trained again for another. Each search is a run folder of its own.
@@ -7,18 +7,19 @@ the same; a child that one of them has trained is not trained again for another.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archwright.components import space_class
 from archwright.errors import ConfigError, RunError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.files import write
 from archwright.lab.contest import Course, Timed
+from archwright.lab.record import JsonLines
 from archwright.lab.strategies import Strategy
-from archwright.loop import Ask, Progress, Proposal, Result, State, Trial, Trials, run
+from archwright.loop import Proposal, Result, Trial, Trials, run
 from archwright.modalities import modality
 from archwright.runs import assembly, front
 from archwright.runs.planner import Wishes, pin_threads
@@ -35,7 +36,7 @@ CHILDREN, SETUP = "children.jsonl", "setup.json"
 
 @dataclass(frozen=True)
 class Setup:
-    """What is compared: the plan of one search, how many searches of each strategy, and where they are kept."""
+    """A comparison: the plan of one search, the number of searches of each strategy, and their folder."""
 
     plan: Plan
     data: Data
@@ -119,25 +120,15 @@ def prepare(
 
 
 class _Remembered:
-    """Scores a child as `FromScratch` does, once: what has been scored in this comparison is looked up."""
+    """An evaluator that scores a child as `FromScratch` does, and once: later it is looked up in the file `path`."""
 
     def __init__(self, evaluator: FromScratch, path: Path, seed: int) -> None:
-        self._evaluator, self._path, self._seed = evaluator, path, seed
+        self._evaluator, self._seed = evaluator, seed
+        self._lines = JsonLines(path, keys=("seed", "architecture", "reward", "metrics"))
+        self._known = {(entry["seed"], entry["architecture"]): entry for entry in self._lines.read()}
         self.stateful, self.failure_reward = False, evaluator.failure_reward
-        self.trials_per_epoch = evaluator.trials_per_epoch
-        self._known: dict[tuple[int, str], Mapping[str, Any]] = {}
-        if path.exists():
-            lines = path.read_text().splitlines()
-            for number, line in enumerate(lines):
-                try:
-                    entry = json.loads(line)
-                    self._known[entry["seed"], entry["architecture"]] = entry
-                except (ValueError, KeyError):
-                    if number < len(lines) - 1:  # a kill may cut the last line short
-                        raise RunError(f"{path}: line {number + 1} is damaged") from None
-
-    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        return iter(())
+        self.trials_per_epoch, self.prepare = evaluator.trials_per_epoch, evaluator.prepare
+        self.state_dict, self.load_state_dict = evaluator.state_dict, evaluator.load_state_dict
 
     def evaluate(self, proposal: Proposal) -> Result:
         key = (self._seed, proposal.architecture.id)
@@ -145,33 +136,21 @@ class _Remembered:
             result = self._evaluator.evaluate(proposal)
             entry = {"seed": key[0], "architecture": key[1], "reward": result.reward, "metrics": dict(result.metrics)}
             self._known[key] = entry
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write("\n" * self._cut() + json.dumps(entry) + "\n")
+            self._lines.append(entry)
         known = self._known[key]
         return Result(float(known["reward"]), dict(known["metrics"]))
-
-    def _cut(self) -> bool:
-        """Whether the file ends in the middle of a line."""
-        data = self._path.read_bytes() if self._path.exists() else b""
-        return bool(data) and not data.endswith(b"\n")
-
-    def state_dict(self) -> State:
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        pass
 
 
 @dataclass(frozen=True)
 class Searched:
-    """A finished search. `test` is the accuracy, in per cent, of its best child, trained once more."""
+    """A finished search. `test` is the test accuracy, in per cent, of its best child, trained once more."""
 
     course: Course
     test: float
 
 
 def compare(setup: Setup) -> Iterator[Trial | Searched]:
-    """Go on with the comparison, run by run; yields every trial, and every search that is finished."""
+    """Go on with the comparison, run by run; yield every trial, and every search that is finished."""
     tune_malloc()
     pin_threads(setup.plan)
     setup.begin()
@@ -219,7 +198,7 @@ def _course(label: str, number: int, trials: Sequence[Trial], own_seconds: float
 
 
 def _tested(evaluator: FromScratch, data: Data, architecture: Architecture, plan: Plan) -> float:
-    """The test accuracy of a child, trained again exactly as in the search."""
+    """Return the test accuracy of a child, trained again exactly as in the search."""
     network = evaluator.trained(architecture).model
     accuracy: float = modality(data).test(network, plan.search_recipe, plan.device)["accuracy"]
     return accuracy
