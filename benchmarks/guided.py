@@ -14,8 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from archwright.controllers.features import Featurizer
 from archwright.controllers.guided import Guided
-from archwright.controllers.likeness import Describer
 from archwright.controllers.surrogate import Surrogate, fit, normal_scores
 from archwright.lab.landscape import signal_score
 from archwright.lab.tables import load_table
@@ -56,13 +56,13 @@ def coverage(table_name: str, known: int, *, features: bool, repetitions: int = 
         both = both[: known + unseen]
         rewards = np.array([table.evaluate(Proposal(0, a)).reward for a in both])
         scores = normal_scores(rewards.tolist())
-        describer = Describer(table.space, features=features)
-        marks = [describer.marks(a) for a in both]
+        featurizer = Featurizer(table.space, features=features)
+        marks = [featurizer.marks(a) for a in both]
         for each in marks[:known]:
-            describer.learn(each)
-        columns, seen = describer.group_of_column, describer.describe(marks[:known])
+            featurizer.learn(each)
+        columns, seen = featurizer.group_of_column, featurizer.describe(marks[:known])
         model = Surrogate(seen, scores[:known], columns, weights := fit(seen, scores[:known], columns))
-        mean, deviation = model.predict(describer.describe(marks[known:]))
+        mean, deviation = model.predict(featurizer.describe(marks[known:]))
         spread = np.sqrt(deviation**2 + weights.noise * model.scale)
         off = np.abs(scores[known:] - mean) / spread
         inside += [(off < z).mean() / repetitions for _, z in SHARES]

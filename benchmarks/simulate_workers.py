@@ -32,9 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from archwright.controllers.parameter_server import Push, Shard
+from archwright.controllers.parameter_server import Push, Replica, Shard
 from archwright.controllers.reinforce import Reinforce
-from archwright.controllers.replica import Replica
 from archwright.controllers.sharding import layout_of
 from archwright.loop import Result, Trial
 from archwright.spaces import SPACES

@@ -10,10 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archwright.controllers.parameter_server import Applied, Piece, Pulled, Push, Shard, ranges
+from archwright.controllers.parameter_server import Applied, Pulled, Push, Replica, Shard
 from archwright.controllers.reinforce import Reinforce
-from archwright.controllers.replica import Replica
-from archwright.controllers.sharding import joined, lateness, layout_of, split
+from archwright.controllers.sharding import Piece, joined, lateness, layout_of, ranges, split
 from archwright.errors import ConfigError
 from archwright.evaluators.function import Function
 from archwright.loop import Saved, Trial, Trials, run

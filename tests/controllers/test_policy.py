@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_policy import plain
 
-from archwright.controllers.attention import Squash
-from archwright.controllers.policy import Policy
-from archwright.controllers.rollout import Rollout
+from archwright.controllers.answers import Rollout
+from archwright.controllers.policy import Policy, Squash
 from archwright.errors import ConfigError, SpaceError, UnknownOption
 from archwright.space import Architecture, Space, check, enumerate_space
 from archwright.spaces.enas_micro import EnasMicro
@@ -91,11 +90,11 @@ def test_any_mixture_of_programs(different: list[Written], copies: int) -> None:
     with torch.no_grad():
         scored = policy.score(spaces, sampled.architectures)
     torch.testing.assert_close(scored.log_prob, sampled.log_prob, atol=1e-5, rtol=0)
-    for lane, (space, architecture) in enumerate(zip(spaces, sampled.architectures, strict=True)):
+    for row, (space, architecture) in enumerate(zip(spaces, sampled.architectures, strict=True)):
         check(space, architecture)
-        assert policy.sample([space], [(5, lane)]).architectures == (architecture,)
+        assert policy.sample([space], [(5, row)]).architectures == (architecture,)
         expected = plain(policy, space, architecture)
-        assert (float(scored.log_prob[lane]), float(scored.entropy[lane])) == pytest.approx(expected, abs=1e-5)
+        assert (float(scored.log_prob[row]), float(scored.entropy[row])) == pytest.approx(expected, abs=1e-5)
 
 
 @SETTINGS
@@ -125,17 +124,17 @@ def test_samples_as_often_as_it_says(space: Space) -> None:
     assert statistic < freedom + 5 * math.sqrt(2 * freedom)  # mean and deviation of the distribution of such statistics
 
 
-def test_a_lane_does_not_depend_on_its_neighbours() -> None:
+def test_a_row_does_not_depend_on_its_neighbours() -> None:
     """Growing spaces of three depths, alone, together, in another order, and with some left out."""
     space = Growing()
     spaces = [space.grown(stream) for stream in range(30)]
     policy = Policy(space, **ENAS)
     together = policy.sample(spaces, seeds(30)).architectures
     assert {len(architecture.answers) for architecture in together} == {1, 2, 3}
-    for lanes in ([[lane] for lane in range(30)], [range(29, -1, -1)], [range(0, 30, 7), range(3, 30, 2)]):
-        for part in lanes:
-            some = policy.sample([spaces[lane] for lane in part], [seeds(30)[lane] for lane in part])
-            assert some.architectures == tuple(together[lane] for lane in part)
+    for rows in ([[row] for row in range(30)], [range(29, -1, -1)], [range(0, 30, 7), range(3, 30, 2)]):
+        for part in rows:
+            some = policy.sample([spaces[row] for row in part], [seeds(30)[row] for row in part])
+            assert some.architectures == tuple(together[row] for row in part)
 
 
 @pytest.mark.parametrize("space", [Ragged(), Skips(), EnasMicro(nodes=2)], ids=lambda space: space.name)
@@ -143,7 +142,7 @@ def test_scores_do_not_depend_on_the_batch(space: Space) -> None:
     policy = Policy(space, **ENAS)
     sampled = policy.sample([space] * 9, seeds(9))
     for part in (range(9), range(8, -1, -1), (2, 5)):
-        some = score(policy, space, [sampled.architectures[lane] for lane in part])
+        some = score(policy, space, [sampled.architectures[row] for row in part])
         torch.testing.assert_close(some.log_prob, sampled.log_prob[list(part)], atol=1e-6, rtol=0)
 
 
@@ -156,11 +155,11 @@ def test_sets_are_independent_bernoulli_decisions() -> None:
     rollout = policy.score([space] * 6, architectures)
     sets = rollout.sets
     assert sets is not None
-    assert sorted(zip(sets.names, sets.lanes.tolist(), strict=True)) == [(n, lane) for n in among for lane in range(6)]
+    assert sorted(zip(sets.names, sets.rows.tolist(), strict=True)) == [(n, row) for n in among for row in range(6)]
     expected = torch.zeros(6, dtype=torch.float64)
-    for name, lane, p, valid in zip(sets.names, sets.lanes.tolist(), sets.probabilities, sets.valid, strict=True):
-        chosen = torch.tensor([anchor in architectures[lane][name] for anchor in among[name]])
-        expected[lane] += torch.where(chosen, p[valid], 1 - p[valid]).log().sum().double()
+    for name, row, p, valid in zip(sets.names, sets.rows.tolist(), sets.probabilities, sets.valid, strict=True):
+        chosen = torch.tensor([anchor in architectures[row][name] for anchor in among[name]])
+        expected[row] += torch.where(chosen, p[valid], 1 - p[valid]).log().sum().double()
     torch.testing.assert_close(rollout.log_prob, expected, atol=1e-5, rtol=0)
     sets.probabilities[sets.valid].sum().backward()
     assert policy.attention.score.grad is not None

@@ -1,14 +1,16 @@
-"""The LSTM against PyTorch's own, and its hand-written gradients against finite differences."""
+"""The LSTM against PyTorch's own, and its gradients against finite differences."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 
-from archwright.controllers.lockstep import Inputs, Step, play
-from archwright.controllers.tracks import Answers
-from archwright.controllers.unrolled import run
+from archwright.controllers.policy import Unrolled
+from archwright.controllers.programs import Answers
+from archwright.controllers.rollout import Inputs, Step, play
 from archwright.space import Choice, Links
 from small_spaces import Written
 
@@ -28,8 +30,13 @@ EVERYTHING = Written(
 )
 
 
-def written_steps(lanes: int) -> tuple[tuple[Step, ...], Inputs]:
-    """A script in which lanes differ in everything: kinds, anchors, lengths."""
+def run(steps: Sequence[Step], *tensors: torch.Tensor) -> torch.Tensor:
+    unrolled = Unrolled(*tensors)
+    return torch.stack([unrolled.step(step) for step in steps])
+
+
+def written_steps(rows: int) -> tuple[tuple[Step, ...], Inputs]:
+    """A script in which rows differ in everything: kinds, anchors, lengths."""
     inputs, rng = Inputs.of(EVERYTHING), np.random.default_rng(3)
 
     def answer(step: Step) -> list[Answers]:
@@ -38,7 +45,7 @@ def written_steps(lanes: int) -> tuple[tuple[Step, ...], Inputs]:
             for group in step.groups
         ]
 
-    script = play([EVERYTHING] * lanes, inputs, answer)
+    script = play([EVERYTHING] * rows, inputs, answer)
     assert {group.kind for step in script.steps for group in step.groups} > {Choice, Links}
     assert any(step.feed is not None for step in script.steps)
     return script.steps, inputs
@@ -47,15 +54,15 @@ def written_steps(lanes: int) -> tuple[tuple[Step, ...], Inputs]:
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_gradients_equal_finite_differences(layers: int, bias: bool) -> None:
-    steps, inputs = written_steps(lanes=4)
+    steps, inputs = written_steps(rows=4)
     units, random = 3, torch.Generator().manual_seed(0)
 
     def leaf(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=random, dtype=torch.float64).requires_grad_()
 
-    tensors = [leaf(inputs.anchors, 4 * units), leaf(layers, 2 * units, 4 * units)]
+    tensors = [leaf(inputs.anchors, units), leaf(layers, 2 * units, 4 * units)]
     tensors += [leaf(layers, 4 * units)] if bias else []
-    assert torch.autograd.gradcheck(lambda table, *weights: run(table, steps, *weights), tensors)
+    assert torch.autograd.gradcheck(lambda *tensors: run(steps, *tensors), tensors)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -74,6 +81,6 @@ def test_is_the_lstm_of_pytorch(layers: int, bias: bool) -> None:
             our_bias.append(torch.cat([o, i, f, g]))
     lstm = torch.stack(ours)
     steps = [Step(t, np.arange(t * batch, (t + 1) * batch), None, (), None) for t in range(length)]
-    hidden = run(x @ lstm[0, :units], steps, lstm, torch.stack(our_bias) if bias else None)
+    hidden = run(steps, x, lstm, *([torch.stack(our_bias)] if bias else []))
     expected, _ = theirs(x.view(length, batch, units))
     torch.testing.assert_close(hidden, expected.detach())

@@ -10,10 +10,10 @@ from typing import ClassVar
 import pytest
 import torch
 
+from archwright.controllers.answers import Sets
 from archwright.controllers.policy import Policy
 from archwright.controllers.random import Random
 from archwright.controllers.reinforce import Reinforce, moving_average, reinforce_loss, skip_penalty
-from archwright.controllers.rollout import Sets
 from archwright.errors import ConfigError
 from archwright.loop import Describes, Proposal, Result, Trial
 from archwright.space import (
@@ -284,7 +284,7 @@ def test_refuses_impossible_settings(wrong: dict[str, float]) -> None:
 
 
 def test_the_skip_penalty_is_the_papers_divergence_by_hand() -> None:
-    """Two decisions of a lane with anchors (p = 0.5 and 0.25; p = 0.9), one without; the mean over the former."""
+    """Two decisions of a row with anchors (p = 0.5 and 0.25; p = 0.9), one without; the mean over the former."""
 
     def divergence(p: float) -> float:
         return p * math.log(p / 0.4) + (1 - p) * math.log((1 - p) / 0.6)

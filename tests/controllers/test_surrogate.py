@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from archwright.controllers.likeness import CHOSEN, Describer
+from archwright.controllers.features import CHOSEN, Featurizer
 from archwright.controllers.surrogate import (
     Surrogate,
     _evidence,
@@ -20,22 +20,22 @@ from archwright.spaces import EnasMicro, NasBench201
 from small_spaces import Ragged, Skips
 
 
-def described(space: Space, architectures: list[Architecture], *, features: bool = True) -> tuple[Describer, list]:  # type: ignore[type-arg]
-    describer = Describer(space, features=features)
-    marks = [describer.marks(architecture) for architecture in architectures]
+def described(space: Space, architectures: list[Architecture], *, features: bool = True) -> tuple[Featurizer, list]:  # type: ignore[type-arg]
+    featurizer = Featurizer(space, features=features)
+    marks = [featurizer.marks(architecture) for architecture in architectures]
     for each in marks:
-        describer.learn(each)
-    return describer, marks
+        featurizer.learn(each)
+    return featurizer, marks
 
 
 @pytest.mark.parametrize("space", [Ragged(), Skips(), NasBench201(), EnasMicro()], ids=lambda s: s.name)
 def test_the_kernel_is_one_at_home_and_positive_definite(space: Space) -> None:
     architectures = list(dict.fromkeys(sample(space, seed) for seed in range(40)))
-    describer, marks = described(space, architectures)
-    known = describer.describe(marks)
+    featurizer, marks = described(space, architectures)
+    known = featurizer.describe(marks)
     scores = normal_scores([float(len(str(a.answers)) % 11) for a in architectures])
-    weights = fit(known, scores, describer.group_of_column)
-    model = Surrogate(known, scores, describer.group_of_column, weights)
+    weights = fit(known, scores, featurizer.group_of_column)
+    model = Surrogate(known, scores, featurizer.group_of_column, weights)
     kernel = model._kernel(known)
     assert np.diag(kernel) == pytest.approx(np.ones(len(kernel)))
     assert np.linalg.eigvalsh(kernel).min() > -1e-9
@@ -45,12 +45,12 @@ def test_the_kernel_is_one_at_home_and_positive_definite(space: Space) -> None:
 def test_a_mutant_is_nearer_than_a_stranger_and_one_decision_is_one() -> None:
     space = NasBench201()
     one = sample(space, 1)
-    describer, marks = described(space, [one, mutate(space, one, 2), sample(space, 3)], features=False)
-    known = describer.describe(marks)
-    decisions = [group != CHOSEN for group in describer._groups]
+    featurizer, marks = described(space, [one, mutate(space, one, 2), sample(space, 3)], features=False)
+    known = featurizer.describe(marks)
+    decisions = [group != CHOSEN for group in featurizer._groups]
     differ = [
         (known.sizes[0] + known.sizes[other])[decisions].sum()
-        - 2 * (known.marks[0] * known.marks[other])[[decisions[g] for g in describer.group_of_column]].sum()
+        - 2 * (known.marks[0] * known.marks[other])[[decisions[g] for g in featurizer.group_of_column]].sum()
         for other in (1, 2)
     ]
     assert differ[0] == 2  # one answer on each side that the other has not
@@ -95,13 +95,13 @@ def test_what_is_predicted_lies_within_its_interval_as_often_as_it_should() -> N
         return math.tanh(0.3 * sum(worth[op] for path in paths for op in path)) + 0.1 * len(paths)
 
     known, strangers = [[sample(space, (part, seed)) for seed in range(n)] for part, n in ((0, 100), (1, 300))]
-    describer, marks = described(space, known)
+    featurizer, marks = described(space, known)
     values = np.array([value(architecture) for architecture in known])
     scores = (values - values.mean()) / values.std()
-    columns = describer.group_of_column
-    description = describer.describe(marks)
+    columns = featurizer.group_of_column
+    description = featurizer.describe(marks)
     model = Surrogate(description, scores, columns, fit(description, scores, columns))
-    mean, deviation = model.predict(describer.describe([describer.marks(a) for a in strangers]))
+    mean, deviation = model.predict(featurizer.describe([featurizer.marks(a) for a in strangers]))
     truth = (np.array([value(a) for a in strangers]) - values.mean()) / values.std()
     assert np.corrcoef(mean, truth)[0, 1] > 0.9
     assert 0.72 < (np.abs(truth - mean) < 1.2816 * deviation).mean() < 0.97
@@ -110,11 +110,11 @@ def test_what_is_predicted_lies_within_its_interval_as_often_as_it_should() -> N
 def test_one_who_believes_is_surer_there_and_expects_the_same() -> None:
     space = NasBench201()
     architectures = [sample(space, seed) for seed in range(20)]
-    describer, marks = described(space, architectures)
+    featurizer, marks = described(space, architectures)
     scores = normal_scores([float(len(str(a.answers))) for a in architectures])
-    columns, known = describer.group_of_column, describer.describe(marks)
+    columns, known = featurizer.group_of_column, featurizer.describe(marks)
     model = Surrogate(known, scores, columns, fit(known, scores, columns))
-    other = describer.describe([describer.marks(sample(space, 99))])
+    other = featurizer.describe([featurizer.marks(sample(space, 99))])
     (before, unsure), (after, sure) = model.predict(other), model.believing(other).predict(other)
     assert after == pytest.approx(before, abs=0.05)
     assert sure < unsure

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import clusters
-from archwright.controllers.parameter_server import Piece, Push, Shard
+from archwright.controllers.parameter_server import Push, Shard
+from archwright.controllers.sharding import Piece
 from archwright.evaluators.function import Function
 from archwright.loop import Trial, Trials, run
 from archwright.states import pack

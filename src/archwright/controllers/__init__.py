@@ -1,6 +1,6 @@
-"""The controllers that come with archwright, one file each, and the registry of their names.
+"""The controllers that come with archwright, and the registry of their names.
 
-A controller is any object with the methods of `archwright.loop.Controller`. The registry holds import paths, so that
+A controller is any object with the methods of `archwright.loop.Controller`. The registry holds import paths, so
 listing the names loads nothing.
 """
 

@@ -1,16 +1,17 @@
-"""Regularised evolution (Real et al. 2019, algorithm 1): the child of the best of a few, and the oldest dies."""
+"""Regularised evolution (Real et al. 2019, algorithm 1): mutate the best of a few, remove the oldest."""
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
-from archwright.controllers.memory import read, written
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Architecture, Space, adapt, generator, mutate, sample
 
-TOURNAMENT, MUTATION = 1, 2  # what a proposal's stream is drawn for; the first architectures use it as it is
+TOURNAMENT, MUTATION = 1, 2  # purposes of a proposal's stream; uniform architectures use it as it is
 
 
 class RegularizedEvolution:
@@ -20,10 +21,10 @@ class RegularizedEvolution:
 
     Args:
         space: what is searched.
-        population: how many live. Real et al. 2019 have 100 for 20,000 models; the default is for a hundred.
-        sample: how many compete to be the parent, drawn with replacement as in the authors' code.
-        batch: answers it wants before it changes.
-        seed: with the stream's number, of every proposal.
+        population: its size. Real et al. 2019 have 100 for 20,000 models; the default is for a hundred.
+        sample: how many compete to be the parent, with replacement as in the authors' code.
+        batch: proposals asked for at a time.
+        seed: of every proposal, with its stream's number.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class RegularizedEvolution:
         self._living: deque[tuple[Architecture, float]] = deque(maxlen=population)
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """A uniform architecture until the population is complete, then the child of a tournament's winner."""
+        """Propose a uniform architecture until the population is complete, then a mutation of a tournament's winner."""
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
@@ -52,20 +53,30 @@ class RegularizedEvolution:
         if len(self._living) < (self._living.maxlen or 0):
             return sample(space, (self.seed, stream))
         rng = generator((self.seed, stream, TOURNAMENT))
-        drawn = [self._living[i] for i in rng.integers(len(self._living), size=self.sample)]
-        parent, _ = max(drawn, key=lambda member: member[1])
+        competing = [self._living[i] for i in rng.integers(len(self._living), size=self.sample)]
+        parent, _ = max(competing, key=lambda member: member[1])
         return mutate(space, adapt(space, parent, (self.seed, stream)), (self.seed, stream, MUTATION))
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """The architectures join the population, the oldest leave it."""
+        """Add the architectures to the population; the oldest leave it."""
         self._living.extend((trial.architecture, trial.reward) for trial in trials)
         return bool(trials)
 
     def state_dict(self) -> State:
-        """The population, oldest first."""
-        return {"living": [[written(architecture), reward] for architecture, reward in self._living]}
+        """Return the population, oldest first."""
+        return {"living": [stored(member) for member in self._living]}
 
     def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore the population."""
         self._living.clear()
-        self._living.extend((read(text), float(reward)) for text, reward in state["living"])
+        self._living.extend(restored(entry) for entry in state["living"])
+
+
+def stored(member: tuple[Architecture, float]) -> list[Any]:
+    """Return an architecture, as JSON text, and its reward for a controller's state."""
+    return [json.dumps(member[0].to_json(), separators=(",", ":")), member[1]]
+
+
+def restored(entry: Sequence[Any]) -> tuple[Architecture, float]:
+    """Return the member that `stored` described."""
+    return Architecture.from_json(json.loads(entry[0])), float(entry[1])

@@ -1,4 +1,4 @@
-"""Model-based search for budgets of tens to hundreds of trials: a surrogate picks what is worth an evaluation."""
+"""Model-based search for budgets of tens to hundreds of trials: a surrogate picks the candidates worth evaluating."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from archwright.controllers.likeness import Describer, Floats
+from archwright.controllers.features import Featurizer, Floats
 from archwright.controllers.surrogate import Surrogate, Weights, expected_improvement, fit, normal_scores
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Architecture, Space, adapt, generator, mutate, sample
 
 START = 12  # at 6,000 s of NAS-Bench-201 6, 10 and 15 gave 94.10, 94.25 and 94.26 (30 runs of a sketch)
-CANDIDATES = 3  # what a stream is drawn for, beside the first proposals
+CANDIDATES = 3  # the purpose of a stream, beside the first proposals
 MOST_CHANGES = 4  # decisions in which a mutant differs from its parent: 1, or with half the probability one more
 MOST_AT_ONCE = 64  # proposals from one state; more begin again at the best
 
@@ -22,25 +22,25 @@ class Guided:
     """Proposes the candidate with the largest expected improvement under a Gaussian process over all trials so far.
 
     The first `start` proposals are uniform. Then a surrogate (`archwright.controllers.surrogate`) learns from every
-    trial, failed ones too, and ranks candidates that are drawn afresh: uniform architectures, mutants of the best
-    trials, and samples of an LSTM policy that is trained by policy gradient on the logarithm of the expected
-    improvement (`updates` steps after every trial; see `archwright.controllers.imagination`). The best candidate that
-    has not been tried is proposed; several at once as if those before had scored what is expected of them.
+    trial, failed ones too, and ranks fresh candidates: uniform architectures, mutants of the best trials, and samples
+    of an LSTM policy trained by policy gradient on the logarithm of the expected improvement (`updates` steps after
+    every trial; see `archwright.controllers.surrogate_policy`). The best untried candidate is proposed; several at once
+    as if those before had scored their expectation.
 
     Features come from the decisions, and from `Space.features` where a space has them. A proposal is a function of the
-    trials told, so nothing is stored but them: a resumed run tells them again.
+    reported trials, so only they are stored: a resumed run reports them again.
 
     Args:
         space: what is searched.
         start: uniform proposals before the first model.
         random, mutants, sampled: candidates of each kind, for each proposal; `sampled` 0 is without the policy.
-        parents: the best trials, whose mutants are candidates.
+        parents: the number of best trials whose mutants are candidates.
         features: whether the surrogate sees `Space.features`, or decisions alone.
         refit: trials between fits of the surrogate's weights; from ten times as many on, a tenth of the trials.
-        surrogate: without it the candidate is drawn uniformly among the candidates (to see what the surrogate is for).
+        surrogate: without it the proposal is uniform among the candidates (an ablation).
         updates: policy gradient steps after every trial.
         learning_rate: of the policy.
-        batch: answers it wants before it changes.
+        batch: proposals asked for at a time.
         seed: of everything random.
     """
 
@@ -78,8 +78,8 @@ class Guided:
 
     def _reset(self) -> None:
         self._tried: list[tuple[Architecture, float]] = []
-        self._following = 0  # the stream after the last one told
-        self._describer = Describer(self.space, features=self._features)
+        self._following = 0  # the stream after the last one reported
+        self._featurizer = Featurizer(self.space, features=self._features)
         self._weights: Weights | None = None
         self._fit_at = self._start  # trials at which the weights are fitted next
         self._model: Surrogate | None = None
@@ -88,12 +88,12 @@ class Guided:
         self._expected = float("nan")
         self._policy = None
         if self._sampled:
-            from archwright.controllers.imagination import Imagination
+            from archwright.controllers.surrogate_policy import SurrogatePolicy
 
-            self._policy = Imagination(self.space, learning_rate=self._learning_rate, seed=self.seed)
+            self._policy = SurrogatePolicy(self.space, learning_rate=self._learning_rate, seed=self.seed)
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """The stream after the last one told gets the best candidate, the next one the best beside it, and so on."""
+        """Propose the best candidate for the stream after the last reported one, the next best for the next stream."""
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
@@ -107,18 +107,18 @@ class Guided:
         return adapt(space, picks[place], (self.seed, stream))
 
     def _pick(self, count: int) -> list[Architecture]:
-        """At least the first `count` picks of the present state, if there are as many candidates."""
+        """Return at least the first `count` picks of the present state, if there are as many candidates."""
         if self._picks is None or len(self._picks) < count:
             candidates, rng = self._candidates()
             if not self._with_surrogate:
                 self._picks = [candidates[i] for i in rng.permutation(len(candidates))]
                 return self._picks
             self._picks = []
-            marks = [self._describer.marks(candidate) for candidate in candidates]
+            marks = [self._featurizer.marks(candidate) for candidate in candidates]
             model = self._model
             assert model is not None
             while candidates and len(self._picks) < count:
-                mean, deviation = model.predict(self._describer.describe(marks))
+                mean, deviation = model.predict(self._featurizer.describe(marks))
                 improvement = expected_improvement(mean, deviation, self._best)
                 if not improvement.max() > 0:  # too small for a float
                     improvement = mean
@@ -128,11 +128,11 @@ class Guided:
                 self._picks.append(candidates.pop(at))
                 chosen = marks.pop(at)
                 if len(self._picks) < count:
-                    model = model.believing(self._describer.describe([chosen]))
+                    model = model.believing(self._featurizer.describe([chosen]))
         return self._picks
 
     def _candidates(self) -> tuple[list[Architecture], np.random.Generator]:
-        """Candidates that have not been tried, each once."""
+        """Return untried candidates, each once, and the random stream that goes on."""
         space, number = self.space.grown(self._following), len(self._tried)
         rng = generator((self.seed, number, CANDIDATES))
         found = dict.fromkeys(self._mutated(space, rng))
@@ -152,20 +152,20 @@ class Guided:
             yield mutated
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Learn from trials, one after the other. The state is the trials, which are told again: it never changes."""
+        """Learn from trials, one after the other; False, as the state is the trials, which are reported again."""
         for trial in trials:
             self._tried.append((trial.architecture, trial.reward))
             self._following = max(self._following, trial.proposal.stream + 1)
-            self._describer.learn(self._describer.marks(trial.architecture))
+            self._featurizer.learn(self._featurizer.marks(trial.architecture))
             self._picks = None
             if len(self._tried) >= self._start and (self._policy is not None or trial is trials[-1]):
                 self._learn()
         return False
 
     def _learn(self) -> None:
-        """The model of everything told, its weights fitted to the trials up to the last time they were due."""
-        columns = self._describer.group_of_column
-        known = self._describer.learned
+        """Refit the surrogate to all reported trials; its weights only when due."""
+        columns = self._featurizer.group_of_column
+        known = self._featurizer.learned
         while self._fit_at <= len(self._tried):
             due, self._fit_at = self._fit_at, self._fit_at + max(self._refit, self._fit_at // 10)
             if self._fit_at > len(self._tried) and self._with_surrogate:
@@ -183,22 +183,22 @@ class Guided:
             self._policy.train(space, self._value, updates=self._updates, number=number)
 
     def _value(self, architectures: Sequence[Architecture]) -> Floats:
-        """What the policy is rewarded with: the logarithm, since an improvement is 1e-9 as easily as 1."""
+        """Return the policy's rewards: logarithms, since an improvement is 1e-9 as easily as 1."""
         assert self._model is not None
-        marks = [self._describer.marks(architecture) for architecture in architectures]
-        mean, deviation = self._model.predict(self._describer.describe(marks))
+        marks = [self._featurizer.marks(architecture) for architecture in architectures]
+        mean, deviation = self._model.predict(self._featurizer.describe(marks))
         return np.asarray(np.log(expected_improvement(mean, deviation, self._best) + 1e-12))
 
     def metrics(self) -> Mapping[str, float]:
-        """`noise`: the share of the scores' variance that is an evaluation's own; `expected_improvement`: of the last
+        """Return `noise`, an evaluation's share of the scores' variance, and the `expected_improvement` of the last
         proposal, in standard deviations of the scores."""
         figures = {"expected_improvement": self._expected}
         return figures if self._weights is None else {**figures, "noise": self._weights.noise}
 
     def state_dict(self) -> State:
-        """Empty: see `tell`."""
+        """Return nothing: see `tell`."""
         return {}
 
     def load_state_dict(self, state: State) -> None:
-        """Forget all trials, to be told again."""
+        """Forget all trials; they are reported again."""
         self._reset()

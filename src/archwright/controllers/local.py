@@ -1,11 +1,11 @@
-"""Local search: go to a better neighbour, and begin anew where there is none (White et al. 2021)."""
+"""Local search: move to a better neighbour, and restart where there is none (White et al. 2021)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
-from archwright.controllers.memory import read, written
+from archwright.controllers.evolution import restored, stored
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Architecture, Space, adapt, generator, neighbours, sample
@@ -16,14 +16,14 @@ ORDER, NEIGHBOURS = 1, 2
 class LocalSearch:
     """Tries the neighbours of the best architecture of its climb, in a random order.
 
-    A neighbour differs in one decision. When all have been tried and none of those of this climb was better, a new
-    climb begins from a uniform architecture. No neighbour is tried twice, so a climb ends where an earlier one passed.
+    A neighbour differs in one decision. When all have been tried and none was better, a new climb begins from a uniform
+    architecture. No neighbour is tried twice, so a climb ends where an earlier one passed.
 
     Args:
         space: what is searched.
-        step: go to the "first" neighbour that is better, or to the "best" when all have been tried (White et al. 2021).
-        batch: answers it wants before it changes.
-        seed: with the stream's number, of every proposal.
+        step: move to the "first" better neighbour, or to the "best" once all have been tried (White et al. 2021).
+        batch: proposals asked for at a time.
+        seed: of every proposal, with its stream's number.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class LocalSearch:
         self._centre: tuple[Architecture, float] | None = None  # whose neighbours are tried
         self._better: tuple[Architecture, float] | None = None  # the best neighbour so far, if it beats the centre
         self._first = 0  # the stream that gets the first neighbour
-        self._seen: dict[str, None] = {}  # ids, in the order told
+        self._seen: dict[str, None] = {}  # ids, in the order reported
         self._ring: list[Architecture] | None = None  # the neighbours, in the order tried
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Stream after stream gets neighbour after neighbour; where none is left, a uniform architecture."""
+        """Propose the next untried neighbour for each stream, or a uniform architecture if none is left."""
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
@@ -65,12 +65,12 @@ class LocalSearch:
         return self._ring
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Go where it is better; begin anew where everything around has been tried."""
+        """Move to a better neighbour; restart where all have been tried."""
         for trial in trials:
-            self._hear(trial)
+            self._learn(trial)
         return bool(trials)
 
-    def _hear(self, trial: Trial) -> None:
+    def _learn(self, trial: Trial) -> None:
         new = (trial.architecture, trial.reward)
         self._seen[trial.architecture.id] = None
         following = trial.proposal.stream + 1
@@ -90,24 +90,17 @@ class LocalSearch:
         self._first = max(self._first, following)
 
     def state_dict(self) -> State:
-        """Where it stands and what it has tried."""
-
-        def stored(entry: tuple[Architecture, float] | None) -> list[str | float] | None:
-            return None if entry is None else [written(entry[0]), entry[1]]
-
+        """Return the centre, the best neighbour so far and the ids of everything tried."""
         return {
-            "centre": stored(self._centre),
-            "better": stored(self._better),
+            "centre": self._centre and stored(self._centre),
+            "better": self._better and stored(self._better),
             "first": self._first,
             "seen": " ".join(self._seen),
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave."""
-
-        def restored(entry: list[str | float] | None) -> tuple[Architecture, float] | None:
-            return None if entry is None else (read(str(entry[0])), float(entry[1]))
-
-        self._centre, self._better = restored(state["centre"]), restored(state["better"])
+        """Restore what `state_dict` returned."""
+        centre, better = state["centre"], state["better"]
+        self._centre, self._better = centre and restored(centre), better and restored(better)
         self._first, self._ring = int(state["first"]), None
         self._seen = dict.fromkeys(state["seen"].split())

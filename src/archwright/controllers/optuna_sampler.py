@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class OptunaSampler:
-    """Lets a sampler of Optuna answer the questions, in the order asked, whatever is asked next.
+    """Lets a sampler of Optuna answer the questions in the order asked.
 
     A Choice or Link is one categorical parameter, a set of links one boolean for each anchor. A link among other
-    anchors, and a choice from another vocabulary, is another parameter, so conditional decisions are what Optuna calls
-    a conditional search space. For each proposal a new sampler is made and seeded by (seed, stream), with all finished
-    trials before it: samplers that carry more than the trials from one proposal to the next begin afresh. Nothing is
-    stored but the trials themselves, which are told again when a run is resumed.
+    anchors, or a choice from another vocabulary, is another parameter, so conditional decisions form Optuna's
+    conditional search space. Each proposal has a new sampler, seeded by (seed, stream), with all finished trials:
+    samplers that carry more than the trials from one proposal to the next begin afresh. Only the trials are stored, and
+    reported again when a run is resumed.
 
     Args:
         space: what is searched.
         sampler: the name of a class in `optuna.samplers`.
-        settings: arguments of that class; `seed` is ours.
-        batch: answers it wants before it changes.
-        seed: with the stream's number, of every proposal.
+        settings: arguments of that class, except `seed`.
+        batch: proposals asked for at a time.
+        seed: of every proposal, with its stream's number.
     """
 
     def __init__(
@@ -46,21 +46,19 @@ class OptunaSampler:
         self.space, self.batch, self.seed = space, batch, seed
         self._optuna = _optuna()
         self._sampler, self._settings = sampler, dict(settings or {})
-        self._make(0)  # so that what is wrong is said now
+        self._make(0)  # raises now if the settings are wrong
         self._study = self._new_study()
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """The sampler's next trial after those told; each proposal is made as if it were the only one."""
+        """Propose the sampler's next trial after those reported, for each stream as if it were the only one."""
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
-        finished = self._study.get_trials(
-            deepcopy=False
-        )  # which nothing changes, so a copy of the study may share them
+        finished = self._study.get_trials(deepcopy=False)  # never changed, so a copy of the study may share them
         study = copy.deepcopy(self._study, {id(trial): trial for trial in finished})
         study.sampler = self._make(int(generator((self.seed, stream)).integers(2**31)))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is experimental in Optuna
+            warnings.simplefilter("ignore")  # Optuna warns of experimental parts
             trial = study.ask()
 
             def answer(question: Decision) -> Answer:
@@ -70,7 +68,7 @@ class OptunaSampler:
             return trace(self.space.grown(stream), answer)
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Add trials to the study. The state is the trials, which are told again on resume: so it never changes."""
+        """Add trials to the study; False, as the state is the trials, which are reported again on resume."""
         for trial in trials:
             params: dict[str, Any] = {}
             distributions: dict[str, Any] = {}
@@ -86,11 +84,11 @@ class OptunaSampler:
         return False
 
     def state_dict(self) -> State:
-        """Empty: see `tell`."""
+        """Return nothing: see `tell`."""
         return {}
 
     def load_state_dict(self, state: State) -> None:
-        """Forget all trials, to be told again."""
+        """Forget all trials; they are reported again."""
         self._study = self._new_study()
 
     def _new_study(self) -> optuna.Study:
@@ -113,7 +111,7 @@ class OptunaSampler:
 
 
 def parameters(question: Decision) -> list[tuple[str, tuple[Any, ...]]]:
-    """The categorical parameters of a question, by name, with their values."""
+    """Return the categorical parameters of a question, by name, with their values."""
     if isinstance(question, Choice):
         return [(f"{question.name}:{question.vocabulary}", question.options)]
     if isinstance(question, Link):
@@ -129,7 +127,7 @@ def _answer(question: Decision, chosen: Mapping[str, Any]) -> Answer:
 
 
 def _values(question: Decision, answer: Answer) -> list[Any]:
-    """The value of each of `parameters(question)`."""
+    """Return the value of each of `parameters(question)`."""
     if isinstance(question, (Choice, Link)):
         return [answer]
     chosen = answer if isinstance(answer, tuple) else (answer,)

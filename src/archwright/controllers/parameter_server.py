@@ -1,67 +1,34 @@
 """The parameter server of NAS (Zoph & Le 2017, section 3.2, figure 3), without anything that communicates.
 
 The controller's parameters are one flat vector, cut into ranges. A `Shard` holds one range with its optimiser's state;
-a `Replica` (in `replica`) is a controller for `archwright.loop.run` that takes the parameters from the shards when it
-is asked, and sends them the gradient of its minibatch, averaged and clipped, when it has been told all of it. Nobody
-waits.
+a `Replica` is a controller for `archwright.loop.run` that pulls the parameters from the shards when it is asked, and
+pushes the gradient of its minibatch, averaged and clipped, once all of it is reported. Nobody waits.
 
-A push is numbered, and a shard takes each number once, whoever sends it and however often: what was lost is sent again.
-With one replica the scheme is the controller that it replicates, to the bit, whatever the number of shards.
+A push is numbered, and a shard takes each number once, whoever sends it and however often: a lost push is sent again.
+With one replica the scheme equals the controller that it replicates, to the bit, whatever the number of shards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from archwright.controllers.reinforce import next_baseline
-from archwright.controllers.threads import one_thread
-from archwright.errors import ConfigError
-from archwright.loop import State
+from archwright.controllers.policy import one_thread
+from archwright.controllers.reinforce import Reinforce, next_baseline
+from archwright.controllers.sharding import Piece
+from archwright.loop import Proposal, State, Trial
 
-# Fused Adam treats the last few numbers of a tensor apart, with other rounding: a tensor is cut where its vectors end.
-ALIGNED = 16
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Piece:
-    """The numbers from `start` to `stop` of the parameter called `name`, flattened."""
-
-    name: str
-    start: int
-    stop: int
-
-
-def ranges(sizes: Mapping[str, int], shards: int) -> list[list[Piece]]:
-    """The flat vector of parameters of these sizes, in their order, cut into `shards` ranges of about equal length.
-
-    There may be more shards than parameters; those for which nothing is left are empty.
-    """
-    if shards < 1:
-        raise ConfigError(f"shards is {shards}; it must be at least 1")
-    total = sum(sizes.values())
-    cuts = [round(total * shard / shards) for shard in range(shards + 1)]
-    found: list[list[Piece]] = [[] for _ in range(shards)]
-    offset = 0
-    for name, size in sizes.items():
-        inner = [cut - offset for cut in cuts[1:-1]]
-        inside = [min(size, max(0, cut) // ALIGNED * ALIGNED) for cut in inner]
-        for shard, (start, stop) in enumerate(zip([0, *inside], [*inside, size], strict=True)):
-            if start < stop:
-                found[shard].append(Piece(name, start, stop))
-        offset += size
-    return found
-
-
-@dataclass(frozen=True)
 class Pulled:
-    """What a shard holds, after `version` updates. `baseline`: of the rewards so far."""
+    """The values of a shard after `version` updates, and the `baseline` of the rewards so far."""
 
     values: Floats
     version: int
@@ -70,9 +37,9 @@ class Pulled:
 
 @dataclass(frozen=True)
 class Push:
-    """A gradient for one shard, of the minibatch `number`, at the parameters of `version`.
+    """A gradient for one shard, of the minibatch `number` with its rewards, at the parameters of `version`.
 
-    `absent`: the pieces that it says nothing of, by position. `rewarded`: the minibatch's rewards.
+    `absent`: positions of the pieces without a gradient.
     """
 
     number: int
@@ -88,7 +55,7 @@ class Shard:
     Args:
         pieces: of the range.
         adam: arguments of Adam.
-        accumulate: gradients to an update, which is with their mean.
+        accumulate: gradients to an update, which uses their mean.
         baseline_decay: of the baseline, per reward.
     """
 
@@ -107,13 +74,11 @@ class Shard:
         self._staleness: list[tuple[int, int]] = []
 
     def pull(self) -> Pulled:
-        """The present values."""
-        flat = [tensor.detach().numpy() for tensor in self._tensors]
-        values = np.concatenate(flat) if flat else np.zeros(0, np.float32)
-        return Pulled(values, self._version, self._baseline)
+        """Return the present values."""
+        return Pulled(joint(tensor.detach().numpy() for tensor in self._tensors), self._version, self._baseline)
 
     def push(self, push: Push) -> int | None:
-        """Take a gradient in: how many updates ago its parameters were, or None if its number was taken in before."""
+        """Apply a gradient; return how many updates old its parameters are, or None if it was applied before."""
         if not self._applied.add(push.number):
             return None
         staleness = abs(self._version - push.version)  # negative, if the shard was restored since
@@ -138,9 +103,9 @@ class Shard:
         self._version += 1
 
     def state_dict(self) -> State:
-        """Everything: `values` and Adam's moments by piece, and what else `restore` needs."""
+        """Return everything: `values` and Adam's moments by piece, and the rest that `restore` needs."""
         moments = [{} if self._adam is None else self._adam.state.get(tensor, {}) for tensor in self._tensors]
-        numbers, late = (list(column) for column in zip(*self._staleness, strict=True)) if self._staleness else ([], [])
+        pushes = torch.tensor(self._staleness, dtype=torch.int64).reshape(-1, 2)
         return {
             "values": [tensor.detach().clone() for tensor in self._tensors],
             "adam": [{name: value.clone() for name, value in moment.items()} for moment in moments],
@@ -149,12 +114,12 @@ class Shard:
             "applied": self._applied.to_json(),
             "sum": [None if total is None else total.clone() for total in self._sum],
             "held": self._held,
-            "pushes": torch.tensor(numbers, dtype=torch.int64),
-            "staleness": torch.tensor(late, dtype=torch.int64),
+            "pushes": pushes[:, 0].clone(),
+            "staleness": pushes[:, 1].clone(),
         }
 
     def restore(self, state: State) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         for tensor, values, moment in zip(self._tensors, state["values"], state["adam"], strict=True):
             with torch.no_grad():
                 tensor.copy_(values)
@@ -169,9 +134,14 @@ class Shard:
 
 
 def parts(flat: Floats, sizes: Sequence[int]) -> list[torch.Tensor]:
-    """Copies of the parts of a range, one for each piece."""
+    """Return copies of the parts of a range, one for each piece."""
     ends = np.cumsum(np.asarray(sizes, dtype=int)).tolist()
     return [torch.from_numpy(flat[end - size : end].copy()) for size, end in zip(sizes, ends, strict=True)]
+
+
+def joint(pieces: Iterable[Floats]) -> Floats:
+    """Return a range made of its pieces, of which there may be none."""
+    return np.concatenate([np.zeros(0, np.float32), *pieces])
 
 
 class Applied:
@@ -184,7 +154,7 @@ class Applied:
         return number < self.below or number in self.beyond
 
     def add(self, number: int) -> bool:
-        """False if it is in already."""
+        """Add a number; False if the set has it already."""
         if number in self:
             return False
         self.beyond.add(number)
@@ -194,10 +164,111 @@ class Applied:
         return True
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {"below": self.below, "beyond": sorted(self.beyond)}
 
     @staticmethod
     def of(data: Mapping[str, Any]) -> Applied:
         """Read what `to_json` wrote."""
         return Applied(int(data["below"]), (int(number) for number in data["beyond"]))
+
+
+class Servers(Protocol):
+    """All shards, in order."""
+
+    def pull(self) -> Sequence[Pulled]:
+        """Pull from each shard."""
+
+    def push(self, pushes: Sequence[Push]) -> Sequence[int | None]:
+        """Push to each shard its part and return their answers (see `Shard.push`) when all have it."""
+
+
+class Replica:
+    """A controller that learns elsewhere. `begin` a minibatch and `run` it: its gradient goes out once all is reported.
+
+    `controller` samples and computes; its parameters and baseline are those of the servers at the time of `ask`.
+    """
+
+    def __init__(self, controller: Reinforce, layout: Sequence[Sequence[Piece]], servers: Servers) -> None:
+        self.space, self.batch = controller.space, controller.batch
+        self._controller, self._layout, self._servers = controller, layout, servers
+        self._named = dict(controller.policy.named_parameters())
+        self._gradients = _Gradients(self._named)
+        controller.learn_with(self._gradients)
+        self._staleness = 0
+        self.begin(0)
+
+    def begin(self, number: int) -> None:
+        """Forget what was reported; the next trials are the minibatch of this number."""
+        self._number = number
+        self._reported: list[Trial] = []
+        self._versions: list[int] | None = None
+
+    def ask(self, streams: Sequence[int]) -> list[Proposal]:
+        """Propose as the controller does, with the present parameters."""
+        self._pull()
+        return self._controller.ask(streams)
+
+    def tell(self, trials: Sequence[Trial]) -> bool:
+        """Collect rewards. Never True: nothing that is learned stays here."""
+        self._reported += trials
+        if len(self._reported) == self.batch:
+            if self._versions is None:
+                self._pull()
+            # By number: children end in any order, and a sum depends on it.
+            self._controller.tell(sorted(self._reported, key=lambda trial: trial.number))
+            late = self._servers.push(self._pushes(self._versions or []))
+            self._staleness = max((each for each in late if each is not None), default=0)
+        return False
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return the controller's, and the `staleness` of the last push: updates before it, in the latest shard."""
+        return {**self._controller.metrics(), "staleness": float(self._staleness)}
+
+    def state_dict(self) -> State:
+        """Return nothing: the shards have the state."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore nothing."""
+
+    def _pull(self) -> None:
+        pulled = self._servers.pull()
+        with torch.no_grad():
+            for pieces, held in zip(self._layout, pulled, strict=True):
+                values = parts(held.values, [piece.stop - piece.start for piece in pieces])
+                for piece, part in zip(pieces, values, strict=True):
+                    self._named[piece.name].view(-1)[piece.start : piece.stop].copy_(part)
+        self._controller.baseline = pulled[0].baseline
+        self._versions = [held.version for held in pulled]
+
+    def _pushes(self, versions: Sequence[int]) -> list[Push]:
+        gradients, rewarded = self._gradients.last, tuple(self._controller.rewarded)
+        pushes = []
+        for pieces, version in zip(self._layout, versions, strict=True):
+            absent = frozenset(index for index, piece in enumerate(pieces) if piece.name not in gradients)
+            flat = joint(
+                gradients[piece.name][piece.start : piece.stop]
+                if piece.name in gradients
+                else np.zeros(piece.stop - piece.start, np.float32)
+                for piece in pieces
+            )
+            pushes.append(Push(self._number, version, flat, absent, rewarded))
+        self._gradients.last = {}
+        return pushes
+
+
+class _Gradients:
+    """Replaces an optimiser: `last` holds the gradients of the last step."""
+
+    def __init__(self, named: Mapping[str, torch.nn.Parameter]) -> None:
+        self._named = named
+        self.last: dict[str, Floats] = {}
+
+    def zero_grad(self) -> None:
+        for parameter in self._named.values():
+            parameter.grad = None
+
+    def step(self) -> None:
+        gradients = {name: parameter.grad for name, parameter in self._named.items()}
+        self.last = {name: g.detach().reshape(-1).numpy().copy() for name, g in gradients.items() if g is not None}

@@ -1,4 +1,4 @@
-"""The controller's network: an LSTM that asks a space's questions of itself (Zoph & Le 2017; Pham et al. 2018, ENAS).
+"""The controller's network: an LSTM that answers a space's questions (Zoph & Le 2017; Pham et al. 2018, ENAS).
 
 Every question of a space's program, anchors included, is one step of the LSTM, and its top hidden state h answers:
 
@@ -6,13 +6,13 @@ Every question of a space's program, anchors included, is one step of the LSTM, 
 - `Link`: softmax over the anchors a in `among` of v^T tanh(W_previous a + W_current h).
 - `Links`: an independent sigmoid of the same score for each anchor (NAS, section 3.3; the official ENAS code samples
   from a softmax over [-score, score], which is the sigmoid of twice the score).
-- `Anchor`: nothing is asked. Its h is the anchor's *value* and W_previous h its *key*: scores compare with the key, and
-  the value is what is fed on. A `given` anchor has a key like any other, but its value is zeros (official ENAS code).
-  A `Links` step with an `anchor` is that anchor.
+- `Anchor`: nothing is asked. Its h is the anchor's *value*, which is fed on, and W_previous h its *key*, which scores
+  compare with. A `given` anchor has a key like any other, but its value is zeros (official ENAS code). A `Links` step
+  with an `anchor` is that anchor.
 
 Logits u become constant * tanh(u / temperature) (ENAS); None leaves a part out.
 
-The first step is fed a learned start input. What is fed next
+The first step is fed a learned start input. The next is fed
 
 - after a `Choice`: the embedding of the option (all papers);
 - after a `Link`: the value of the anchor (ENAS, official micro code);
@@ -20,36 +20,129 @@ The first step is fed a learned start input. What is fed next
   open), or the start input if there was no anchor to choose from;
 - after an `Anchor`: the start input (ENAS, official code).
 
-The LSTM has no biases unless asked for, as in the official code, and starts from zero states. Sampling and scoring
-given architectures (teacher forcing) are one rollout, `lockstep.play`: it runs any mixture of programs side by side.
-When sampling, the groups of a step are answered as they come up; when scoring, the answers are known, so the LSTM runs
-once over the whole script and all heads follow together. The parameters stay on the CPU: these are some fifty
-dependent steps of twenty rows, each over sooner than a GPU can be told to begin.
+The LSTM has no biases by default, as in the official code, and starts from zero states. Sampling answers the groups of
+a step as they come up; scoring given architectures (teacher forcing) knows the answers, so the heads follow together
+after the last step. The parameters stay on the CPU: some fifty dependent steps of twenty rows are each over sooner than
+a GPU can be told to begin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archwright.architecture import Architecture
-from archwright.controllers.attention import Attention, Squash
-from archwright.controllers.draws import Streams, draw_one, draw_set
-from archwright.controllers.lockstep import Group, Inputs, Kind, Section, Step, padded, play
-from archwright.controllers.recurrence import Layer, Weights, advance, take_in
-from archwright.controllers.rollout import Rollout, hide, judge
-from archwright.controllers.tracks import Answers, Ints, encoded
-from archwright.controllers.unrolled import run
-from archwright.decisions import Choice, Link, Links
+from archwright.controllers.answers import Rollout, Streams, sampled, scored
+from archwright.controllers.programs import Answers, Ints, encoded
+from archwright.controllers.rollout import Inputs, Kind, Section, Step, padded, play
+from archwright.decisions import Choice
 from archwright.errors import ConfigError, SpaceError
 from archwright.space import Space, check
+from archwright.walk import belongs
 
-_ANCHORS = 16  # rooms for anchors made at first when sampling
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread in this block: sharing products of 25 microseconds costs more than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Squash:
+    """Bounds logits: constant * tanh(logit / temperature) (ENAS; None leaves a part out)."""
+
+    temperature: float | None
+    constant: float | None
+
+    def __call__(self, logits: Float[Tensor, "rows options"]) -> Float[Tensor, "rows options"]:
+        """Return the logits in [-constant, constant]."""
+        if self.temperature is not None:
+            logits = logits / self.temperature
+        return logits if self.constant is None else self.constant * torch.tanh(logits)
+
+
+class Attention(nn.Module):
+    """Scores v^T tanh(W_previous a + W_current h) of anchors a for a hidden state h (Zoph & Le 2017, section 3.3)."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.previous = nn.Parameter(torch.empty(units, units))
+        self.current = nn.Parameter(torch.empty(units, units))
+        self.score = nn.Parameter(torch.empty(units))
+
+    def forward(
+        self,
+        states: Float[Tensor, "rows units"],
+        keys: Float[Tensor, "anchors units"],
+        among: Int[Tensor, "rows width"],
+    ) -> Float[Tensor, "rows width"]:
+        """Score each row's state with the anchors that its row of `among` numbers; `keys` are W_previous a."""
+        compared = keys.index_select(0, among.flatten()).view(*among.shape, len(self.score))
+        compared += (states @ self.current).unsqueeze(1)
+        scores: Tensor = compared.tanh_() @ self.score
+        return scores
+
+
+class Unrolled:
+    """The LSTM, one step at a time: o, i, f, g = split(x W_x + h W_h + b); c = f c + i g; h = o tanh(c).
+
+    Weights are `lstm` [layers, 2 * units, 4 * units], on input and hidden state. The bottom layer's x is an entry of a
+    table of everything that can be fed: the `fixed` inputs, then the anchors so far. The table holds x W_x.
+    """
+
+    def __init__(
+        self,
+        fixed: Float[Tensor, "entries units"],
+        lstm: Float[Tensor, "layers two_units gates"],
+        bias: Float[Tensor, "layers gates"] | None = None,
+    ) -> None:
+        inputs, hidden = lstm.chunk(2, dim=1)
+        self._inputs, self._hidden = inputs.unbind(0), hidden.unbind(0)
+        self._bias = None if bias is None else bias.unbind(0)
+        self._table = fixed @ self._inputs[0]
+        self._states: list[tuple[Tensor, Tensor]] = []  # hidden state and cell of each layer
+
+    def step(self, step: Step) -> Float[Tensor, "batch units"]:
+        """Return the top hidden state after one more step; it joins the table if it is an anchor."""
+        gates = hidden = self._fed(step)
+        before, self._states = self._states, []
+        units = gates.shape[1] // 4
+        for layer, weights in enumerate(self._hidden):
+            if layer:
+                gates = hidden @ self._inputs[layer]
+            if self._bias is not None:
+                gates = gates + self._bias[layer]
+            if before:
+                gates = torch.addmm(gates, before[layer][0], weights)
+            sigmoids, g = gates.split_with_sizes((3 * units, units), dim=1)
+            o, i, f = sigmoids.sigmoid().chunk(3, dim=1)
+            g = g.tanh()
+            cell = torch.addcmul(f * before[layer][1], i, g) if before else i * g
+            hidden = o * cell.tanh()
+            self._states.append((hidden, cell))
+        if step.anchor is not None:
+            self._table = torch.cat([self._table, hidden @ self._inputs[0]])
+        return hidden
+
+    def _fed(self, step: Step) -> Float[Tensor, "batch gates"]:
+        gates = self._table.index_select(0, torch.from_numpy(step.entries))
+        if step.feed is None:
+            return gates
+        shares = torch.from_numpy(step.feed.shares).to(gates.dtype).unsqueeze(1)
+        fed = self._table.index_select(0, torch.from_numpy(step.feed.entries)) * shares
+        return gates.index_add(0, torch.from_numpy(step.feed.rows), fed)
 
 
 class Policy(nn.Module):
@@ -92,55 +185,47 @@ class Policy(nn.Module):
             for _, parameter in sorted(self.named_parameters()):
                 parameter.uniform_(-init, init, generator=source)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def sample(self, spaces: Sequence[Space], seeds: Sequence[int | tuple[int, ...]]) -> Rollout:
-        """One architecture of each space, drawn from the stream of each seed; without gradients.
+        """Sample one architecture of each space from the stream of each seed, without gradients.
 
-        A Choice or Link takes one uniform number from its lane's stream, Links one for each anchor. So a lane's
-        architecture is its own, whatever the rest of the batch is (but for rounding: products of other sizes may be
-        summed in another order, which moves a probability by some 1e-7).
+        A Choice or Link takes one uniform number from its row's stream, Links one for each anchor. So an architecture
+        does not depend on the rest of the batch (but for rounding: products of other sizes may be summed in another
+        order, which moves a probability by some 1e-7).
         """
         self._serves(spaces)
-        batch, first = len(spaces), self.inputs.anchors
-        streams = Streams(seeds)
-        weights = Weights(self.lstm, self.lstm_bias)
-        table = self._table()
-        keys = table.new_empty(0, weights.units)
-        now = [Layer(self.lstm, 1, batch, weights.units).moments[0] for _ in self.lstm]
+        streams, unrolled = Streams(seeds), self._unrolled()
+        keys = self.start.new_empty(0, len(self.start))
         seen: dict[Section, list[NDArray[np.float32]]] = {}
 
         def answer(step: Step) -> list[Answers]:
-            nonlocal table, keys
-            take_in(now[0].gates, table, step)
-            hidden = advance(weights, now, now if step.number else None)
+            nonlocal keys
+            hidden = unrolled.step(step)
             if step.anchor is not None:
-                at = step.anchor * batch
-                if at == len(keys):
-                    more = max(_ANCHORS, step.anchor) * batch
-                    keys = torch.cat([keys, keys.new_empty(more, keys.shape[1])])
-                    table = torch.cat([table, table.new_empty(more, table.shape[1])])
-                torch.mm(hidden, self.attention.previous, out=keys[at : at + batch])
-                torch.mm(hidden, weights.inputs[0], out=table[first + at : first + at + batch])
+                keys = torch.cat([keys, hidden @ self.attention.previous])
             answers: list[Answers] = []
             for group in step.groups:
-                states = hidden if group.shared else hidden.index_select(0, torch.from_numpy(group.lanes))
+                states = hidden if group.shared else hidden.index_select(0, torch.from_numpy(group.rows))
                 logits = self._logits(group.kind, group.vocabulary, states, keys, group.keys)
-                answers.append(_drawn(group, logits, streams))
+                answers.append(sampled(group, logits, streams))
                 seen.setdefault((group.kind, group.vocabulary), []).append(logits.numpy())
             return answers
 
         script = play(spaces, self.inputs, answer)
-        return judge(script, {section: torch.from_numpy(padded(logits)) for section, logits in seen.items()})
+        logits = {section: torch.from_numpy(padded(parts)) for section, parts in seen.items()}
+        return scored(script, script.architectures(), logits)
 
     def score(self, spaces: Sequence[Space], architectures: Sequence[Architecture]) -> Rollout:
-        """The log-probability and entropy of given architectures, one of each space (teacher forcing).
+        """Return the log-probability and entropy of given architectures, one of each space (teacher forcing).
 
         Raises: SpaceError, if an architecture is not one of its space.
         """
         self._serves(spaces)
+        for space, architecture in zip(spaces, architectures, strict=True):
+            belongs(space, architecture)
 
         def answer(step: Step) -> list[Answers]:
-            return [encoded(group.questions, [architectures[lane] for lane in group.lanes]) for group in step.groups]
+            return [encoded(group.questions, [architectures[row] for row in group.rows]) for group in step.groups]
 
         try:
             script = play(spaces, self.inputs, answer)
@@ -148,20 +233,21 @@ class Policy(nn.Module):
             for space, architecture in zip(spaces, architectures, strict=True):
                 check(space, architecture)
             raise
-        for space, given, made in zip(spaces, architectures, script.architectures, strict=True):
-            if given != made:  # surplus answers, or another space's fields
-                check(space, given)
+        for space, architecture, asked in zip(spaces, architectures, script.decisions(), strict=True):
+            if len(architecture.answers) != asked:  # there are surplus answers
+                check(space, architecture)
         if not script.steps:  # a program that asks nothing
-            return judge(script, {})
-        hidden = run(self._table(), script.steps, self.lstm, self.lstm_bias)
+            return scored(script, architectures, {})
+        unrolled, units = self._unrolled(), len(self.start)
+        hidden = torch.stack([unrolled.step(step) for step in script.steps])
         anchored = hidden[[step.number for step in script.steps if step.anchor is not None]]
-        keys = self.attention.keys(anchored.reshape(-1, hidden.shape[2]))
+        keys = anchored.reshape(-1, units) @ self.attention.previous
         logits = {}
         for section, decided in script.sections().items():
-            rows = np.concatenate([number * len(spaces) + group.lanes for number, group, _ in decided])
-            states = hidden.reshape(-1, hidden.shape[2]).index_select(0, torch.from_numpy(rows))
+            rows = np.concatenate([number * len(spaces) + group.rows for number, group, _ in decided])
+            states = hidden.view(-1, units).index_select(0, torch.from_numpy(rows))
             logits[section] = self._logits(*section, states, keys, padded([group.keys for _, group, _ in decided]))
-        return judge(script, logits)
+        return scored(script, architectures, logits)
 
     def _serves(self, spaces: Sequence[Space]) -> None:
         for space in {id(space): space for space in spaces}.values():
@@ -171,10 +257,9 @@ class Policy(nn.Module):
                     "they must stay the same in every space that `grown` returns"
                 )
 
-    def _table(self) -> Float[Tensor, "rows gates"]:
-        """The fixed rows of the input table, times the bottom layer's input weights."""
+    def _unrolled(self) -> Unrolled:
         fixed = torch.cat([self.embedding, torch.stack([self.start, torch.zeros_like(self.start)])])
-        return fixed @ self.lstm[0, : len(self.start)]
+        return Unrolled(fixed, self.lstm, self.lstm_bias)
 
     def _logits(
         self,
@@ -184,15 +269,7 @@ class Policy(nn.Module):
         keys: Float[Tensor, "anchors units"],
         among: Ints,
     ) -> Float[Tensor, "rows options"]:
-        """The logits of one section's questions, asked in these states; `among` [rows, anchors] numbers the keys."""
+        """Return the logits of one section's questions, asked in these states; `among` [rows, anchors] numbers keys."""
         if kind is Choice:
             return self._squash_choice(states @ self.head[self.inputs.options[vocabulary]].t())
         return self._squash_links(self.attention(states, keys, torch.from_numpy(among)))
-
-
-def _drawn(group: Group, logits: Float[Tensor, "lanes options"], streams: Streams) -> Answers:
-    if group.kind is Links:
-        return draw_set(torch.sigmoid(logits).numpy(), group, streams)
-    if group.kind is Link and not group.shared:  # lanes may have different numbers of anchors
-        logits = hide(logits, torch.arange(logits.shape[1]) < torch.from_numpy(group.sizes).unsqueeze(1))
-    return draw_one(torch.softmax(logits, 1).numpy(), group, streams)

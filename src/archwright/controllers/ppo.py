@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from archwright.controllers.answers import Rollout
 from archwright.controllers.policy import Policy
 from archwright.controllers.reinforce import Reinforce
-from archwright.controllers.rollout import Rollout
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Space
@@ -25,8 +26,8 @@ def ppo_loss(
 ) -> Float[Tensor, ""]:
     """-mean(min(ratio * advantage, clip(ratio, 1 - clip, 1 + clip) * advantage)) (Schulman et al. 2017, equation 7).
 
-    ratio = exp(log_prob - proposed): how likely the architecture is now over how likely it was when it was proposed. At
-    a ratio of 1 its gradient is that of REINFORCE.
+    ratio = exp(log_prob - proposed): the architecture's probability now over that when it was proposed. At a ratio of 1
+    the gradient is that of REINFORCE.
     """
     ratio = (log_prob - proposed).exp()
     advantage = advantage.detach()
@@ -34,15 +35,15 @@ def ppo_loss(
 
 
 @dataclass(frozen=True)
-class Clipped:
-    """The surrogate: `ppo_loss` less the entropy bonus, for `epochs` steps."""
+class ClippedLoss:
+    """`ppo_loss` less the entropy bonus, for `epochs` steps."""
 
     clip: float
     epochs: int
     entropy_weight: float
 
     def __call__(self, rollout: Rollout, proposed: Tensor, advantage: Tensor) -> Tensor:
-        """See `archwright.controllers.reinforce.Surrogate`."""
+        """Return the loss of a minibatch."""
         loss = ppo_loss(rollout.log_prob, proposed, advantage, self.clip)
         return loss - self.entropy_weight * rollout.entropy.mean()
 
@@ -51,89 +52,76 @@ class Ppo:
     """Samples architectures from an LSTM policy and improves it by PPO, several steps for each minibatch of rewards.
 
     It is `Reinforce` with another loss. An architecture is one action: the ratio is of all its decisions together, to
-    the policy that proposed it. So a result that comes in late, when the policy has moved on, counts with its
-    importance ratio, and not at all where it would take the policy further off than `clip`.
+    the policy that proposed it. So a late result, when the policy has moved on, counts with its importance ratio, and
+    not at all where it would take the policy further off than `clip`.
 
-    The defaults are those of NASNet (section 4, appendix A.2). Not published are `clip` and `epochs`, the optimizer
-    (here Adam), and whether the entropy has a gradient (here it has). The learning rate is for 20,000 children: a
-    search of hundreds learns with ten times as much.
+    The defaults are those of NASNet (section 4, appendix A.2), whose LSTM and learning rate are `Reinforce`'s defaults:
+    100 units, U[-0.1, 0.1], 3.5e-4. Not published are `clip` and `epochs`, the optimizer (here Adam), and whether the
+    entropy has a gradient (here it has). The learning rate is for 20,000 children: a search of hundreds learns with ten
+    times as much.
 
     Args:
-        space: what is searched. Each proposal is drawn from `space.grown(stream)`.
-        units, layers, bias, init, temperature, tanh_constant: see `archwright.controllers.policy.Policy`.
-        learning_rate: of Adam.
+        space: what is searched. Each proposal is sampled from `space.grown(stream)`.
         clip: how far the ratio may move a minibatch.
         epochs: steps of Adam for each minibatch.
         gradient_clip: largest norm of the gradient; None does not clip.
         batch: rewards per update.
+        temperature, tanh_constant: see `archwright.controllers.policy.Policy`.
         entropy_weight: of the entropy bonus.
         baseline_decay: of the baseline, a moving average of the rewards before, per reward.
-        baseline_start: the baseline before the first reward; None takes the mean of the first minibatch.
-        seed: of the initial parameters and, with the stream's number, of every proposal.
+        settings: further arguments of `Reinforce`, except `clip`.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        units: int = 100,  # appendix A.2
-        layers: int = 1,  # appendix A.2
-        bias: bool = False,
-        init: float = 0.1,  # appendix A.2: U[-0.1, 0.1]
-        temperature: float | None = None,
-        tanh_constant: float | None = None,
-        learning_rate: float = 3.5e-4,  # appendix A.2
         clip: float = 0.2,  # Schulman et al. 2017, section 6.1
         epochs: int = 4,
         gradient_clip: float | None = None,
         batch: int = 20,  # appendix A.2
+        temperature: float | None = None,
+        tanh_constant: float | None = None,
         entropy_weight: float = 1e-5,  # appendix A.2
         baseline_decay: float = 0.95,  # appendix A.2
-        baseline_start: float | None = None,
-        seed: int = 0,
+        **settings: Any,
     ) -> None:
         if not clip > 0 or epochs < 1:
             raise ConfigError(f"Ppo(clip={clip!r}, epochs={epochs!r}): clip must be positive and epochs at least 1")
         self.space, self.batch = space, batch
         self._learner = Reinforce(
             space,
-            units=units,
-            layers=layers,
-            bias=bias,
-            init=init,
-            temperature=temperature,
-            tanh_constant=tanh_constant,
-            learning_rate=learning_rate,
             clip=gradient_clip,
             batch=batch,
-            entropy_weight=0.0,  # it is in the surrogate
+            temperature=temperature,
+            tanh_constant=tanh_constant,
+            entropy_weight=0.0,  # it is in the loss
             baseline_decay=baseline_decay,
-            baseline_start=baseline_start,
-            seed=seed,
+            **settings,
         )
-        self._learner.surrogate = Clipped(clip, epochs, entropy_weight)
+        self._learner.loss = ClippedLoss(clip, epochs, entropy_weight)
 
     @property
     def policy(self) -> Policy:
-        """The distribution that proposals are drawn from."""
+        """The distribution that proposals are sampled from."""
         return self._learner.policy
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """An architecture from the policy for each stream; the same one whatever else is asked for."""
+        """Propose an architecture from the policy for each stream; the same one whatever else is asked for."""
         return self._learner.ask(streams)
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Take rewards in, failed trials' too; True if they completed a minibatch and the policy moved."""
+        """Learn from rewards, failed trials' too; True if they completed a minibatch and the policy moved."""
         return self._learner.tell(trials)
 
     def metrics(self) -> Mapping[str, float]:
-        """See `Reinforce.metrics`."""
+        """Return those of `Reinforce`."""
         return self._learner.metrics()
 
     def state_dict(self) -> State:
-        """See `Reinforce.state_dict`."""
+        """Return the state of `Reinforce`."""
         return self._learner.state_dict()
 
     def load_state_dict(self, state: State) -> None:
-        """See `Reinforce.load_state_dict`."""
+        """Restore a state of `Reinforce`."""
         self._learner.load_state_dict(state)

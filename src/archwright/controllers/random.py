@@ -24,16 +24,16 @@ class Random:
         self.batch = batch
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """A uniform architecture for each stream; `log_prob` is None, since nothing is learned from it."""
+        """Propose a uniform architecture for each stream; `log_prob` is None, since nothing is learned from it."""
         return [Proposal(stream, sample(self.space.grown(stream), (self.seed, stream))) for stream in streams]
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Nothing changes."""
+        """Ignore the trials: nothing changes."""
         return False
 
     def state_dict(self) -> State:
-        """Empty: the next proposal depends on the seed and its stream only."""
+        """Return nothing: a proposal depends on the seed and its stream only."""
         return {}
 
     def load_state_dict(self, state: State) -> None:
-        """Nothing to take back."""
+        """Restore nothing."""

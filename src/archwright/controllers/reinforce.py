@@ -10,14 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from archwright.controllers.policy import Policy
-from archwright.controllers.rollout import Rollout, Sets
-from archwright.controllers.threads import one_thread
+from archwright.controllers.answers import Rollout, Sets
+from archwright.controllers.policy import Policy, one_thread
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Space
 
-NOT_FINITE_REWARD = 0.0  # what a reward of NaN or infinity counts as: the failure reward of the evaluators
+NOT_FINITE_REWARD = 0.0  # counted for a reward of NaN or infinity: the failure reward of the evaluators
 
 # NAS (Zoph & Le 2017, section 4.1).
 NAS: Mapping[str, Any] = {
@@ -55,10 +54,10 @@ def reinforce_loss(
 
 
 def skip_penalty(sets: Sets | None, target: float, batch: int) -> Float[Tensor, " batch"]:
-    """How far the links of each architecture are from being in with probability `target`: KL(p || target).
+    """Return KL(p || target) of the links' probabilities p of each architecture (official macro code, C3).
 
-    Summed over a decision's anchors, and the mean over the decisions that have any (official macro code, C3). It is of
-    the probabilities that are sampled from; the official code takes sigmoid(q) here and samples with sigmoid(2q).
+    Summed over a decision's anchors, and averaged over the decisions that have any. p is what is sampled from; the
+    official code takes sigmoid(q) here and samples with sigmoid(2q).
     """
     if sets is None:
         return torch.zeros(batch)
@@ -66,25 +65,25 @@ def skip_penalty(sets: Sets | None, target: float, batch: int) -> Float[Tensor, 
     divergence = p * (p / target).log() + (1 - p) * ((1 - p) / (1 - target)).log()
     asked = sets.valid.any(1)
     each = (divergence * sets.valid).sum(1)[asked]
-    lanes = sets.lanes[asked]
-    total = torch.zeros(batch, dtype=each.dtype).index_add(0, lanes, each)
-    return total / torch.bincount(lanes, minlength=batch).clamp(min=1)
+    rows = sets.rows[asked]
+    total = torch.zeros(batch, dtype=each.dtype).index_add(0, rows, each)
+    return total / torch.bincount(rows, minlength=batch).clamp(min=1)
 
 
 def moving_average(average: float, values: Sequence[float], decay: float) -> float:
-    """An exponential moving average after taking in `values` in order."""
+    """Return an exponential moving average after `values`, in order."""
     for value in values:
         average = decay * average + (1 - decay) * value
     return average
 
 
 def next_baseline(baseline: float | None, rewarded: Sequence[float], decay: float) -> float:
-    """The baseline after a minibatch of rewards; before the first there is none, and it becomes their mean."""
+    """Return the baseline after a minibatch of rewards; without one before it, that is their mean."""
     return float(torch.tensor(rewarded).mean()) if baseline is None else moving_average(baseline, rewarded, decay)
 
 
-class Surrogate(Protocol):
-    """The loss of a minibatch, and for how many steps of Adam it is taken. `proposed`: log-probabilities back then."""
+class Loss(Protocol):
+    """The loss of a minibatch, minimised by `epochs` steps of Adam. `proposed`: log-probabilities when proposed."""
 
     @property
     def epochs(self) -> int:
@@ -93,10 +92,10 @@ class Surrogate(Protocol):
     def __call__(
         self, rollout: Rollout, proposed: Float[Tensor, " batch"], advantage: Float[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """The loss."""
+        """Return the loss."""
 
 
-class _Plain:
+class _ReinforceLoss:
     epochs = 1
 
     def __call__(self, rollout: Rollout, proposed: Tensor, advantage: Tensor) -> Tensor:
@@ -106,30 +105,30 @@ class _Plain:
 class Reinforce:
     """Samples architectures from an LSTM policy and moves it towards those with rewards above a moving average.
 
-    After every `batch` rewards, in the order told: recompute their log-probabilities, one Adam step on
-    `reinforce_loss`. The defaults are those of ENAS: the paper's, and where it is silent the official code's, except as
-    said below. The official micro search (cifar10_micro_search.sh) is units=64, learning_rate=0.0035, betas=(0, 0.999),
+    After every `batch` rewards, in the order reported: recompute their log-probabilities and take one Adam step on
+    `reinforce_loss`. The defaults are ENAS's: the paper's, and where it is silent the official code's, except as below.
+    The official micro search (cifar10_micro_search.sh) is units=64, learning_rate=0.0035, betas=(0, 0.999),
     epsilon=1e-3, temperature=None, tanh_constant=1.1, choice_tanh_constant=0.44, baseline_start=0; `nas` has the
-    settings of NAS. The papers' learning rates are for tens of thousands of rewards: in a search of hundreds they leave
-    the policy almost uniform, where ten times as much, the official micro search's rate, learns.
+    settings of NAS. The papers' learning rates are for tens of thousands of rewards: a search of hundreds leaves the
+    policy almost uniform, and learns with ten times as much, the official micro search's rate.
 
-    The baseline is an average over *previous* rewards: a minibatch is compared with the average before it. ENAS starts
-    it at 0, so that at first every decision sampled is pushed up, however bad; in a search of a few hundred trials that
-    would last for most of it. Here the first minibatch is compared with its own mean, unless `baseline_start` is given.
+    The baseline is an average over *previous* rewards. ENAS starts it at 0, so that at first every sampled decision is
+    pushed up, however bad; in a search of a few hundred trials that would last for most of it. Here the first minibatch
+    is compared with its own mean, unless `baseline_start` is given.
 
-    The entropy bonus is the official code's: `entropy_weight` times the entropy of the decisions, as a part of the
-    reward (and so of the baseline); no gradient flows through it. The skip penalty (ENAS's macro space) is a part of
-    the loss, with its own gradient, and no part of the reward; see `skip_penalty`.
+    The entropy bonus is the official code's: `entropy_weight` times the entropy of the decisions is part of the reward
+    (and so of the baseline); no gradient flows through it. The skip penalty (ENAS's macro space) is part of the loss,
+    with its own gradient, and not of the reward; see `skip_penalty`.
 
     Args:
-        space: what is searched. Each proposal is drawn from `space.grown(stream)`.
+        space: what is searched. Each proposal is sampled from `space.grown(stream)`.
         units, layers, bias, init, temperature, tanh_constant, choice_tanh_constant: see `Policy`.
         learning_rate, betas, epsilon: of Adam.
         clip: largest norm of the gradient; None does not clip.
         batch: rewards per update.
         entropy_weight: of the entropy bonus.
         skip_weight: of the skip penalty; 0 is none. ENAS's macro search: 0.8.
-        skip_target: the share of links that it wants to be in (ENAS: 0.4).
+        skip_target: the share of links that it aims at (ENAS: 0.4).
         baseline_decay: of the baseline, per reward.
         baseline_start: the baseline before the first reward; None takes the mean of the first minibatch.
         seed: of the initial parameters and, with the stream's number, of every proposal.
@@ -182,7 +181,7 @@ class Reinforce:
             choice_tanh_constant=choice_tanh_constant,
             seed=seed,
         )
-        self.surrogate: Surrogate = _Plain()  # PPO has another
+        self.loss: Loss = _ReinforceLoss()  # PPO has another
         self.baseline = baseline_start
         self.updates = 0
         self.rewarded: list[float] = []  # of the last minibatch, with the entropy bonus
@@ -195,21 +194,20 @@ class Reinforce:
 
     @classmethod
     def nas(cls, space: Space, **changes: Any) -> Reinforce:
-        """The settings of NAS (Zoph & Le 2017, section 4.1): 2 x 35 units, no entropy bonus, unbounded logits.
+        """Return a controller with the settings of NAS (Zoph & Le 2017, section 4.1), except for `changes`.
 
-        `changes` are arguments of `Reinforce`. The decay of NAS's baseline is not published.
+        The decay of NAS's baseline is not published.
         """
         return cls(space, **{**NAS, **changes})
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """An architecture from the policy for each stream; the same one whatever else is asked for."""
+        """Propose an architecture from the policy for each stream; the same one whatever else is asked for."""
         with one_thread():
             rollout = self.policy.sample([self.space.grown(s) for s in streams], [(self.seed, s) for s in streams])
-        drawn = zip(streams, rollout.architectures, rollout.log_prob.tolist(), strict=True)
-        return [Proposal(stream, architecture, log_prob) for stream, architecture, log_prob in drawn]
+        return list(map(Proposal, streams, rollout.architectures, rollout.log_prob.tolist()))
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Take rewards in, failed trials' too; True if they completed a minibatch and the policy moved."""
+        """Learn from rewards, failed trials' too; True if they completed a minibatch and the policy moved."""
         self._pending += trials
         complete = len(self._pending) >= self.batch
         while len(self._pending) >= self.batch:
@@ -218,8 +216,8 @@ class Reinforce:
         return complete
 
     def _update(self, trials: Sequence[Trial]) -> None:
-        told = [trial.reward for trial in trials]
-        rewards = [reward if math.isfinite(reward) else NOT_FINITE_REWARD for reward in told]
+        reported = [trial.reward for trial in trials]
+        rewards = [reward if math.isfinite(reward) else NOT_FINITE_REWARD for reward in reported]
         spaces = [self.space.grown(trial.proposal.stream) for trial in trials]
         with one_thread():
             rollout = self.policy.score(spaces, [trial.architecture for trial in trials])
@@ -228,7 +226,7 @@ class Reinforce:
             baseline = float(rewarded.mean()) if self.baseline is None else self.baseline
             proposed = _proposed(trials, rollout.log_prob.detach())
             self._step(rollout, proposed, rewarded - baseline)
-            for _ in range(1, self.surrogate.epochs):
+            for _ in range(1, self.loss.epochs):
                 again = self.policy.score(spaces, rollout.architectures)
                 self._step(again, proposed, rewarded - baseline)
         self.rewarded = rewarded.tolist()
@@ -238,15 +236,15 @@ class Reinforce:
         self._figures = {
             "entropy": float(entropy.sum()) / max(decisions, 1),
             "reward": sum(rewards) / len(rewards),
-            "not_finite": self._figures.get("not_finite", 0.0) + sum(not math.isfinite(reward) for reward in told),
+            "not_finite": self._figures.get("not_finite", 0.0) + sum(not math.isfinite(reward) for reward in reported),
         }
 
     def learn_with(self, optimiser: Any) -> None:
-        """Leave the steps to `optimiser`, which has `zero_grad` and `step`: a replica sends its gradients elsewhere."""
+        """Replace Adam by `optimiser`, which has `zero_grad` and `step`: a replica sends its gradients elsewhere."""
         self._adam = optimiser
 
     def _step(self, rollout: Rollout, proposed: Tensor, advantage: Tensor) -> None:
-        loss = self.surrogate(rollout, proposed, advantage)
+        loss = self.loss(rollout, proposed, advantage)
         if self._skip_weight > 0:
             loss = loss + self._skip_weight * skip_penalty(rollout.sets, self._skip_target, len(advantage)).mean()
         if not loss.requires_grad:  # nothing was asked
@@ -258,13 +256,13 @@ class Reinforce:
         self._adam.step()
 
     def metrics(self) -> Mapping[str, float]:
-        """Of the last update: mean `entropy` of a decision (nats), mean `reward`, the `baseline` after it. In all:
-        `updates`, and how many rewards were `not_finite` and counted as 0."""
+        """Return `updates`, the count of `not_finite` rewards, and of the last update the mean `entropy` of a decision
+        (nats), the mean `reward` and the `baseline` after it."""
         baseline = {} if self.baseline is None else {"baseline": self.baseline}
         return {**self._figures, **baseline, "updates": float(self.updates)}
 
     def state_dict(self) -> State:
-        """Parameters, Adam's moments, baseline and figures, as copies. Rewards short of a minibatch are not in it."""
+        """Return copies of parameters, Adam's moments, baseline and figures, without rewards short of a minibatch."""
         named = dict(self.policy.named_parameters())
         moments = {name: self._adam.state[parameter] for name, parameter in named.items()}
         return {
@@ -276,7 +274,7 @@ class Reinforce:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave; rewards short of a minibatch are forgotten, to be told again."""
+        """Restore what `state_dict` returned; rewards short of a minibatch are forgotten, to be reported again."""
         named = dict(self.policy.named_parameters())
         ours = {name: tuple(parameter.shape) for name, parameter in named.items()}
         theirs = {name: tuple(parameter.shape) for name, parameter in state["policy"].items()}
@@ -295,7 +293,7 @@ class Reinforce:
 
 
 def _proposed(trials: Sequence[Trial], now: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-    """Log-probabilities under the policies that proposed, and where those are unknown, under the present one."""
+    """Return log-probabilities under the policies that proposed, or where unknown under the present one."""
     known = [trial.proposal.log_prob for trial in trials]
     return torch.tensor(
         [there if before is None else before for before, there in zip(known, now.tolist(), strict=True)],

@@ -1,50 +1,84 @@
-"""A controller's state as its shards' states, and back."""
+"""The parameters of a controller cut into ranges, one for each shard, and its state as its shards' states and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from archwright.controllers.parameter_server import Piece, ranges
 from archwright.controllers.reinforce import Reinforce
 from archwright.errors import ConfigError
 from archwright.loop import State
 
+# Fused Adam treats the last few numbers of a tensor apart, with other rounding: a tensor is cut where its vectors end.
+ALIGNED = 16
 SHARDS = "shards"  # in a controller's state: what belongs to a shard alone
+OWN = ("version", "applied", "sum", "held", "pushes", "staleness")  # entries of a shard's state that are stored as is
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The numbers from `start` to `stop` of the parameter called `name`, flattened."""
+
+    name: str
+    start: int
+    stop: int
+
+
+def ranges(sizes: Mapping[str, int], shards: int) -> list[list[Piece]]:
+    """Cut the flat vector of parameters of these sizes, in their order, into `shards` ranges of about equal length.
+
+    With more shards than parameters, some ranges are empty.
+    """
+    if shards < 1:
+        raise ConfigError(f"shards is {shards}; it must be at least 1")
+    total = sum(sizes.values())
+    cuts = [round(total * shard / shards) for shard in range(1, shards)]
+    found: list[list[Piece]] = [[] for _ in range(shards)]
+    offset = 0
+    for name, size in sizes.items():
+        inside = [min(size, max(0, cut - offset) // ALIGNED * ALIGNED) for cut in cuts]
+        for shard, (start, stop) in enumerate(zip([0, *inside], [*inside, size], strict=True)):
+            if start < stop:
+                found[shard].append(Piece(name, start, stop))
+        offset += size
+    return found
 
 
 def layout_of(controller: Reinforce, shards: int) -> list[list[Piece]]:
-    """The ranges of the controller's parameters."""
+    """Return the ranges of the controller's parameters."""
     return ranges({name: p.numel() for name, p in controller.policy.named_parameters()}, shards)
 
 
 def split(state: State, layout: Sequence[Sequence[Piece]]) -> list[State]:
-    """The states of the shards, from what `joined` gave, or from the state of a controller without shards."""
+    """Return the shards' states, from a state of `joined` or of a controller without shards."""
     own: list[Any] = state.get(SHARDS) or [_new(state) for _ in layout]
     if len(own) != len(layout):
         raise ConfigError(f"the controller's state is of {len(own)} shards, not of {len(layout)}")
-    return [
-        {
-            **{name: value for name, value in rest.items() if name != "steps"},
-            "baseline": state["baseline"],
-            "values": [_cut(state["policy"][piece.name], piece) for piece in pieces],
-            "adam": [
-                _moments(state["adam"][piece.name], piece, None if steps is None else steps[index])
-                for index, piece in enumerate(pieces)
-            ],
-            "sum": _sums(rest, pieces),
-        }
-        for rest, pieces in zip(own, layout, strict=True)
-        for steps in (rest.get("steps"),)
-    ]
+    states = []
+    for rest, pieces in zip(own, layout, strict=True):
+        moments = [{k: _cut(v, piece) for k, v in state["adam"][piece.name].items()} for piece in pieces]
+        for moment, step in zip(moments, rest.get("steps", [None] * len(pieces)), strict=True):
+            if step is not None and "step" in moment:
+                moment["step"].fill_(step)
+        states.append(
+            {
+                **{name: rest[name] for name in OWN if name != "sum"},
+                "baseline": state["baseline"],
+                "values": [_cut(state["policy"][piece.name], piece) for piece in pieces],
+                "adam": moments,
+                "sum": list(rest.get("sum", [None] * len(pieces))),
+            }
+        )
+    return states
 
 
 def joined(states: Sequence[State], layout: Sequence[Sequence[Piece]], controller: Reinforce) -> State:
-    """The controller's state, as its own `state_dict` gives it, and what belongs to the shards alone.
+    """Return the shards' states as one state of the controller, plus the entries that belong to a shard alone.
 
-    What the shards hold may be of different moments. Baseline and number of updates are the first shard's.
+    The shards' states may be of different moments. Baseline and number of updates are the first shard's.
     """
     state = controller.state_dict()
     for pieces, held in zip(layout, states, strict=True):
@@ -60,12 +94,7 @@ def joined(states: Sequence[State], layout: Sequence[Sequence[Piece]], controlle
     state["baseline"], state["updates"] = states[0]["baseline"], states[0]["version"]
     state[SHARDS] = [
         {
-            "version": held["version"],
-            "applied": held["applied"],
-            "sum": held["sum"],
-            "held": held["held"],
-            "pushes": held["pushes"],
-            "staleness": held["staleness"],
+            **{name: held[name] for name in OWN},
             "steps": [float(moment["step"]) if moment else None for moment in held["adam"]],
         }
         for held in states
@@ -74,34 +103,21 @@ def joined(states: Sequence[State], layout: Sequence[Sequence[Piece]], controlle
 
 
 def lateness(state: State) -> tuple[int, float, int] | None:
-    """From what `joined` gave: the number of updates, and how late gradients came to them, on average and at most; each
-    is as late as in the shard where it was latest. None if there was none."""
-    if not state.get(SHARDS):
-        return None
+    """Return the number of updates and the mean and largest staleness of gradients in a state of `joined`, if any.
+
+    Each gradient counts as in the shard where it was latest.
+    """
     late: dict[int, int] = {}
-    for held in state[SHARDS]:
+    for held in state.get(SHARDS) or ():
         for number, staleness in zip(held["pushes"].tolist(), held["staleness"].tolist(), strict=True):
             late[number] = max(staleness, late.get(number, 0))
     return (int(state["updates"]), sum(late.values()) / len(late), max(late.values())) if late else None
 
 
 def _new(state: State) -> State:
-    none = torch.zeros(0, dtype=torch.int64)
-    empty = {"below": 0, "beyond": []}
+    none, empty = torch.zeros(0, dtype=torch.int64), {"below": 0, "beyond": []}
     return {"version": int(state["updates"]), "applied": empty, "held": 0, "pushes": none, "staleness": none}
 
 
 def _cut(tensor: torch.Tensor, piece: Piece) -> torch.Tensor:
-    return tensor.reshape(-1)[piece.start : piece.stop].clone()
-
-
-def _moments(whole: Mapping[str, torch.Tensor], piece: Piece, step: float | None) -> dict[str, torch.Tensor]:
-    moments = {name: value.clone() if value.dim() == 0 else _cut(value, piece) for name, value in whole.items()}
-    if step is not None and "step" in moments:
-        moments["step"].fill_(step)
-    return moments
-
-
-def _sums(rest: Mapping[str, Any], pieces: Sequence[Piece]) -> list[torch.Tensor | None]:
-    sums = rest.get("sum")
-    return [None] * len(pieces) if sums is None else list(sums)
+    return tensor.clone() if tensor.dim() == 0 else tensor.reshape(-1)[piece.start : piece.stop].clone()

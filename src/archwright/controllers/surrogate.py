@@ -1,10 +1,9 @@
-"""A Gaussian process over architectures: what a search expects of one that has not been evaluated, and how surely.
+"""A Gaussian process over architectures predicts the score of an unevaluated one, with its uncertainty.
 
-The kernel is exp(-sum_g w_g d_g(a, b)): d_g counts what two architectures do not share of multiset g (see `likeness`).
-Each d_g is a symmetric difference, so the kernel is positive definite. The weights w_g and the noise maximise the
-posterior, with a prior on each weight in units of one over its mean distance; scale and mean are in closed form. Scores
-are normal scores of the rewards' ranks: by how much the best is best does not matter, and a child that diverged spoils
-nothing.
+The kernel is exp(-sum_g w_g d_g(a, b)): d_g counts the members of multiset g (see `features`) that only one of two
+architectures has. Each d_g is a symmetric difference, so the kernel is positive definite. The weights w_g and the noise
+maximise the posterior, with a prior on each weight in units of one over its mean distance; scale and mean are in closed
+form. Scores are normal scores of the rewards' ranks, so neither the best's margin nor a diverged child matters.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from archwright.controllers.likeness import Description, Floats
+from archwright.controllers.features import Description, Floats
 
 JITTER = 1e-6
-MOST_FITTED = 400  # architectures that weights are fitted to, the latest: the work grows with the cube of their number
-STEPS = 30  # of the optimiser; more change nothing that can be seen in what is proposed
+MOST_FITTED = 400  # latest architectures that weights are fitted to: the work grows with the cube of their number
+STEPS = 30  # of the optimiser; more do not change the proposals visibly
 LEAST, MOST = math.log(1e-3), math.log(30.0)  # of a weight, in its unit
 NOISE = (math.log(1e-4), math.log(1.0))
 # The prior of the logarithms, normal: the weights together and the noise, as means and deviations. Wide: a sketch on
@@ -32,14 +31,14 @@ USUAL_NOISE, NOISE_SPREAD = 0.03, 1.0
 
 @dataclass(frozen=True)
 class Weights:
-    """Of each multiset, for one mark that is not shared; and the noise, as a share of the variance."""
+    """The weight of an unshared mark of each multiset, and the noise as a share of the variance."""
 
     groups: Floats
     noise: float
 
 
 def normal_scores(values: Sequence[float]) -> Floats:
-    """For each value, the normal quantile of its rank; equal values share theirs."""
+    """Return the normal quantile of each value's rank; equal values share theirs."""
     x = np.asarray(values, dtype=float)
     _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
@@ -50,7 +49,7 @@ def normal_scores(values: Sequence[float]) -> Floats:
 
 
 def fit(known: Description, scores: Floats, group_of_column: NDArray[np.int64]) -> Weights:
-    """The weights of highest posterior density, from the prior's mean: a function of these architectures alone."""
+    """Return the weights of highest posterior density, a function of these architectures alone."""
     from scipy.optimize import minimize
 
     known = Description(known.marks[-MOST_FITTED:], known.sizes[-MOST_FITTED:])
@@ -84,8 +83,8 @@ def fit(known: Description, scores: Floats, group_of_column: NDArray[np.int64]) 
 class Surrogate:
     """The process, conditioned on evaluated architectures `known` with their `scores` [n].
 
-    Multisets that came up after `weights` were fitted have the mean of the others' weights. `scale` is the variance of
-    scores, of which the noise is a share.
+    Multisets first seen after `weights` were fitted have the mean of the others' weights. `scale` is the variance of
+    scores; the noise is a share of it.
     """
 
     def __init__(
@@ -111,21 +110,21 @@ class Surrogate:
         return np.asarray(np.exp(-distance))
 
     def predict(self, others: Description) -> tuple[Floats, Floats]:
-        """Mean and standard deviation [n] of the scores of others, without the noise of an evaluation."""
+        """Return mean and standard deviation [n] of others' scores, without the noise of an evaluation."""
         kernel = self._kernel(others)
         white = kernel @ self._whiten.T
         variance = self.scale * (1 - np.einsum("ij,ij->i", white, white))
         return self._mean + kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, others: Description) -> Surrogate:
-        """The process as if others had scored what is expected of them: what is proposed with them lies elsewhere."""
+        """Return the process as if others had scored their expectation, so that the next proposals lie elsewhere."""
         mean, _ = self.predict(others)
         marks, sizes = np.vstack([self._known.marks, others.marks]), np.vstack([self._known.sizes, others.sizes])
         return Surrogate(Description(marks, sizes), np.append(self._scores, mean), self._columns, self._fitted)
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
-    """E[max(0, y - best)] of normal y (Mockus 1978)."""
+    """Return E[max(0, y - best)] of normal y (Mockus 1978)."""
     from scipy.special import ndtr
 
     z = (mean - best) / deviation
@@ -133,13 +132,13 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
 
 
 def _distances(known: Description, group_of_column: NDArray[np.int64], group: int) -> Floats:
-    """[n, n]: what each two do not share of a multiset."""
+    """Return the number of members of a multiset that each two do not share, [n, n]."""
     marks, sizes = known.marks[:, group_of_column == group], known.sizes[:, group]
     return np.asarray(sizes[:, None] + sizes[None, :] - 2 * marks @ marks.T)
 
 
 def _evidence(kernel: Floats, noise: float, scores: Floats) -> tuple[float, Floats, float]:
-    """Minus the log evidence with mean and scale profiled out, and its slopes by the kernel's entries and the noise."""
+    """Return minus the log evidence, mean and scale profiled out, and its slopes by kernel entries and noise."""
     n = len(scores)
     cholesky = np.linalg.cholesky(kernel + (noise + JITTER) * np.eye(n))
     whiten = np.linalg.inv(cholesky)

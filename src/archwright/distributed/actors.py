@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from archwright.controllers.parameter_server import Piece, Pulled, Push, Shard
-from archwright.controllers.replica import Replica
+from archwright.controllers.parameter_server import Pulled, Push, Replica, Shard
+from archwright.controllers.sharding import Piece
 from archwright.distributed.minibatches import News, Order, Record
 from archwright.engines.cluster import ray_module
 from archwright.engines.ray import RayTasks, Sent

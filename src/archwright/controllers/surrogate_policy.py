@@ -1,4 +1,4 @@
-"""The LSTM policy trained by policy gradient on what a surrogate thinks of its samples, between real evaluations."""
+"""An LSTM policy trained by policy gradient on a surrogate's scores of its samples, between real evaluations."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from archwright.controllers.likeness import Floats
-from archwright.controllers.policy import Policy
+from archwright.controllers.features import Floats
+from archwright.controllers.policy import Policy, one_thread
 from archwright.controllers.reinforce import reinforce_loss
-from archwright.controllers.threads import one_thread
 from archwright.space import Architecture, Space
 
 Value = Callable[[Sequence[Architecture]], Floats]
 CLIP = 1.0  # of the gradient's norm: the values come from a model that changes with every trial
 
 
-class Imagination:
-    """A policy that is rewarded by a model. Its advantages are the values of a minibatch, centred and scaled.
+class SurrogatePolicy:
+    """A policy rewarded by a model. Its advantages are the values of a minibatch, centred and scaled.
 
     Args:
         space: as for `Policy`, whose other arguments are its defaults (ENAS).
-        learning_rate: of Adam; the official micro search's for real rewards is 0.0035, imagined ones cost nothing.
+        learning_rate: of Adam; the official micro search's for real rewards is 0.0035, a model's rewards cost nothing.
         batch: architectures in a minibatch.
         seed: of the parameters and of every sample.
     """
@@ -32,11 +31,11 @@ class Imagination:
         self._batch, self._seed = batch, seed
 
     def train(self, space: Space, value: Value, *, updates: int, number: int) -> None:
-        """`updates` steps; `number` counts the calls, for the random streams."""
+        """Take `updates` steps; `number` counts the calls, for the random streams."""
         spaces = [space] * self._batch
         with one_thread():
             for update in range(updates):
-                seeds = [(self._seed, number, update, lane) for lane in range(self._batch)]
+                seeds = [(self._seed, number, update, row) for row in range(self._batch)]
                 sampled = self._policy.sample(spaces, seeds).architectures
                 values = torch.from_numpy(value(sampled))
                 advantages = (values - values.mean()) / (values.std() + 1e-9)
@@ -48,7 +47,7 @@ class Imagination:
                     self._adam.step()
 
     def sample(self, space: Space, count: int, *, number: int) -> Sequence[Architecture]:
-        """`count` architectures of the policy as it is."""
-        seeds = [(self._seed, number, lane) for lane in range(count)]
+        """Sample `count` architectures from the present policy."""
+        seeds = [(self._seed, number, row) for row in range(count)]
         with one_thread():
             return self._policy.sample([space] * count, seeds).architectures

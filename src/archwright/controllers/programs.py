@@ -1,7 +1,7 @@
-"""Programs as a policy runs them: answers are option numbers, and one run serves every lane that is asked the same.
+"""Programs that a policy runs side by side: answers are option numbers, and one run serves all rows asked the same.
 
-A program that never looks at its answers (`space.questions` finds out) asks every lane the same questions, so they are
-written down once and all its lanes share a *track*. Every other program is run for each lane by itself.
+A *row* is one architecture of a batch. A program that never reads its answers (`space.questions` finds out) asks every
+row the same questions, so it runs once for all its rows. Every other program runs once for each row.
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ from archwright.space import Space, Walk, questions
 
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
-Answers: TypeAlias = "Ints | Bools"  # option numbers [lanes] for a Choice or Link, booleans [lanes, anchors] for Links
+Answers: TypeAlias = "Ints | Bools"  # option numbers [rows] for a Choice or Link, booleans [rows, anchors] for Links
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A question, and where the anchors of its `among` are: their steps, and which of them are given.
-
-    `ordinals` count the anchors of the program, from 0.
-    """
+    """A question; for each anchor in its `among`, the anchor's step and ordinal (from 0), and whether it is given."""
 
     question: Question
     steps: tuple[int, ...] = ()
@@ -38,24 +35,24 @@ class Asked:
 
 
 NOTHING: Ints = np.zeros(0, dtype=np.int64)
-END = Asked(Anchor(""))  # what a program that has ended asks
+END = Asked(Anchor(""))  # pending when a program has ended
 
 
-class Track(Protocol):
-    """One run of a program for its `lanes`. `asked` is the pending question, `END` when the program has ended."""
+class BatchedProgram(Protocol):
+    """One run of a program for its `rows`. `asked` is the pending question, `END` when the program has ended."""
 
-    lanes: Ints
+    rows: Ints
     asked: Asked
 
     def send(self, answers: Answers) -> None:
-        """Answer the pending question for each lane (for an Anchor, anything) and go to the next."""
+        """Answer the pending question for each row (ignored for an Anchor) and go to the next."""
 
     def architectures(self) -> Iterator[Architecture]:
-        """The finished architecture of each lane."""
+        """Yield the finished architecture of each row."""
 
 
-class _Places:
-    """Where the anchors of one program are."""
+class _Asking:
+    """Locates the anchors of one program as its questions come up."""
 
     def __init__(self) -> None:
         self._step = 0
@@ -75,69 +72,69 @@ class _Places:
         return asked
 
 
-class SharedTrack:
-    """Any number of lanes of a program that never looks at its answers."""
+class SharedProgram:
+    """A program that never reads its answers, run once for any number of rows."""
 
-    def __init__(self, space: Space, plan: tuple[Asked, ...], lanes: Sequence[int]) -> None:
-        self.lanes = np.array(lanes, dtype=np.int64)
+    def __init__(self, space: Space, plan: tuple[Asked, ...], rows: Sequence[int]) -> None:
+        self.rows = np.array(rows, dtype=np.int64)
         self._space, self._plan = space, plan
         self._answers: list[Answers] = []
         self.asked = plan[0] if plan else END
 
     def send(self, answers: Answers) -> None:
-        """See `Track`."""
+        """Record the answers and go to the next question."""
         self._answers.append(answers)
         step = len(self._answers)
         self.asked = self._plan[step] if step < len(self._plan) else END
 
     def architectures(self) -> Iterator[Architecture]:
-        """See `Track`."""
+        """Yield the finished architecture of each row."""
         names, columns = [], []
         for asked, answers in zip(self._plan, self._answers, strict=True):
             if not isinstance(asked.question, Anchor):
                 names.append(asked.question.name)
                 columns.append(decoded(asked.question, answers))
         fields = tuple(self._space.fields.items())
-        for lane in range(len(self.lanes)):
-            pairs = tuple(zip(names, [column[lane] for column in columns], strict=True))
+        for row in range(len(self.rows)):
+            pairs = tuple(zip(names, [column[row] for column in columns], strict=True))
             yield Architecture(self._space.name, fields, pairs)
 
 
-class SingleTrack:
-    """One lane of any program."""
+class SingleProgram:
+    """Any program, run for one row."""
 
-    def __init__(self, space: Space, lane: int) -> None:
-        self.lanes = np.array([lane], dtype=np.int64)
-        self._walk, self._places = Walk(space), _Places()
-        self.asked = self._places.ask(self._walk.question)
+    def __init__(self, space: Space, row: int) -> None:
+        self.rows = np.array([row], dtype=np.int64)
+        self._walk, self._asking = Walk(space), _Asking()
+        self.asked = self._asking.ask(self._walk.question)
 
     def send(self, answers: Answers) -> None:
-        """See `Track`."""
+        """Walk on with the row's answer."""
         question = self.asked.question
         self._walk.trust(None if isinstance(question, Anchor) else decoded(question, answers)[0])
-        self.asked = self._places.ask(self._walk.question)
+        self.asked = self._asking.ask(self._walk.question)
 
     def architectures(self) -> Iterator[Architecture]:
-        """See `Track`."""
+        """Yield the one finished architecture."""
         yield self._walk.architecture()
 
 
-def tracks_of(spaces: Sequence[Space]) -> list[Track]:
-    """The tracks of a batch whose lane i runs the program of `spaces[i]`."""
-    tracks: list[Track] = []
+def programs_of(spaces: Sequence[Space]) -> list[BatchedProgram]:
+    """Return the programs of a batch whose row i is an architecture of `spaces[i]`."""
+    programs: list[BatchedProgram] = []
     shared: dict[Space, list[int]] = {}
-    for lane, space in enumerate(spaces):
+    for row, space in enumerate(spaces):
         if _plan_of(space) is None:
-            tracks.append(SingleTrack(space, lane))
+            programs.append(SingleProgram(space, row))
         else:
-            shared.setdefault(space, []).append(lane)
-    for space, lanes in shared.items():
-        tracks.append(SharedTrack(space, _plan_of(space) or (), lanes))
-    return tracks
+            shared.setdefault(space, []).append(row)
+    for space, rows in shared.items():
+        programs.append(SharedProgram(space, _plan_of(space) or (), rows))
+    return programs
 
 
 def _plan_of(space: Space) -> tuple[Asked, ...] | None:
-    """Everything that a program asks, if it never looks at an answer."""
+    """Return all questions of a program that never reads an answer, else None."""
     try:
         return _plan(space)
     except TypeError:  # a field that cannot be hashed, say a list
@@ -148,14 +145,14 @@ def _plan_of(space: Space) -> tuple[Asked, ...] | None:
 def _plan(space: Space) -> tuple[Asked, ...] | None:
     try:
         asked = questions(space)
-    except SpaceError:  # of a broken space too: the walk of a lane will say what is wrong
+    except SpaceError:  # also raised by a broken space: the walk of its row says what is wrong
         return None
-    places = _Places()
-    return tuple(places.ask(question) for question in asked)
+    asking = _Asking()
+    return tuple(asking.ask(question) for question in asked)
 
 
 def decoded(question: Decision, answers: Answers) -> list[Answer]:
-    """Option numbers as answers to a question, one for each lane."""
+    """Return option numbers as answers to a question, one for each row."""
     if isinstance(question, Links):
         among = question.among
         return [tuple(name for name, chosen in zip(among, row, strict=False) if chosen) for row in answers.tolist()]
@@ -164,9 +161,9 @@ def decoded(question: Decision, answers: Answers) -> list[Answer]:
 
 
 def encoded(asked: Sequence[Decision], architectures: Sequence[Architecture]) -> Answers:
-    """What each architecture answers to its question, as option numbers; all questions are of one kind.
+    """Return each architecture's answer to its question as an option number; all questions are of one kind.
 
-    An answer that is missing or impossible is a KeyError, ValueError or TypeError: `space.check` has the words.
+    A missing or impossible answer raises KeyError, ValueError or TypeError; `space.check` words the error.
     """
     if isinstance(asked[0], Links):
         among = [question.among if isinstance(question, Links) else () for question in asked]
@@ -175,6 +172,9 @@ def encoded(asked: Sequence[Decision], architectures: Sequence[Architecture]) ->
             answer = architecture[question.name]
             row[[names.index(name) for name in (answer if isinstance(answer, tuple) else (answer,))]] = True
         return chosen
+    if len(set(map(id, asked))) == 1:  # of a shared program: look the options up once
+        numbers, name = _numbers(_offered(asked[0])), asked[0].name
+        return np.array([numbers[architecture[name]] for architecture in architectures], dtype=np.int64)
     pairs = zip(asked, architectures, strict=True)
     return np.array([_numbers(_offered(q))[architecture[q.name]] for q, architecture in pairs], dtype=np.int64)
 

@@ -1,7 +1,7 @@
-"""How alike architectures are: each is a few multisets, and a distance is a weighted sum of what they do not share.
+"""Features of architectures: each is a few multisets; a distance is a weighted sum of the members not shared.
 
 The multisets are the answer to each decision (one weight each: a Hamming distance, in which a set of links counts by
-its links), how often each option was chosen from each vocabulary, and whatever `Space.features` gives.
+its links), the options chosen from each vocabulary, and those of `Space.features`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from archwright.space import Architecture, Space, decisions_of
 
 Floats: TypeAlias = "NDArray[np.float64]"
 CHOSEN = "chosen options"  # the name of a multiset; the others have the names of decisions and of features
-Mark: TypeAlias = "tuple[Any, ...]"  # the multiset's name, the member, and for counted members how many came before
+Mark: TypeAlias = "tuple[Any, ...]"  # the multiset's name, the member, and a counted member's number, from 0
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What one architecture is made of, and how large each of its multisets is."""
+    """The members of an architecture's multisets, and the size of each multiset."""
 
     marks: list[Mark]
     sizes: dict[str, int]
@@ -37,17 +37,17 @@ class Description:
     sizes: Floats
 
     def first(self, count: int, groups: NDArray[np.int64]) -> Description:
-        """Of the first `count` architectures, as if the others had never been learned; `groups` of the columns."""
+        """Return the first `count` architectures as if the others had never been learned; `groups` of the columns."""
         marks = self.marks[:count]
         columns = 1 + int(np.flatnonzero(marks.any(0)).max(initial=-1))  # columns and groups are in the order learned
         return Description(marks[:, :columns], self.sizes[:count, : 1 + int(groups[:columns].max(initial=-1))])
 
 
-class Describer:
-    """Describes architectures of a space. Its columns are the marks of the architectures in `learn`.
+class Featurizer:
+    """Turns architectures of a space into numbers. Its columns are the marks of the architectures in `learn`.
 
-    A mark is a member of one of the multisets, and a second one of the same kind is another mark, so that what two
-    architectures share is a scalar product. Marks without a column count in `sizes` only.
+    A mark is a member of a multiset, and a second equal member is another mark, so that the number of shared members is
+    a scalar product. Marks without a column count in `sizes` only.
     """
 
     def __init__(self, space: Space, *, features: bool = True) -> None:
@@ -59,7 +59,7 @@ class Describer:
         self._vocabularies: dict[str, str] = {}  # of each decision; empty for links
 
     def marks(self, architecture: Architecture) -> Marks:
-        """Everything that an architecture is made of: decisions, options, features."""
+        """Return an architecture's decisions, options and features."""
         marks: list[Mark] = []
         sizes: dict[str, int] = {}
         counts: dict[Any, int] = {}
@@ -92,7 +92,7 @@ class Describer:
             self._vocabularies.setdefault(question.name, asked)
 
     def learn(self, marks: Marks) -> None:
-        """Make columns for these marks, where there are none; they are the next of `learned`."""
+        """Append an architecture to `learned`, with columns for new marks."""
         for mark in marks.marks:
             if mark not in self._columns:
                 self._columns[mark] = len(self._columns)
@@ -102,7 +102,7 @@ class Describer:
 
     @property
     def learned(self) -> Description:
-        """The numbers of everything in `learn`, in that order."""
+        """The description of everything in `learn`, in that order."""
         marks = np.zeros((len(self._learned), len(self._columns)))
         sizes = np.zeros((len(self._learned), len(self._groups)))
         for row, (columns, counts) in enumerate(self._learned):
@@ -111,7 +111,7 @@ class Describer:
         return Description(marks, sizes)
 
     def describe(self, everything: Sequence[Marks]) -> Description:
-        """Numbers for each of several architectures."""
+        """Return the description of several architectures."""
         rows = np.zeros((len(everything), len(self._columns)))
         for row, marks in enumerate(everything):
             found = map(self._columns.get, marks.marks)
