@@ -27,7 +27,7 @@ class Architecture:
     _by_name: dict[str, Answer] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
-        # JSON has no tuples and its objects no order: neither may make a stored architecture differ from the one found.
+        # JSON has no tuples and its objects have no order; neither may make a stored architecture differ.
         object.__setattr__(self, "fields", tuple(sorted((name, frozen(value)) for name, value in self.fields)))
         object.__setattr__(self, "_by_name", dict(self.answers))
         if len(self._by_name) != len(self.answers):
@@ -46,7 +46,7 @@ class Architecture:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: `{"format", "space", "fields", "answers"}`; answers are a list of pairs, so order is kept."""
+        """Return plain data: format, space, fields, and the answers as a list of pairs, which keeps their order."""
         return {
             "format": FORMAT,
             "space": self.space,
@@ -56,7 +56,7 @@ class Architecture:
 
     @staticmethod
     def from_json(data: Any) -> Architecture:
-        """Read what `to_json` wrote. The answers are not checked against a space here: see `check`."""
+        """Read what `to_json` wrote, without checking the answers against a space (`check` does that)."""
         try:
             if data["format"] != FORMAT:
                 raise SpaceError(
@@ -72,7 +72,7 @@ class Architecture:
 
 
 def frozen(value: Any) -> Any:
-    """The value with every list as a tuple, so that it can be compared and hashed."""
+    """Return the value with every list as a tuple, so that it can be compared and hashed."""
     return tuple(frozen(item) for item in value) if isinstance(value, (tuple, list)) else value
 
 

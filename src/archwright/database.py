@@ -40,6 +40,7 @@ SCHEMAS = (
 )
 VERSION = len(SCHEMAS)
 SYNC_SECONDS = 1.0
+_SENSELESS = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError, ArchwrightError)
 
 
 class Database:
@@ -95,18 +96,10 @@ class Database:
 
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
-        """Turn what can go wrong in making sense of a stored value into a RunError."""
+        """Turn an error in making sense of the stored value `what` into a RunError."""
         try:
             yield
-        except (
-            TypeError,
-            ValueError,
-            LookupError,
-            AttributeError,
-            OverflowError,
-            RecursionError,
-            ArchwrightError,
-        ) as error:
+        except _SENSELESS as error:
             raise RunError(f"{self.path}: {what} is damaged ({error})") from error
 
     def _checked(self, create: bool) -> int:

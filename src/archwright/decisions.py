@@ -1,4 +1,4 @@
-"""What a space's program may ask for, and what counts as an answer."""
+"""The questions that a space's program may ask, and their answers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Decides(Hashable, Protocol):
 
 
 def checked(question: Decision, answer: Any) -> Answer:
-    """The answer in its canonical form, or `UnknownOption` that names the decision and its options."""
+    """Return the answer in its canonical form; raise `UnknownOption`, with the decision and its options, if wrong."""
     if isinstance(question, Choice):
         for option in question.options:
             if option == answer and type(option) is type(answer):  # True == 1 == 1.0 must not pass for each other
@@ -91,7 +91,7 @@ def checked(question: Decision, answer: Any) -> Answer:
 
 
 def options(question: Decision) -> Iterator[Answer]:
-    """Every answer to a question, in a fixed order (subsets count up in binary, first anchor lowest)."""
+    """Yield every answer to a question, in a fixed order (subsets count up in binary, first anchor lowest)."""
     if isinstance(question, Choice):
         yield from question.options
     elif isinstance(question, Link):
@@ -102,7 +102,7 @@ def options(question: Decision) -> Iterator[Answer]:
 
 
 def alternatives(question: Decision) -> int:
-    """How many answers `options` gives, without listing them."""
+    """Count the answers that `options` yields, without listing them."""
     if isinstance(question, Choice):
         return len(question.options)
     return len(question.among) if isinstance(question, Link) else 2 ** len(question.among)

@@ -1,4 +1,4 @@
-"""What can go wrong in a way that the user can mend. The command line prints these as one line and exits with 2."""
+"""Errors that the user can fix. The command line prints each as one line and exits with 2."""
 
 from __future__ import annotations
 

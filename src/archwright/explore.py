@@ -30,7 +30,7 @@ Seed: TypeAlias = "int | Iterable[int] | np.random.Generator"  # a generator: a 
 
 
 def generator(seed: Seed) -> np.random.Generator:
-    """The random stream of a seed or of a tuple of them; equal on every machine. Seeds are not negative."""
+    """Return the random stream of a seed, or of a tuple of them; equal on every machine. Seeds are not negative."""
     import numpy as np
 
     if isinstance(seed, np.random.Generator):
@@ -47,7 +47,7 @@ def _words(seed: int | Iterable[int]) -> tuple[int, ...]:
 
 
 def draw_answer(question: Decision, rng: np.random.Generator) -> Answer:
-    """A uniform answer; for `Links` each anchor is in with probability one half."""
+    """Draw a uniform answer; for `Links` each anchor is in with probability one half."""
     if isinstance(question, Choice):
         return question.options[int(rng.integers(len(question.options)))]
     if isinstance(question, Link):
@@ -56,7 +56,7 @@ def draw_answer(question: Decision, rng: np.random.Generator) -> Answer:
 
 
 def sample(space: Decides, seed: Seed) -> Architecture:
-    """An architecture whose every decision is uniform. `seed`: a number, or several (say seed and trial number)."""
+    """Draw an architecture whose every decision is uniform. `seed`: see `Seed`; several numbers, say seed and trial."""
     rng = generator(seed)
     fixed = fixed_decisions(space)
     if fixed is None:
@@ -69,7 +69,7 @@ def mutate(space: Decides, architecture: Architecture, seed: Seed) -> Architectu
     """Change one decision, uniformly among those with an alternative; keep every other answer that still applies.
 
     Where the change makes the program ask other questions, or makes an old answer impossible, new answers are uniform.
-    Of a set of links one, uniformly, is added or dropped.
+    In a set of links, one, uniformly, is added or dropped.
     """
     rng = generator(seed)
     movable = [decision for decision in _decisions(space, architecture) if alternatives(decision) > 1]
@@ -81,10 +81,7 @@ def mutate(space: Decides, architecture: Architecture, seed: Seed) -> Architectu
 
 
 def adapt(space: Decides, architecture: Architecture, seed: Seed) -> Architecture:
-    """The architecture of this space that keeps every answer that still applies; the others are uniform.
-
-    For a space that has grown since the architecture was made; one that has not gives it back.
-    """
+    """Fit an architecture to a space that has grown: answers that still apply are kept, the others are uniform."""
     fields = {name: frozen(value) for name, value in space.fields.items()}
     if dict(architecture.fields) == fields:
         return architecture
@@ -92,10 +89,10 @@ def adapt(space: Decides, architecture: Architecture, seed: Seed) -> Architectur
 
 
 def neighbours(space: Decides, architecture: Architecture, seed: int | Iterable[int] = 0) -> Iterator[Architecture]:
-    """Every architecture that `mutate` may give, in the order of the decisions and of their options.
+    """Yield every architecture that `mutate` may return, in the order of the decisions and of their options.
 
-    In a conditional space a change stands for all that `mutate` could make of it: its new answers are drawn once, from
-    a stream of `seed` and the position of the change, so the same seed gives the same neighbours.
+    In a conditional space the new answers that a change calls for are drawn once, from a stream of `seed` and the
+    change's position.
     """
     position = 0
     for decision in _decisions(space, architecture):
@@ -112,7 +109,7 @@ def _nearest(question: Decision, old: Answer) -> list[Answer]:
 
 
 def _decisions(space: Decides, architecture: Architecture) -> Sequence[Decision]:
-    """`decisions_of`, without running the program where it always asks the same."""
+    """Return `decisions_of`, without running the program where it always asks the same."""
     fixed = fixed_decisions(space)
     if fixed is None or [name for name, _ in architecture.answers] != [question.name for question in fixed]:
         return decisions_of(space, architecture)
@@ -121,7 +118,7 @@ def _decisions(space: Decides, architecture: Architecture) -> Sequence[Decision]
 
 
 def fixed_decisions(space: Decides) -> tuple[Decision, ...] | None:
-    """What a static space asks, apart from anchors; None for a space that is not static."""
+    """Return the decisions of a static space; None for a space that is not static."""
     try:
         return _fixed(space)
     except TypeError:  # a field that cannot be hashed, say a list
@@ -132,7 +129,7 @@ def fixed_decisions(space: Decides) -> tuple[Decision, ...] | None:
 def _fixed(space: Decides) -> tuple[Decision, ...] | None:
     try:
         return tuple([question for question in questions(space) if not isinstance(question, Anchor)])
-    except SpaceError:  # of a broken space too: running it will say what is wrong
+    except SpaceError:  # also if the space is broken: running it says how
         return None
 
 
@@ -158,8 +155,8 @@ def _kept(
 
 
 def enumerate_space(space: Decides) -> Iterator[Architecture]:
-    """Every architecture of the space, depth first, in the order of `options`."""
-    path: list[Answer] = []  # the answers of the last architecture, and for each what is still to be tried in its place
+    """Yield every architecture of the space, depth first, in the order of `options`."""
+    path: list[Answer] = []  # answers of the last architecture; `untried`: for each, the answers still to try
     untried: list[Iterator[Answer]] = []
     while True:
         walk, position = Walk(space), 0
@@ -184,14 +181,14 @@ def enumerate_space(space: Decides) -> Iterator[Architecture]:
 
 
 class _Inspected(BaseException):
-    """Raised inside a program that looks at an answer, whose name it carries. No program catches a BaseException."""
+    """Raised inside a program that inspects the answer `name`. No program catches a BaseException."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 class _Opaque:
-    """An answer that may be passed on but not looked at: every way of inspecting it raises `_Inspected`."""
+    """A stand-in for an answer: it may be passed on, every way of inspecting it raises `_Inspected`."""
 
     __slots__ = ("_question",)
 
@@ -214,7 +211,7 @@ class _Opaque:
 
 
 def questions(space: Decides) -> tuple[Question, ...]:
-    """The questions of a static space; an error says at which answer the program looks if it is not static."""
+    """Return the questions of a static space; the error for another names the answer that its program inspects."""
     asked: list[Question] = []
     try:
         walk = Walk(space)
@@ -225,7 +222,7 @@ def questions(space: Decides) -> tuple[Question, ...]:
         raise SpaceError(
             f"{space.name}: what is asked depends on the answer to {inspected.name}, so its questions are not fixed"
         ) from None
-    except TypeError as error:  # some of Python's own functions refuse a stand-in before they look at it, as str.join
+    except TypeError as error:  # some built-ins, as str.join, refuse a stand-in before they inspect it
         raise SpaceError(
             f"{space.name}: decide() looks at an answer, so its questions are not fixed ({error})"
         ) from None
@@ -233,8 +230,10 @@ def questions(space: Decides) -> tuple[Question, ...]:
 
 
 def count(space: Decides) -> int:
-    """The exact number of answer lists. A program is branched only on the answers it looks at, so a static space is
-    counted in one pass. (`is` and `type` cannot be noticed: compare answers with `==`.)"""
+    """Count the answer lists exactly, in one pass over a static space: a program branches only on answers it inspects.
+
+    `is` and `type` go unnoticed: programs compare answers with `==`.
+    """
 
     def below(fixed: dict[str, Answer]) -> int:
         total = 1
@@ -252,7 +251,7 @@ def count(space: Decides) -> int:
                     walk.trust(_Opaque(question.name))
         except _Inspected as inspected:
             branched = seen[inspected.name]
-        except Exception:  # perhaps a built-in that refuses a stand-in before it looks at it: then any branch is right
+        except Exception:  # perhaps a built-in that refuses a stand-in: then any branch is right
             if not seen:
                 raise
             branched = next(iter(seen.values()))

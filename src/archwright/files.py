@@ -1,4 +1,4 @@
-"""A folder that one process uses at a time, and files that are whole or not there, after a kill and a loss of power."""
+"""A folder that one process uses at a time, and files that are complete or absent after a kill or a loss of power."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archwright.errors import RunError
 
 
 def lock(folder: Path) -> int:
-    """Take the folder's lock. It is released when the returned descriptor closes, so also when the process dies."""
+    """Lock the folder until the returned descriptor closes, so also until the process dies."""
     # NOFOLLOW: in a stranger's folder a link could name any of our files, to be overwritten.
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
@@ -32,23 +32,23 @@ def lock(folder: Path) -> int:
 
 
 def unlock(descriptor: int) -> None:
-    """Release what `lock` took. The file stays: to remove it would let two processes lock two files of one name."""
+    """Release the lock. The file stays: removing it would let two processes lock two files of one name."""
     os.ftruncate(descriptor, 0)
     os.close(descriptor)
 
 
 def _holder(content: bytes) -> str:
-    """Who holds the lock, in words."""
+    """Say who holds the lock."""
     try:
         holder = json.loads(content)
         elsewhere = "" if holder["host"] == socket.gethostname() else f" on {holder['host']}"
         return f"process {holder['pid']}{elsewhere} since {holder['since']}"
     except (ValueError, LookupError, TypeError, RecursionError):
-        return "another process"  # which has only just taken it
+        return "another process"  # it has only just taken the lock
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, after a loss of power too; make its folder if need be."""
+    """Write a file so that it is complete or absent, even after a loss of power; make its folder if needed."""
     path.parent.mkdir(exist_ok=True)
     unfinished = path.with_name(f"{path.name}.tmp")
     with unfinished.open("wb") as file:

@@ -14,46 +14,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
-from archwright.budgets import Budget, Epochs, Minutes, Tally, Trials
+from archwright.budgets import Budget as Budget
+from archwright.budgets import Epochs as Epochs
+from archwright.budgets import Minutes as Minutes
+from archwright.budgets import Tally as Tally
+from archwright.budgets import Trials as Trials
 from archwright.errors import ArchwrightError, ChildFailure, ConfigError, Diverged
-from archwright.protocols import (
-    Ask,
-    Controller,
-    Describes,
-    Engine,
-    Evaluator,
-    Progress,
-    Proposal,
-    Result,
-    Saved,
-    State,
-    Store,
-    Trial,
-)
-
-__all__ = [
-    "CHECKPOINT_SECONDS",
-    "Ask",
-    "Budget",
-    "Controller",
-    "Describes",
-    "Engine",
-    "Epochs",
-    "Evaluator",
-    "Inline",
-    "Minutes",
-    "Progress",
-    "Proposal",
-    "Result",
-    "Saved",
-    "State",
-    "Store",
-    "Tally",
-    "Trial",
-    "Trials",
-    "restore",
-    "run",
-]
+from archwright.protocols import Ask as Ask
+from archwright.protocols import Controller as Controller
+from archwright.protocols import Describes as Describes
+from archwright.protocols import Engine as Engine
+from archwright.protocols import Evaluator as Evaluator
+from archwright.protocols import Progress as Progress
+from archwright.protocols import Proposal as Proposal
+from archwright.protocols import Result as Result
+from archwright.protocols import Saved as Saved
+from archwright.protocols import State as State
+from archwright.protocols import Store as Store
+from archwright.protocols import Trial as Trial
 
 CHECKPOINT_SECONDS = 60.0  # at most this much shared training is done again after a kill
 # Between two looks at the time while children are under way; and Python may miss the Ctrl-C that comes at the moment
@@ -99,12 +77,12 @@ def run(
     """Search until the budget is used up, yielding trials (recorded in `store`) and progress between them.
 
     With an engine of several workers, new proposals are asked for as soon as none is waiting, so nothing waits for the
-    slowest child. Closing the generator leaves proposals under way pending: the next `run` on the store takes them up.
-    So does a time that runs out; a counted budget ends with everything answered that was begun.
+    slowest child. Closing the generator, or a time that runs out, leaves proposals under way pending: the next `run` on
+    the store takes them up. A counted budget ends with everything answered that was begun.
 
-    A run whose evaluator has a state is resumed from its last checkpoint. What follows that in the record is repeated:
-    the same proposals are asked for, the evaluator is prepared for them as it was, and recorded results are reported to
-    the controller in place of evaluations (but soft weights are evaluated, since gradients are not recorded).
+    If the evaluator's state was saved, a resumed run starts from that checkpoint and repeats what is recorded after it:
+    the controller is asked again, the evaluator prepares as before, and recorded results are reported in place of
+    evaluations (except of soft weights, because gradients are not recorded).
     """
     engine = engine if engine is not None else Inline()
     if evaluator.stateful and engine.workers > 1:
@@ -124,11 +102,10 @@ def run(
         evaluator.load_state_dict(saved.evaluator)
     number = 1 + max((*(n for n, _ in waiting), *(trial.number for trial in start.trials)), default=-1)
     repeated = {trial.number: trial for trial in saved.trials[told:]}
-    known = {**{n: trial.proposal for n, trial in repeated.items()}, **dict(saved.pending)}  # and to be asked for again
-    for index, _ in waiting:
-        known.pop(index, None)
+    known = {**{n: trial.proposal for n, trial in repeated.items()}, **dict(saved.pending)}
+    known = {n: proposal for n, proposal in known.items() if n >= number}  # recorded, and to be asked for again
     under_way: dict[Future[Result], tuple[int, Proposal, float]] = {}
-    # Without a checkpoint to go back to, the first state that can be saved is: what follows depends on it.
+    # Without a checkpoint to go back to, the first possible one is made: what follows depends on it.
     saved_at, dirty = -math.inf if saved.checkpoint is None else began, False
     described = controller if isinstance(controller, Describes) else None
     training: dict[str, float] = {}
@@ -141,20 +118,20 @@ def run(
         return proposals
 
     def room(ahead: int = 0) -> bool:
-        """Whether the budget has room for another trial, once `ahead` more have been reported."""
+        """Return whether the budget has room for another trial, once `ahead` more have been reported."""
         trials = told + ahead
         tally = Tally(trials, trials / evaluator.trials_per_epoch, clock() - began)
         return trials < len(saved.trials) or budget.spent(tally) < 1
 
     def checkpoint(every: float) -> None:
         nonlocal saved_at, dirty
-        if store is not None and dirty and not known and not repeated and clock() - saved_at >= every:
+        lost = known or repeated or any(proposal.soft is not None for _, proposal in waiting)  # not in what is recorded
+        if store is not None and dirty and not lost and clock() - saved_at >= every:
             store.checkpoint(evaluator.state_dict(), streams)
             saved_at, dirty = clock(), False
 
     def prepare() -> Iterator[Progress]:
         nonlocal dirty
-        checkpoint(CHECKPOINT_SECONDS)
         for progress in evaluator.prepare(ask, told):
             dirty = True
             training.update(progress.metrics)
@@ -162,7 +139,7 @@ def run(
             yield progress
 
     def figures() -> dict[str, float]:
-        """The figures of controller and training, if they have changed."""
+        """Return the figures of controller and training, if they have changed."""
         nonlocal shown
         now = {**training, **(described.metrics() if described is not None else {})}
         before, shown = shown, now
@@ -180,7 +157,7 @@ def run(
                 break
             if store is not None and (new := [(n, proposal) for n, proposal in asked if n not in known]):
                 store.proposed(new, streams)
-            waiting = [(n, replace(known.pop(n, proposal), soft=proposal.soft)) for n, proposal in asked]
+            waiting = [(n, replace(known.pop(n), soft=p.soft) if n in known else p) for n, p in asked]
         while waiting and len(under_way) < engine.workers and room(len(under_way)):
             index, proposal = waiting.pop(0)
             begun = clock()
@@ -197,11 +174,10 @@ def run(
             for future in ended:
                 index, proposal, begun = under_way.pop(future)
                 trial = Trial(index, proposal, _result(future, evaluator), clock() - begun)
-                before = repeated.pop(index, None)
-                changed = controller.tell([trial if before is None else replace(trial, seconds=before.seconds)])
+                changed = controller.tell([trial])
                 told += 1
-                if before is None:
-                    answered.append(replace(trial, figures=figures()))
+                if repeated.pop(index, None) is None:
+                    answered.append(replace(trial, figures=changes) if (changes := figures()) else trial)
                 if answered and (changed or future is ended[-1]):
                     recorded, answered = answered, []
                     if store is not None:

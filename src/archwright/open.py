@@ -1,4 +1,4 @@
-"""What a network is built for: the answers that are still open."""
+"""The answers that are still open, for which a network is built."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from archwright.walk import decisions_of
 
 @dataclass(frozen=True)
 class Open:
-    """For each decision, the answers still open: what `Space.network` builds for.
-
-    For a Choice or Link: a tuple of answers. For Links: for each anchor, the states that are open (in, out or either).
-    """
+    """The open answers of each decision: for Choice and Link a tuple, for Links the open states (in, out) by anchor."""
 
     answers: Mapping[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]]
     architecture: Architecture | None = None  # the only one that is open, if there is only one
@@ -26,7 +23,7 @@ class Open:
 
     @staticmethod
     def all(space: Decides) -> Open:
-        """Everything open: the supernet. The space must be static."""
+        """Open everything: the supernet. The space must be static."""
         answers: dict[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]] = {}
         for question in questions(space):
             if isinstance(question, Links):
@@ -37,7 +34,7 @@ class Open:
 
     @staticmethod
     def mixture(space: Decides) -> Open:
-        """Everything open at once: a network whose `forward(x, soft)` weighs the options of each decision.
+        """Open everything at once: a network whose `forward(x, soft)` weighs the options of each decision.
 
         `soft` is `Proposal.soft`: by the decision's name, weights in the order of `open[name]`. See `Space.mixes`.
         """
@@ -45,7 +42,7 @@ class Open:
 
     @staticmethod
     def only(space: Decides, architecture: Architecture) -> Open:
-        """One architecture open: its child network."""
+        """Open one architecture: its child network."""
         answers: dict[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]] = {}
         for question in decisions_of(space, architecture):
             answer = architecture[question.name]
@@ -57,14 +54,14 @@ class Open:
         return Open(answers, architecture)
 
     def __getitem__(self, name: str) -> tuple[Any, ...]:
-        """The open answers of a Choice or Link."""
+        """Return the open answers of a Choice or Link."""
         found = self.answers[name]
         if isinstance(found, Mapping):
             raise SpaceError(f"{name} picks a set; ask links({name!r})")
         return found
 
     def links(self, name: str) -> Mapping[str, tuple[bool, ...]]:
-        """The open states of each anchor of a Links decision."""
+        """Return the open states of each anchor of a Links decision."""
         found = self.answers[name]
         if not isinstance(found, Mapping):
             raise SpaceError(f"{name} picks one answer; ask [{name!r}]")

@@ -1,8 +1,8 @@
 """Spaces: a space is a program that asks for decisions, an architecture is the list of answers.
 
-Nothing here knows controllers, networks or torch. What a space's author and its users need is all found in this module:
-the questions (from `decisions`), their answers (`architecture`), running the program (`walk`), what is written once
-over it for all spaces (`explore`: sampling, mutation, counting), and what a network is built for (`open`).
+Nothing here knows controllers, networks or torch. This module is the door to the core: the questions (`decisions`),
+their answers (`architecture`), running the program (`walk`), sampling, mutation and counting (`explore`), and the
+answers that a network is built for (`open`).
 """
 
 from __future__ import annotations
@@ -13,83 +13,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from archwright.architecture import FORMAT, Architecture
-from archwright.decisions import (
-    Anchor,
-    Answer,
-    Choice,
-    Decides,
-    Decision,
-    Link,
-    Links,
-    Option,
-    Program,
-    Question,
-    alternatives,
-    checked,
-    options,
-)
+from archwright.architecture import FORMAT as FORMAT
+from archwright.architecture import Architecture as Architecture
+from archwright.decisions import Anchor as Anchor
+from archwright.decisions import Answer as Answer
+from archwright.decisions import Choice as Choice
+from archwright.decisions import Decides as Decides
+from archwright.decisions import Decision as Decision
+from archwright.decisions import Link as Link
+from archwright.decisions import Links as Links
+from archwright.decisions import Option as Option
+from archwright.decisions import Program as Program
+from archwright.decisions import Question as Question
+from archwright.decisions import alternatives as alternatives
+from archwright.decisions import checked as checked
+from archwright.decisions import options as options
 from archwright.errors import SpaceError
-from archwright.explore import (
-    adapt,
-    count,
-    draw_answer,
-    enumerate_space,
-    fixed_decisions,
-    generator,
-    mutate,
-    neighbours,
-    questions,
-    sample,
-)
+from archwright.explore import adapt as adapt
+from archwright.explore import count as count
+from archwright.explore import draw_answer as draw_answer
+from archwright.explore import enumerate_space as enumerate_space
+from archwright.explore import fixed_decisions as fixed_decisions
+from archwright.explore import generator as generator
+from archwright.explore import mutate as mutate
+from archwright.explore import neighbours as neighbours
+from archwright.explore import questions as questions
+from archwright.explore import sample as sample
 from archwright.graph import Graph, answers_graph
-from archwright.open import Open
-from archwright.walk import Walk, check, decisions_of, replay, trace
+from archwright.open import Open as Open
+from archwright.walk import Walk as Walk
+from archwright.walk import check as check
+from archwright.walk import decisions_of as decisions_of
+from archwright.walk import replay as replay
+from archwright.walk import trace as trace
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = [
-    "FORMAT",
-    "Anchor",
-    "Answer",
-    "Architecture",
-    "Choice",
-    "Decides",
-    "Decision",
-    "Link",
-    "Links",
-    "Open",
-    "Option",
-    "Program",
-    "Question",
-    "Space",
-    "Task",
-    "TextTask",
-    "Walk",
-    "adapt",
-    "alternatives",
-    "check",
-    "checked",
-    "count",
-    "decisions_of",
-    "draw_answer",
-    "enumerate_space",
-    "fixed_decisions",
-    "generator",
-    "mutate",
-    "neighbours",
-    "options",
-    "questions",
-    "replay",
-    "sample",
-    "trace",
-]
-
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is for: images of `channels` x `height` x `width`, sorted into `classes`."""
+    """Sorting images of `channels` x `height` x `width` into `classes`."""
 
     channels: int
     height: int
@@ -99,7 +63,7 @@ class Task:
 
 @dataclass(frozen=True)
 class TextTask:
-    """What a language model is for: the next of `vocabulary` tokens."""
+    """Predicting the next of `vocabulary` tokens."""
 
     vocabulary: int
 
@@ -108,17 +72,17 @@ class TextTask:
 class Space(ABC):
     """A set of architectures, written as the program `decide()`. Subclasses are frozen dataclasses and final.
 
-    `reads` names the fields that `decide()` depends on: they are stored with every architecture, the others (width,
+    `reads` names the fields that `decide()` reads, which are stored with every architecture; the others (width,
     repeats, regularisation) may change between search and final training.
     """
 
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
-    data: ClassVar[str] = "images"  # or "text": what its networks are for
-    reference_name: ClassVar[str | None] = None  # of what `reference` builds, if it builds anything
+    data: ClassVar[str] = "images"  # its networks' data, or "text"
+    reference_name: ClassVar[str | None] = None  # the network that `reference` builds
 
     def require(self, name: str, holds: bool, right: str) -> None:
-        """For `__post_init__`: `SpaceError`, unless `holds`, that says the field's value and what would be `right`."""
+        """Raise a `SpaceError` with the field's value and the `right` one, unless `holds`; for `__post_init__`."""
         if not holds:
             raise SpaceError(f"{self.name}: {name} is {getattr(self, name)!r}; it must be {right}")
 
@@ -142,27 +106,24 @@ class Space(ABC):
         return False
 
     def grown(self, asked: int) -> Space:
-        """The space as it stands after `asked` proposals; NAS's depth grows this way (Zoph & Le 2017, 3.3)."""
+        """Return the space as it stands after `asked` proposals; NAS's depth grows this way (Zoph & Le 2017, 3.3)."""
         return self
 
     def for_architecture(self, architecture: Architecture) -> Space:
-        """The space as it stood when the architecture was proposed, with this one's width and regularisation."""
+        """Return the space as it stood when the architecture was proposed, with this one's width and regularisation."""
         theirs = {name: value for name, value in architecture.fields if name in self.reads}
         return self if theirs == self.fields else dataclasses.replace(self, **theirs)
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
-        """What the architecture itself says of its training: fields of `archwright.training.recipe.Recipe`."""
+        """Return the settings of training that the architecture decides: fields of `training.recipe.Recipe`."""
         return {}
 
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
-        """What the architecture computes, as named multisets: how often each path, or each operation, is in it.
-
-        A model that predicts scores compares architectures by them beside their answers; none are needed.
-        """
+        """Return named multisets, say how often the architecture has each path: more for a surrogate to compare by."""
         return {}
 
     def role(self, question: Decision) -> str:
-        """What the answer to a question is: an "operation", a "link" or a "setting" (a number, or yes or no)."""
+        """Say what an answer to the question is: an "operation", a "link" or a "setting" (a number, or yes or no)."""
         if not isinstance(question, Choice):
             return "link"
         return "operation" if all(isinstance(option, str) for option in question.options) else "setting"
@@ -172,18 +133,18 @@ class Space(ABC):
         return (answers_graph(architecture),)
 
     def network(self, open: Open, task: Any) -> nn.Module:
-        """The module for the answers still open: one each gives a child, all of them the supernet.
+        """Build the module for the open answers: one each gives a child, all of them the supernet.
 
         `task` is a `Task`, for a space of language models a `TextTask`.
         """
         raise SpaceError(f"the space {self.name} describes no network")
 
     def reference(self, task: Any) -> nn.Module:
-        """A network that people would use instead, of about the size of this space's, to compare with."""
+        """Build a network that people would use instead, of about the same size, to compare with."""
         raise SpaceError(f"the space {self.name} has no reference network")
 
     def final(self, **changes: Any) -> Space:
-        """The space with the settings of a delivered model; `changes` are fields, as in `dataclasses.replace`."""
+        """Return the space with the settings of a delivered model and these `changes` of fields."""
         return dataclasses.replace(self, **changes)
 
     @property

@@ -1,7 +1,6 @@
 """Big states of a run: one safetensors file each in `checkpoints/`, whose hash is recorded in the run's database.
 
-First the file is written, then its hash is recorded, then the file that it replaces is removed: after a kill at any
-moment the recorded file is there.
+The file is written, then its hash recorded, then the file that it replaces removed: the recorded file is always there.
 """
 
 from __future__ import annotations

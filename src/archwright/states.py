@@ -32,7 +32,7 @@ _HELD = "a state holds dicts, lists, tensors, arrays, numbers, strings and None"
 
 
 def pack(state: State) -> bytes:
-    """The bytes of a state; `unpack` gives it back bit for bit, on the CPU.
+    """Return the bytes of a state; `unpack` gives it back bit for bit, on the CPU.
 
     A state is nested dicts (keys: str or int), lists, tensors, numpy arrays and scalars, int, float (NaN and infinity
     too), str, bool and None. Tuples come back as lists, subclasses as their plain type (a `Parameter` as a tensor, an
@@ -51,12 +51,12 @@ def pack(state: State) -> bytes:
 
 
 def unpack(data: bytes) -> State:
-    """The state in what `pack` gave. Bytes that are not that are a RunError; nothing in them can run code."""
+    """Return the state that `pack` packed. Other bytes are a RunError; nothing in them can run code."""
     try:
         size = int.from_bytes(data[:8], "little")
         structure = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_KEY])
         state = _build(structure, load(data))
-    except Exception as error:  # many kinds, from JSON, safetensors, numpy and torch; none is worth telling apart
+    except Exception as error:  # many kinds, from JSON, safetensors, numpy and torch
         raise RunError(f"not a stored state, or a damaged one ({type(error).__name__}: {error})") from error
     if not isinstance(state, dict):
         raise RunError(f"not a stored state: it holds a {type(state).__name__}, not a dict")
@@ -64,7 +64,7 @@ def unpack(data: bytes) -> State:
 
 
 def _describe(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
-    """The JSON of `value`. JSON objects are always ours: {"dict": pairs}, {"float": bits} or an array's description."""
+    """Return the JSON of `value`. Its objects are {"dict": pairs}, {"float": bits} or an array's description."""
     if isinstance(value, (np.ndarray, np.generic)):
         array = np.asarray(value, order="C")
         if array.dtype.kind not in _KINDS:
@@ -114,7 +114,7 @@ def _describe_tensor(value: torch.Tensor, place: str, arrays: dict[str, np.ndarr
 
 
 def _gapless(shape: list[int], strides: list[int]) -> bool:
-    """Whether the strides cover one block of memory once (dense and without overlap, as torch calls it)."""
+    """Return whether the strides cover one block of memory once (dense and without overlap, as torch calls it)."""
     expected = 1
     for stride, size in sorted((stride, size) for stride, size in zip(strides, shape, strict=True) if size != 1):
         if stride != expected:

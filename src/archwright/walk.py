@@ -1,4 +1,4 @@
-"""Running a space's program: one question, one answer, every rule checked on the way."""
+"""Runs a space's program: one question, one answer, every rule checked on the way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archwright.errors import SpaceError
 class Walk:
     """One run of a space's program: holds the pending question, checks answers, remembers anchors and answers.
 
-    `question` is None when the program has ended. `Anchor` steps are questions too; send None for them.
+    `question` is None when the program has ended. `Anchor` steps are questions too: send None.
     """
 
     def __init__(self, space: Decides) -> None:
@@ -22,7 +22,7 @@ class Walk:
         self.question: Question | None = None
         self._vocabularies = space.vocabularies
         for name, options in self._vocabularies.items():
-            if len(set(options)) != len(options) or not options:  # of True, 1 and 1.0, which are equal, one at most
+            if len(set(options)) != len(options) or not options:  # True, 1 and 1.0 are equal
                 raise SpaceError(f"{space.name}: vocabulary {name!r} needs options that differ, it has {options}")
         self._names: set[str] = set()  # of questions
         self._anchors: set[str] = set()
@@ -35,7 +35,7 @@ class Walk:
         self.trust(answer if question is None or isinstance(question, Anchor) else checked(question, answer))
 
     def trust(self, answer: Any) -> None:
-        """`send` without the check, for an answer that was picked from the pending question's own options."""
+        """Send without the check: for an answer picked from the pending question's own options."""
         question = self.question
         if question is None:
             raise SpaceError(f"{self.space.name}: the program has ended; there is no question to answer")
@@ -46,7 +46,7 @@ class Walk:
             self._advance(answer)
 
     def architecture(self) -> Architecture:
-        """The finished architecture."""
+        """Return the finished architecture."""
         if self.question is not None:
             raise SpaceError(f"{self.space.name}: {self.question.name} has not been answered")
         return Architecture(self.space.name, tuple(self.space.fields.items()), tuple(self.answers))
@@ -100,7 +100,7 @@ class Walk:
 
 
 def trace(space: Decides, answer: Callable[[Decision], Any]) -> Architecture:
-    """Run the program, asking `answer` for every decision."""
+    """Run the program, with `answer` called for every decision."""
     walk = Walk(space)
     while (question := walk.question) is not None:
         walk.send(None if isinstance(question, Anchor) else answer(question))
@@ -108,18 +108,18 @@ def trace(space: Decides, answer: Callable[[Decision], Any]) -> Architecture:
 
 
 def replay(space: Decides, answers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Architecture:
-    """Check answers by running them through `decide()`; missing, wrong and surplus answers are errors by name."""
+    """Check answers by running the program with them; a missing, wrong or surplus answer is an error with its name."""
     return _replay(space, answers, lambda question: None)
 
 
 def check(space: Decides, architecture: Architecture) -> Architecture:
-    """The architecture, if it is one of this space; otherwise an error that says which part is not."""
+    """Return the architecture if it belongs to this space; raise an error that names the wrong part if not."""
     belongs(space, architecture)
     return replay(space, architecture.answers)
 
 
 def decisions_of(space: Decides, architecture: Architecture) -> list[Decision]:
-    """The decisions of an architecture of this space (checked), in the order asked."""
+    """Check an architecture of this space and return its decisions, in the order asked."""
     asked: list[Decision] = []
     belongs(space, architecture)
     _replay(space, architecture.answers, asked.append)
@@ -144,7 +144,7 @@ def _replay(
 
 
 def belongs(space: Decides, architecture: Architecture) -> None:
-    """An error if an architecture says that it is of another space; its answers are not looked at."""
+    """Raise an error if an architecture names another space or other fields; its answers are not checked."""
     if architecture.space != space.name:
         raise SpaceError(f"the architecture belongs to the space {architecture.space!r}, not to {space.name!r}")
     theirs, ours = dict(architecture.fields), {name: frozen(value) for name, value in space.fields.items()}
