@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ import numpy as np
 
 from archwright.errors import ArchwrightError, ConfigError
 from archwright.loop import Trial, Trials, run
+from archwright.modalities import modality
 from archwright.report.statistics import mean_interval
-from archwright.runs import assembly, front
-from archwright.runs.plan import Plan
-from archwright.runs.planner import Wishes, pin_threads
+from archwright.runs import assembly
+from archwright.runs.plan import Budget, Plan
+from archwright.runs.planner import UserSettings, pin_threads
+from archwright.runs.preparation import Prepared, prepare
 from archwright.store import RunStore
 from archwright.training.measure import tune_malloc
 
@@ -35,7 +38,7 @@ CONTROLLERS = ("reinforce", "random")
 EVERY = 10
 
 
-def prepared(task: str, controller: str, seed: int, children: int) -> front.Prepared:
+def prepared(task: str, controller: str, seed: int, children: int) -> Prepared:
     """The plan of one search: the small preset's, but of text with one layer and less text, so that a child takes
     a second or two."""
     settings: dict[str, Any] = {"trials": children, "baseline": False, "reference": False}
@@ -43,37 +46,38 @@ def prepared(task: str, controller: str, seed: int, children: int) -> front.Prep
     options = {"vocabulary": 1000, "limit": 20_000} if text else {}
     recipe = {"batch": 32} if text else {}
     fields = {"layers": 1, "units": 64, "init": 0.3, "input_dropout": 0.0} if text else {}
-    wishes = Wishes(
+    user = UserSettings(
         space=TASKS[task], space_fields=fields, controller=controller, search_recipe=recipe, settings=settings
     )
-    return front.prepare(task, wishes=wishes, seed=seed, data_options=options)
+    return prepare(task, user=user, seed=seed, data_options=options)
 
 
 def rewards(plan: Plan, data: Any, folder: Path) -> list[float]:
     """The rewards of a search, from where it was left; each child is recorded in `folder`."""
     with RunStore(folder, create=not (folder / "run.sqlite").exists()) as store:
-        planned = {k: v for k, v in json.loads(json.dumps(plan.to_json())).items() if k not in ("estimate", "threads")}
+        planned = json.loads(json.dumps(replace(plan, budget=Budget(), threads=0).to_json()))
         if (held := store.get("planned")) is None:
             store.put("planned", planned)
         elif differing := sorted(name for name in planned if planned[name] != held.get(name)):
             raise ConfigError(f"{folder} holds children of another {differing[0]}; name another folder with --to")
         done = list(store.trials())
-        if len(done) < plan.trials:
-            controller, evaluator = assembly.controller(plan), assembly.evaluator(plan, data)
+        trials = plan.search.trials
+        if len(done) < trials:
+            controller, evaluator = assembly.controller(plan), assembly.evaluator(plan, modality(data))
             began = time.monotonic()
             first = len(done)
-            for event in run(controller, evaluator, budget=Trials(plan.trials), store=store):
+            for event in run(controller, evaluator, budget=Trials(trials), store=store):
                 if isinstance(event, Trial):
                     done.append(event)
-                    left = (time.monotonic() - began) / (len(done) - first) * (plan.trials - len(done))
+                    left = (time.monotonic() - began) / (len(done) - first) * (trials - len(done))
                     print(
-                        f"\r{folder.name}: {len(done)}/{plan.trials}, reward {event.reward:.4f}, {left:.0f} s left   ",
+                        f"\r{folder.name}: {len(done)}/{trials}, reward {event.reward:.4f}, {left:.0f} s left   ",
                         end="",
                         file=sys.stderr,
                         flush=True,
                     )
             print(file=sys.stderr)
-        return [trial.reward for trial in sorted(done, key=lambda trial: trial.number)][: plan.trials]
+        return [trial.reward for trial in sorted(done, key=lambda trial: trial.number)][:trials]
 
 
 def recorded(folder: Path) -> int:
@@ -134,7 +138,7 @@ def main() -> None:
     }
     folders = {key: given.to / f"{given.task}-{given.children}-{key[0]}-{key[1]}" for key in searches}
     done = {key: recorded(folder) for key, folder in folders.items()}
-    each = {key: search.plan.estimate["search"] / given.children for key, search in searches.items()}
+    each = {key: search.plan.budget.estimate["search"] / given.children for key, search in searches.items()}
     left = sum(each[key] * max(0, given.children - done[key]) for key in searches)
     print(
         f"{len(searches)} searches of {given.children} children, {sum(done.values())} children done: "

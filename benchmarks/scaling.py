@@ -61,12 +61,13 @@ def training() -> Any:
     from archwright.components import with_fields
     from archwright.data.sources import load
     from archwright.evaluators.from_scratch import FromScratch
-    from archwright.runs.presets import small
+    from archwright.modalities import modality
+    from archwright.presets import preset
 
     data, cls = load("digits"), SPACES["nas-conv"]
-    preset = small(cls, data)
-    space = with_fields(cls, dict(preset.space))
-    return space, FromScratch(space, data, replace(preset.search_recipe, epochs=1), device="cpu")
+    small = preset("small", cls, modality(data))
+    space = with_fields(cls, dict(small.space))
+    return space, FromScratch(space, data, replace(small.search_recipe, epochs=1), device="cpu")
 
 
 def engine(kind: str, workers: int) -> Engine:

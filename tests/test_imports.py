@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import archwright
+from archwright.methods import METHODS
+from archwright.modalities import MODALITIES
 from archwright.spaces import SPACES
 
 SOURCES = Path(archwright.__file__).parent
@@ -42,12 +44,19 @@ KNOWS: dict[str, set[str]] = {
     "components": {"spaces", "controllers"},
     "modalities": {"loop", "files", "nets", "data", "training", "report", "export", "components"},
     "evaluators": {"loop", "nets", "training", "modalities"},
+    "methods": {"loop", "engines", "evaluators", "modalities", "training"},
+    "presets": {"controllers", "modalities", "spaces", "training"},
 }
-FRONT = {"__init__", "__main__", "runs", "lab", "analysis", "cli"}  # may know everything
+BELOW = {*KNOWS}  # what every run is made from
+KNOWS |= {"runs": BELOW, "analysis": BELOW | {"runs"}, "lab": BELOW | {"runs"}}
+KNOWS |= {"api": {*KNOWS} - {"lab"}}
+FRONT = {"__init__", "__main__", "cli"}  # may know everything
 
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
-TORCH = {"nets", "training", "data", "controllers", "evaluators", "modalities", "export", "distributed"}
-TORCH |= {"runs", "lab", "analysis"}
+TORCH = {
+    *("nets", "training", "data", "controllers", "evaluators", "modalities", "methods", "presets", "export", "runs"),
+    *("analysis", "lab", "distributed", "api", "cli"),
+}
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.
 TYPES_ONLY = {
@@ -171,3 +180,52 @@ def test_what_describes_and_searches_does_not_load_torch(module: str) -> None:
 
 def test_every_registered_space_is_in_a_file_that_is_light() -> None:
     assert {space.__module__ for space in SPACES.values()} <= set(LIGHT)
+
+
+# The axes: a run is plan x method x preset x modality, and only their rooms know which there are.
+AXES = ("methods", "presets", "modalities", "data")  # data/ has one file for each kind of source
+KINDS = {*METHODS, *SPACES, *MODALITIES, "nas", "enas", "darts"}
+CLASSES = {"ImageData", "TextData", "Images", "Text", "SharedWeights", "FromScratch", "FromScratchMethod"}
+CLASSES |= {"SharedWeightsMethod", "Task", "TextTask", "TrainedModel", "TrainedLanguageModel"}
+
+
+def asked_for(node: ast.AST) -> set[str]:
+    """The names of kinds that a comparison, a match or an isinstance tests for."""
+    if isinstance(node, ast.Compare):
+        tested: list[ast.AST] = [node.left, *node.comparators]
+    elif isinstance(node, (ast.MatchValue, ast.MatchClass)):
+        tested = [node]
+    elif (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass")
+    ):
+        return {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)} & CLASSES
+    else:
+        return set()
+    constants = [n.value for part in tested for n in ast.walk(part) if isinstance(n, ast.Constant)]
+    return {value for value in constants if isinstance(value, str)} & KINDS
+
+
+def test_outside_the_axes_no_code_tests_which_method_paper_or_kind_of_data_it_has() -> None:
+    found = [
+        f"{file}:{getattr(node, 'lineno', 0)} asks for {', '.join(sorted(asked))}"
+        for file in FILES
+        if file.split("/")[0] not in AXES
+        for node in ast.walk(ast.parse((SOURCES / file).read_text(encoding="utf-8")))
+        if (asked := asked_for(node))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['x == "shared-weights"', 'x in ("text", "audio")', "isinstance(data, (TextData, int))", 'a.name != "nasnet"'],
+)
+def test_the_test_above_can_fail(code: str) -> None:
+    assert any(asked_for(node) for node in ast.walk(ast.parse(code)))
+
+
+def test_public_names_are_those_that_are_typed() -> None:
+    tree = ast.parse((SOURCES / "__init__.py").read_text(encoding="utf-8"))
+    typed = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert {"__version__", *typed - {"annotations", "TYPE_CHECKING", "Any", "import_module"}} == set(archwright.__all__)
+    assert all(getattr(archwright, name) for name in archwright.__all__ if name != "OptunaSampler")

@@ -18,7 +18,8 @@ COMMANDS = {
     "predict": "classify images with a run's model",
     "bench": "compare search strategies on a benchmark's table, or on real training",
     "list": "list the runs in a folder",
-    "spaces": "list the spaces, controllers and operations",
+    "spaces": "list the spaces, objectives and operations, or show the fields of a space",
+    "controllers": "list the controllers, or show the arguments of one",
     "check": "say what is understood of a data set",
 }
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     if not words or words[0] in ("-h", "--help", "help"):
-        print(HELP.format(commands="\n".join(f"  {name:<8} {what}" for name, what in COMMANDS.items())), end="")
+        print(HELP.format(commands="\n".join(f"  {name:<11} {what}" for name, what in COMMANDS.items())), end="")
         return 0
     if words[0] == "--version":
         from archwright import __version__

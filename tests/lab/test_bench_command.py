@@ -14,7 +14,7 @@ import pytest
 from archwright.errors import ConfigError
 from archwright.lab.strategies import strategies
 from archwright.lab.training import Setup
-from archwright.runs.planner import Wishes, make_plan
+from archwright.runs.planner import UserSettings, make_plan
 from command import archwright_command, done
 from small_images import noise_data
 from small_tables import write_npz
@@ -83,7 +83,7 @@ def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> N
 def test_a_folder_holds_one_comparison(tmp_path: Path) -> None:
     data = noise_data()
     plans = [
-        make_plan(data, Wishes(settings=settings), data_name="digits", data_options={}, device="cpu", timed=False)
+        make_plan(data, UserSettings(settings=settings), data_name="digits", data_options={}, device="cpu", timed=False)
         for settings in ({"evaluator": "from-scratch"}, {"evaluator": "from-scratch", "trials": 7})
     ]
     one, other = (Setup(plan, data, strategies("random"), 1, tmp_path / "held") for plan in plans)

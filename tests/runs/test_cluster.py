@@ -9,9 +9,9 @@ import pytest
 
 import archwright
 from archwright.errors import ConfigError, MissingExtra
-from archwright.runs import front
 from archwright.runs.cluster import on_a_cluster
-from archwright.runs.planner import Wishes
+from archwright.runs.planner import UserSettings
+from archwright.runs.preparation import prepare
 from archwright.store import RunStore
 from command import done
 
@@ -57,7 +57,7 @@ def test_what_does_not_fit_together_is_a_config_error(settings: dict[str, object
     if str(settings.get("engine")).startswith("ray"):
         pytest.importorskip("ray", reason="Ray is not installed: pip install 'archwright[ray]'")
     with pytest.raises(ConfigError, match=said):
-        front.prepare("digits", wishes=Wishes(space="nas-conv", settings=settings), data_options={"limit": 100})
+        prepare("digits", user=UserSettings(space="nas-conv", settings=settings), data_options={"limit": 100})
 
 
 def test_a_replica_has_as_many_children_as_its_controllers_minibatch_and_gpus_where_the_driver_has() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from archwright.analysis.ranking import Ranking, verdict
 from archwright.errors import ConfigError, RunError
-from archwright.runs import front
+from archwright.methods.from_scratch import FromScratchMethod
+from archwright.runs.folder import opened
 from archwright.store import RunStore
 from command import archwright_command, done
 
@@ -85,7 +86,7 @@ def test_two_trainings_of_each_say_how_much_order_there_is(macro: tuple[Path, di
 
 
 def test_a_ranking_that_makes_no_sense_is_refused(macro: tuple[Path, dict[str, object]]) -> None:
-    with front.opened(macro[0] / "run") as (store, plan, data):
+    with opened(macro[0] / "run") as (store, plan, data):
         with pytest.raises(ConfigError, match="needs at least 3"):
             Ranking(plan, data, store, architectures=2)
         with pytest.raises(ConfigError, match="epochs is 0"):
@@ -93,7 +94,7 @@ def test_a_ranking_that_makes_no_sense_is_refused(macro: tuple[Path, dict[str, o
         with pytest.raises(ConfigError, match="trainings is 0"):
             Ranking(plan, data, store, trainings=0)
         with pytest.raises(ConfigError, match="nothing to rank"):
-            Ranking(replace(plan, evaluator="from-scratch"), data, store)
+            Ranking(replace(plan, search=replace(plan.search, method=FromScratchMethod())), data, store)
 
 
 def trials(folder: Path) -> int:

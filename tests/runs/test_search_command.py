@@ -169,8 +169,7 @@ def test_a_configuration_file_gives_the_same_plan(whole, tmp_path):
     code, out, err = done("search", "--config", str(folder / "config.yaml"), "--dry-run", "--json", cwd=tmp_path)
     assert code == 0, err
     again, first = Plan.from_json(json.loads(out.splitlines()[-1])["plan"]), stored(folder)
-    names = ("space", "final_space", "search_recipe", "final_recipe", "trials", "seed", "controller_settings")
-    assert [getattr(again, n) for n in names] == [getattr(first, n) for n in names]
+    assert (again.search, again.final, again.seed) == (first.search, first.final, first.seed)
 
 
 def stored(folder: Path) -> Plan:

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archwright.methods.cost import LEAST_EPOCHS, Cost, mean_seconds
+from archwright.modalities import modality
+from archwright.runs.clock import step_seconds
 from archwright.runs.grid import changed, grid
-from archwright.runs.planner import Wishes, make_plan
-from archwright.runs.timing import LEAST_EPOCHS, Cost, mean_seconds, step_seconds
+from archwright.runs.planner import UserSettings, make_plan
 from archwright.space import sample
 from archwright.training.recipe import NAS_CONV, NAS_RECURRENT
 from small_images import noise_data
@@ -44,9 +46,9 @@ def test_steps_are_timed_until_they_end() -> None:
 def test_a_network_that_diverges_is_timed_until_it_does(rate: float) -> None:
     data = noise_data()
     recipe = {"learning_rate": rate, "learning_rate_min": 0.0, "epochs": 5.0, "clip_norm": None}
-    wishes = Wishes(space="enas-micro", final_space_fields={"filters": 4, "repeats": 1}, final_recipe=recipe)
-    plan = make_plan(data, wishes, data_name="python", data_options={}, device="cpu", timed=False)
-    assert step_seconds(plan, data, sample(plan.space, 0), 1000) > 0
+    user = UserSettings(space="enas-micro", final_space_fields={"filters": 4, "repeats": 1}, final_recipe=recipe)
+    plan = make_plan(data, user, data_name="python", data_options={}, device="cpu", timed=False)
+    assert step_seconds(plan, modality(data), sample(plan.search.space, 0), 1000) > 0
 
 
 def test_the_grid_varies_what_the_paper_varies() -> None:

@@ -139,7 +139,7 @@ def test_a_published_network_has_its_published_size_with_the_paper_preset(tmp_pa
     code, out, err = done("transfer", "nasnet-a-large", *words)
     assert code == 0, err
     plan = json.loads(out.splitlines()[-1])["plan"]
-    space, recipe = plan["final_space"], plan["final_recipe"]
+    space, recipe = plan["final"]["space"], plan["final"]["recipe"]
     assert (space["repeats"], space["filters"]) == (1, 8)  # as asked for
     assert (space["stem_filters"], space["skip_reduction"], space["drop_path_keep"]) == (96, True, 0.7)
     assert (recipe["optimizer"], recipe["epsilon"], recipe["average"], recipe["batch"]) == ("rmsprop", 1.0, 0.9999, 2)
@@ -157,8 +157,8 @@ def test_the_configuration_of_a_transfer_does_it_again(
         plans.append(json.loads(out.splitlines()[-1])["plan"])
     with RunStore.reading(folder) as store:
         plan = store.get("plan")
-    assert {**plans[0], "estimate": {}} == {**plan, "estimate": {}}
-    assert plans[1]["final_recipe"] == {**plan["final_recipe"], "clip_norm": 1.0}
+    assert {**plans[0], "budget": {}} == {**plan, "budget": {}}
+    assert plans[1]["final"]["recipe"] == {**plan["final"]["recipe"], "clip_norm": 1.0}
 
 
 def begun(folder: Path) -> bool:

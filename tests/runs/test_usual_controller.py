@@ -11,7 +11,7 @@ import pytest
 from archwright.cli.flags import search_flags
 from archwright.controllers.reinforce import NAS
 from archwright.runs.plan import Plan
-from archwright.runs.planner import FEW_TRIALS, Wishes, make_plan
+from archwright.runs.planner import FEW_TRIALS, UserSettings, make_plan
 from command import done
 from small_images import noise_data
 
@@ -22,9 +22,15 @@ FEW = [
 ]
 
 
-def plan(*, preset: str = "small", **wishes: Any) -> Plan:
+def plan(*, preset: str = "small", **user: Any) -> Plan:
     return make_plan(
-        noise_data(), Wishes(**wishes), data_name="python", data_options={}, preset=preset, device="cpu", timed=False
+        noise_data(),
+        UserSettings(**user),
+        data_name="python",
+        data_options={},
+        preset=preset,
+        device="cpu",
+        timed=False,
     )
 
 
@@ -34,38 +40,38 @@ def test_children_from_scratch_and_few_of_them_are_searched_by_a_model() -> None
         {"space": "nas-conv", "settings": {"trials": FEW_TRIALS - 1}},
         {"settings": {"evaluator": "from-scratch"}},
     ):
-        assert plan(**wishes).controller == "guided", wishes
+        assert plan(**wishes).search.controller == "guided", wishes
     for wishes in (
         {"space": "nas-conv", "settings": {"trials": FEW_TRIALS}},
         {"space": "enas-micro"},
         {"space": "nas-conv", "preset": "paper", "settings": {"trials": 100}},
     ):
-        assert plan(**wishes).controller == "reinforce", wishes
+        assert plan(**wishes).search.controller == "reinforce", wishes
 
 
 def test_the_paper_preset_has_the_controller_of_the_paper() -> None:
     """Zoph et al. 2018, appendix A.2: PPO with minibatches of 20; the best 250 of 20,000 are trained to the end."""
     nasnet = plan(space="nasnet", preset="paper")
-    assert (nasnet.controller, nasnet.controller_settings) == ("ppo", {})
-    assert (nasnet.trials, nasnet.finalists, nasnet.search_recipe.epochs) == (20_000, 250, 20)
-    assert plan(space="nasnet", preset="paper", controller="random").controller == "random"
-    assert plan(space="nasnet", settings={"trials": FEW_TRIALS}).controller == "ppo"
+    assert (nasnet.search.controller, nasnet.search.controller_settings) == ("ppo", {})
+    assert (nasnet.search.trials, nasnet.final.finalists, nasnet.search.recipe.epochs) == (20_000, 250, 20)
+    assert plan(space="nasnet", preset="paper", controller="random").search.controller == "random"
+    assert plan(space="nasnet", settings={"trials": FEW_TRIALS}).search.controller == "ppo"
 
 
 def test_a_small_budget_is_not_spent_on_the_start() -> None:
     settings = {"evaluator": "from-scratch", "trials": 20}
-    assert plan(settings=settings).controller_settings == {"start": 5}
-    assert plan(settings=settings, controller_settings={"start": 9}).controller_settings == {"start": 9}
-    assert plan(space="nas-conv").controller_settings == {}
+    assert plan(settings=settings).search.controller_settings == {"start": 5}
+    assert plan(settings=settings, controller_settings={"start": 9}).search.controller_settings == {"start": 9}
+    assert plan(space="nas-conv").search.controller_settings == {}
 
 
 def test_the_papers_controller_is_one_flag_away() -> None:
     named = plan(space="nas-conv", controller="reinforce")
-    assert named.controller == "reinforce"
-    assert named.controller_settings["units"] == NAS["units"]
-    by_field = search_flags(["--space", "nas-conv", "--controller.learning_rate", "0.1"]).wishes
+    assert named.search.controller == "reinforce"
+    assert named.search.controller_settings["units"] == NAS["units"]
+    by_field = search_flags(["--space", "nas-conv", "--controller.learning_rate", "0.1"]).user
     assert (by_field.controller, by_field.controller_settings) == ("reinforce", {"learning_rate": 0.1})
-    assert search_flags(["--space", "nas-conv"]).wishes.controller is None
+    assert search_flags(["--space", "nas-conv"]).user.controller is None
 
 
 @pytest.mark.parametrize("words", [["--controller", "evolution", "--controller.population", "2"], []], ids=str)

@@ -15,7 +15,7 @@ from archwright.errors import SpaceError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.loop import Proposal
 from archwright.nets.layered import Layered, paddings
-from archwright.runs.presets import published
+from archwright.presets.nas import CONV
 from archwright.space import Architecture, Links, Open, Task, count, decisions_of, replay, sample
 from archwright.spaces import NasConv
 from archwright.training.child import child_recipe
@@ -91,7 +91,7 @@ def test_depth_grows_by_2_every_1600_proposals() -> None:
 
 def test_one_policy_writes_every_depth() -> None:
     space = NasConv(layers=4, first_layers=1, more_layers=1, every=10)
-    controller = Reinforce(space, **published(NasConv).reinforce)
+    controller = Reinforce(space, **CONV.published.controllers["reinforce"])
     proposals = controller.ask(range(5, 45, 10))
     assert [dict(proposal.architecture.fields)["layers"] for proposal in proposals] == [1, 2, 3, 4]
     rollout = controller.policy.score([space.grown(p.stream) for p in proposals], [p.architecture for p in proposals])
@@ -106,7 +106,7 @@ def test_one_policy_writes_every_depth() -> None:
 def test_the_first_policy_is_about_uniform_and_a_set_counts_as_its_bernoulli_draws() -> None:
     """With U(-0.08, 0.08) every sigmoid is near a half: a set of n anchors has log-probability near -n log 2."""
     space = NasConv(layers=6, first_layers=6)
-    controller = Reinforce(space, **published(NasConv).reinforce)
+    controller = Reinforce(space, **CONV.published.controllers["reinforce"])
     expected = -(6 * 3 * math.log(4) + 15 * math.log(2))
     for proposal in controller.ask(range(8)):
         assert proposal.log_prob == pytest.approx(expected, rel=0.02)
@@ -208,7 +208,7 @@ def test_the_evaluator_obeys_a_predicted_learning_rate() -> None:
     assert scores[0.1] > scores[1e-12]  # the other one learns nothing
 
 
-@pytest.mark.parametrize("recipe", [Recipe(), published(NasConv).search_recipe])
+@pytest.mark.parametrize("recipe", [Recipe(), CONV.published.search_recipe])
 def test_a_predicted_learning_rate_may_be_below_the_least_one_of_the_recipe(recipe: Recipe) -> None:
     space = NasConv(layers=1, learning_rates=(1e-6,))
     own = child_recipe(space, sample(space, 0), recipe)

@@ -14,14 +14,16 @@ import numpy as np
 
 from archwright.errors import ConfigError, RunError
 from archwright.files import write
+from archwright.methods.cost import cost
+from archwright.modalities import modality
 from archwright.report.plots import agreement
 from archwright.report.statistics import kendall_tau
 from archwright.report.words import counted
-from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
+from archwright.runs.clock import step_seconds
 from archwright.runs.events import Event, Message, Stage
+from archwright.runs.networks import recipe_of
 from archwright.runs.planner import pin_threads
-from archwright.runs.timing import cost, recipe_of, step_seconds
 from archwright.space import Architecture, sample
 from archwright.training.measure import tune_malloc
 
@@ -55,8 +57,6 @@ class Ranking:
         epochs: float | None = None,
         trainings: int = 1,
     ) -> None:
-        if plan.evaluator != "shared-weights":
-            raise ConfigError(f"{store.folder}: the search trained every child from scratch; there is nothing to rank")
         if architectures < 3:
             raise ConfigError(f"architectures is {architectures}; an order needs at least 3, and 40 to say something")
         if trainings < 1:
@@ -67,37 +67,38 @@ class Ranking:
         if epochs is not None and not epochs > 0:
             raise ConfigError(f"epochs is {epochs:g}; it must be greater than zero")
         self.epochs = float(epochs if epochs is not None else SHARE * settled["epochs"])
-        self.plan, self.data, self.store, self._count = plan, data, store, architectures
+        self.plan, self.store, self._count = plan, store, architectures
+        self.modality = modality(data)
         self.result: dict[str, Any] = {}
         kind = f"rank-{self.epochs:g}"
         self._trainings = [
             (
                 kind if number == 0 else f"{kind}-again{number}",
-                Candidates(
-                    replace(plan, seed=plan.seed + number), data, store
-                ),  # the first is as the run itself trains
+                # The first is as the run itself trains.
+                Candidates(replace(plan, seed=plan.seed + number), self.modality, store),
             )
             for number in range(trainings)
         ]
+        search = plan.search
+        self._weights = search.method.scorer(search, self.modality, store.load(), seed=plan.seed, device=plan.device)
 
     def __iter__(self) -> Iterator[Event]:
         plan = self.plan
         tune_malloc()
         pin_threads(plan)
-        space = plan.space.grown(plan.trials - 1)
+        space = plan.search.grown
         drawn = [sample(space, (plan.seed, RANK, index)) for index in range(self._count)]
         wanted = [
             (f"{kind}-{index}", candidates, architecture)
             for kind, candidates in self._trainings
             for index, architecture in enumerate(drawn)
         ]
-        each = cost(plan.final_recipe, self.data, step_seconds(plan, self.data, drawn[0], 3)).of(self.epochs)
+        each = cost(plan.final.recipe, self.modality, step_seconds(plan, self.modality, drawn[0], 3)).of(self.epochs)
         seconds = each * sum(candidates.record(key) is None for key, candidates, _ in wanted)
         yield Stage("ranking", seconds, seconds)
         times = "" if len(self._trainings) == 1 else f", {len(self._trainings)} times"
         yield Message(f"{self._count} random architectures, {counted(self.epochs, 'epoch')} each from scratch{times}")
-        weights = assembly.trained_weights(plan, self.data, self.store.load())
-        shared = weights.rank(drawn, minibatches=None)
+        shared = self._weights.rank(drawn, minibatches=None)
         begun = time.monotonic()
         for number, (key, candidates, architecture) in enumerate(wanted):
             recipe = replace(recipe_of(plan, architecture), epochs=self.epochs)

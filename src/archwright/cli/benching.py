@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archwright.cli.commands import print_json
+from archwright.cli.commands import Parser, print_json
 from archwright.cli.progress import ProgressView
 from archwright.errors import ConfigError
 from archwright.files import write
@@ -108,7 +108,7 @@ def _refuse(given: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="archwright bench", description=DESCRIPTION)
+    parser = Parser(prog="archwright bench", description=DESCRIPTION)
     parser.add_argument("--table", help=TABLE_HELP)
     parser.add_argument(
         "--strategies",
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     real.add_argument("--trials", type=int, help="children of each search (default: 40)")
     real.add_argument("--epochs", type=float, help="of each child (default: 3)")
     real.add_argument("--limit", type=int, help="train on at most this many images")
-    real.add_argument("--dry-run", action="store_true", help="say how long it will take, and stop")
+    real.add_argument("--dry_run", action="store_true", help="say how long it will take, and stop")
     return parser
 
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import print_json
+from archwright.cli.commands import Parser, print_json
 
 
 def compare(arguments: Sequence[str]) -> int:
     """Plot the networks of finished runs, with what papers report on the same data, and print the table."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="archwright compare",
         description="Plot accuracy against parameters and against multiply-adds (PNG and SVG), and print the table. "
         "Where the data set is one that papers report on, their networks are there too.",
     )
     parser.add_argument("runs", type=Path, nargs="+", help="finished runs, or folders that `archwright train` wrote")
     parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
-    parser.add_argument("--no-pictures", action="store_true", help="print only")
+    parser.add_argument("--no_pictures", action="store_true", help="print only")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args(arguments)
 

@@ -7,58 +7,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from archwright.cli.commands import dashed_help
 from archwright.components import controller_class, space_class
+from archwright.engines.settings import Cluster
 from archwright.errors import ConfigError
-from archwright.runs.planner import Wishes
-from archwright.runs.presets import paper_controller
+from archwright.evaluators.objective import OBJECTIVES
+from archwright.methods import METHODS, method_class
+from archwright.methods.protocol import Search
+from archwright.modalities import MODALITIES
+from archwright.presets import PRESETS, presets_of
+from archwright.runs.plan import FinalTraining, setting_names
+from archwright.runs.planner import UserSettings
 from archwright.training.recipe import Recipe
 
-# Fields of Plan that are set with flags of their own.
-SETTINGS = {
-    "evaluator": (Literal["shared-weights", "from-scratch"], "how proposals are scored"),
-    "objective": (
-        str | None,
-        "what the reward is: accuracy, accuracy-cubed, inverse-perplexity, inverse-perplexity-squared",
-    ),
-    "last_epochs": (int, "the best of a child's last epochs counts, for accuracy-cubed (from-scratch only)"),
-    "trials": (int, "proposals scored in the search"),
-    "trials_per_epoch": (int, "scored after each round of shared training"),
-    "steps_per_epoch": (int, "steps of a round of shared training; a whole pass if not given"),
-    "warmup": (int, "rounds of shared training before the first trial"),
-    "architectures_per_step": (int, "sampled in a step of shared training (ENAS: 1)"),
-    "sampling": (
-        Literal["policy", "uniform"],
-        "what shared training trains: what the policy proposes (ENAS, the default), or what is drawn uniformly",
-    ),
-    "evaluation_batch": (int, "validation images, or rows of text, a trial is scored on"),
-    "samples": (int, "architectures sampled and ranked after the search"),
-    "rank_minibatches": (int, "validation minibatches they are ranked on; all if not given"),
-    "shortlist": (int, "of those, how many are trained for a short time to choose from"),
-    "finalists": (int, "how many of those are trained from scratch"),
-    "grid": (bool, "after the search, try a small grid of recipes on the best architecture"),
-    "baseline": (bool, "train random architectures the same way"),
-    "reference": (bool, "train the space's reference network the same way, if it has one (nas-recurrent: an LSTM)"),
-    "engine": (str | None, "where children are trained (from-scratch only): local, ray, or ray:ADDRESS of a cluster"),
-    "workers": (int, "children that are trained at a time (from-scratch only); of ray, as many as there is room for"),
-    "time_limit": (float, "seconds for one child (from-scratch only)"),
-    "memory_limit": (float, "gigabytes of memory for one child (from-scratch only)"),
-    "child_cpus": (float, "CPUs that a child takes of a Ray cluster"),
-    "child_gpus": (float, "GPUs, or a fraction of one, that a child takes of a Ray cluster"),
-    "replicas": (int, "of the controller, in a Ray cluster, each with --children at a time"),
-    "children": (int, "of a replica: the minibatch of its controller"),
-    "shards": (int, "of the parameter server that the replicas share"),
-    "accumulate": (int, "gradients from replicas to an update"),
-}
-DATA_OPTIONS = {
-    "validation": (float, "share of the images for validation"),
-    "test": (float, "share of the images for the test"),
-    "image_size": (int, "resize images to this many pixels"),
-    "limit": (int, "use at most this many training images, or tokens of text"),
-    "level": (Literal["words", "characters"] | None, "what the tokens of a text are (default words)"),
-    "vocabulary": (int, "keep the most frequent tokens of a text, at most this many"),
-}
 DATA_HELP = "digits, .npz, image folder, or parquet; for language models topics, a .txt file, or a folder of them"
-GROUPS = ("space", "final_space", "controller", "search_recipe", "final_recipe")
+GROUPS = ("space", "final_space", "controller", "objective", "search_recipe", "final_recipe")
+NAMED = ("space", "controller", "objective")  # components: the flag gives a name, and --NAME.FIELD their fields
+SHARED_DATA_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "validation": {"type": float, "help": "share of the data for validation"},
+    "test": {"type": float, "help": "share of the data for the test"},
+    "limit": {"type": int, "help": "use at most this many training images, or tokens of text"},
+}
+# What `--help` shows; `--help all` has the rest.
+COMMON = (
+    *("data", "minutes", "preset", "space", "controller", "evaluator", "trials", "objective", "finalists", "baseline"),
+    *("workers", "image_size", "limit", "seed", "device", "run", "config", "json", "dry_run"),
+)
+EXAMPLE = "archwright search --data photos/ --minutes 20"
+DESCRIPTION = (
+    "Find an architecture for a data set, train it from scratch, test it once, compare it with random search. What is "
+    "not given is planned."
+)
+DETAILS = (
+    "--space NAME, --controller NAME and --objective NAME choose components (names, or FILE.py:NAME); their fields "
+    "follow as --space.FIELD. Without --controller it is guided where fewer than a thousand children are trained from "
+    "scratch, and otherwise that of the space's paper, whose fields are those below. Defaults shown for them are the "
+    "papers'; the small preset sizes them for the machine."
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +51,7 @@ class Flags:
     """What the user asked for."""
 
     data: str | None
-    wishes: Wishes
+    user: UserSettings
     preset: str
     minutes: float | None
     seed: int
@@ -79,58 +64,32 @@ class Flags:
 
 def search_flags(arguments: Sequence[str]) -> Flags:
     """Parse the flags; a configuration file's values count as flags, and flags after it override them."""
-    from jsonargparse import ArgumentParser
-
-    words, names = _component_names(list(arguments))
-    space = space_class(names["space"])
-    papers = paper_controller(space)
-    controller = controller_class(names["controller"] or papers)
-    parser = ArgumentParser(
-        prog="archwright search",
-        description="Find an architecture for a data set, train it from scratch, test it once, compare it with random "
-        "search. What is not given is planned. --space NAME and --controller NAME choose components (names, or "
-        "FILE.py:NAME); their fields follow as --space.FIELD. Without --controller it is guided where fewer than a "
-        "thousand children are trained from scratch, and otherwise that of the space's paper (ppo for nasnet, else "
-        "reinforce), whose fields are those below. Defaults shown for them are the papers'; the small preset sizes "
-        "them for the machine.",
-        exit_on_error=False,
-    )
-    parser.add_argument("--config", type=str, help="a configuration file, such as the one in a run folder")
-    parser.add_argument(
-        "--data",
-        type=str | None,
-        default=None,
-        help=DATA_HELP,
-    )
-    parser.add_argument("--minutes", type=float | None, default=None, help="what everything together may take")
-    parser.add_argument("--preset", type=Literal["small", "paper"], default="small", help="what sets the sizes")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random")
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--run", type=str | None, default=None, help="the run folder; default: a new one in runs/")
-    for name, (kind, words_) in (SETTINGS | DATA_OPTIONS).items():
-        parser.add_argument(f"--{name}", type=kind | None if kind in (int, float) else kind, default=None, help=words_)
-    parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
-    parser.add_argument("--dry-run", action="store_true", help="stop after the plan")
-    parser.add_class_arguments(space, "space")
-    parser.add_class_arguments(space, "final_space")
-    skip = {"space", "seed"}
-    parser.add_class_arguments(controller, "controller", skip=skip)
-    parser.add_class_arguments(Recipe, "search_recipe")
-    parser.add_class_arguments(Recipe, "final_recipe")
+    words = list(arguments)
+    config = _config(words)
+    words, names = _component_names(words, config)
+    if words and words[-1] == "all" and words[-2:-1] in (["--help"], ["-h"]):
+        print(dashed_help(_parser(names).format_help()), end="")
+        raise SystemExit(0)
+    if "--help" in words or "-h" in words:
+        print(short_help(_parser(names)), end="")
+        raise SystemExit(0)
+    parser = _parser(names)
     try:
-        config = _config(words)
-        given = _parsed(parser, words)
+        given = parser.parse_args(words, defaults=False).as_dict()
         if config:
-            merged = parser.parse_object(_unnamed(config), defaults=False).as_dict()
-            given = _merged(merged, given)
+            given = _merged(parser.parse_object(_unnamed(config), defaults=False).as_dict(), given)
     except SystemExit:
         raise
     except Exception as error:
         raise ConfigError(shortened(error)) from None
     groups = {name: _filled(given.get(name)) for name in GROUPS}
+    settings = {k: given[k] for k in setting_names() if k not in GROUPS and given.get(k) is not None}
+    if names["objective"]:
+        settings |= {"objective": names["objective"], "objective_settings": groups["objective"]}
+    papers = presets_of(space_class(names["space"])).controller
     return Flags(
         data=given.get("data"),
-        wishes=Wishes(
+        user=UserSettings(
             space=names["space"],
             space_fields=groups["space"],
             final_space_fields=groups["final_space"],
@@ -139,24 +98,91 @@ def search_flags(arguments: Sequence[str]) -> Flags:
             controller_settings=groups["controller"],
             search_recipe=groups["search_recipe"],
             final_recipe=groups["final_recipe"],
-            settings={k: given[k] for k in SETTINGS if given.get(k) is not None},
+            settings=settings,
         ),
         preset=given.get("preset", "small"),
         minutes=given.get("minutes"),
         seed=given.get("seed", 0),
         device=given.get("device", "auto"),
         run=given.get("run"),
-        data_options={k: given[k] for k in DATA_OPTIONS if given.get(k) is not None},
+        data_options={k: given[k] for k in data_options() if given.get(k) is not None},
         json=bool(given.get("json")),
         dry_run=bool(given.get("dry_run")),
     )
 
 
-def _component_names(words: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """Take `--space NAME` and `--controller NAME` out of the words; a configuration file may name them too."""
-    names: dict[str, Any] = {"space": "enas-micro", "controller": None}
-    config = _config(words)
-    for kind in names:
+def data_options() -> dict[str, Mapping[str, Any]]:
+    """Return the options of loading data with the keywords of their flags: those of each modality, and the shared."""
+    found = dict(SHARED_DATA_OPTIONS)
+    for kind in MODALITIES.values():
+        found |= kind.options
+    return found
+
+
+def _parser(names: Mapping[str, Any]) -> Any:
+    from jsonargparse import ArgumentParser
+
+    space = space_class(names["space"])
+    controller = controller_class(names["controller"] or presets_of(space).controller)
+    parser = ArgumentParser(
+        prog="archwright search", description=f"{DESCRIPTION} {DETAILS}", exit_on_error=False, add_help=False
+    )
+    add = parser.add_argument
+    add("--data", type=str | None, default=None, help=DATA_HELP)
+    add("--minutes", type=float | None, default=None, help="what everything together may take")
+    add("--preset", type=Literal[PRESETS], default="small", help="what sets the sizes")
+    add("--seed", type=int, default=0, help="of everything random")
+    add("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add("--run", type=str | None, default=None, help="the run folder; default: a new one in runs/")
+    add("--config", type=str, help="a configuration file, such as the one in a run folder")
+    add("--json", action="store_true", help="the result as one JSON object on the last line")
+    add("--dry_run", action="store_true", help="stop after the plan")
+    add("--evaluator", type=Literal[tuple(METHODS)], default=None, help="how proposals are scored")
+    for name, keywords in data_options().items():
+        kind = Literal[keywords["choices"]] if "choices" in keywords else keywords.get("type", str)
+        add(f"--{name}", type=kind | None, default=None, help=keywords["help"])
+    fields = {name for name in Search.__dataclass_fields__ if name != "trials"}
+    parser.add_class_arguments(Search, skip=fields)
+    for part in (*map(method_class, METHODS), FinalTraining, Cluster):
+        parser.add_class_arguments(part, skip={"space", "recipe", "residual"} & set(part.__dataclass_fields__))
+    parser.add_class_arguments(space, "space")
+    parser.add_class_arguments(space, "final_space")
+    parser.add_class_arguments(controller, "controller", skip={"space", "seed"})
+    if names["objective"] in OBJECTIVES:
+        parser.add_class_arguments(OBJECTIVES[names["objective"]], "objective")
+    parser.add_class_arguments(Recipe, "search_recipe")
+    parser.add_class_arguments(Recipe, "final_recipe")
+    return parser
+
+
+def short_help(parser: Any) -> str:
+    """Return the flags that people use, on one screen."""
+    named = {
+        "space": "what is searched; archwright spaces lists them",
+        "controller": "what proposes; archwright controllers lists them",
+        "objective": f"what the reward is: {', '.join(OBJECTIVES)}",
+    }
+    helps = {action.dest: action for action in parser._actions}
+    lines = [f"usage: {EXAMPLE}", "", DESCRIPTION, "", "flags that people use:"]
+    for name in COMMON:
+        action: Any = helps.get(name)
+        text = named.get(name) or str(action.help).partition(";")[0].partition(" (type:")[0]
+        value = "" if action is not None and action.nargs == 0 else " " + name.upper().split("_")[-1]
+        lines.append(f"  {'--' + name.replace('_', '-') + value:<24} {text}"[:120])
+    lines += [
+        "",
+        "  archwright search --help all       every flag, with its default",
+        "  archwright spaces NAME             fields of a space: --space.FIELD, --final-space.FIELD",
+        "  archwright controllers NAME        arguments of a controller: --controller.FIELD",
+        "Recipes are set as --search-recipe.FIELD and --final-recipe.FIELD.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _component_names(words: list[str], config: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Take the names of components out of the words; a configuration file may name them too."""
+    names: dict[str, Any] = {"space": "enas-micro", "controller": None, "objective": None}
+    for kind in NAMED:
         value = config.get(kind)
         if isinstance(value, str):
             names[kind] = value
@@ -165,23 +191,24 @@ def _component_names(words: list[str]) -> tuple[list[str], dict[str, Any]]:
     rest: list[str] = []
     index = 0
     while index < len(words):
-        word, kind = words[index], words[index].removeprefix("--").partition("=")[0]
-        if word in ("--space", "--controller"):
-            if index + 1 == len(words):
-                raise ConfigError(f"{word} needs a name")
-            names[kind] = words[index + 1]
-            index += 2
-        elif word.startswith(("--space=", "--controller=")):
-            names[kind] = word.partition("=")[2]
-            index += 1
-        else:
+        word = words[index]
+        flag, equals, value = word.partition("=")
+        kind = flag.removeprefix("--")
+        if not word.startswith("--") or kind not in NAMED:
             rest.append(word)
+        elif equals:
+            names[kind] = value
+        elif index + 1 == len(words):
+            raise ConfigError(f"{word} needs a name")
+        else:
             index += 1
+            names[kind] = words[index]
+        index += 1
     return rest, names
 
 
 def _config(words: list[str]) -> dict[str, Any]:
-    """The configuration file named in the words, in the parser's form; its data can only be data."""
+    """Return the configuration file named in the words, in the parser's form; its data can only be data."""
     import yaml
 
     path: str | None = None
@@ -200,14 +227,15 @@ def _config(words: list[str]) -> dict[str, Any]:
         raise ConfigError(f"--config {path} is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(config, dict):
         raise ConfigError(f"--config {path}: expected settings by name, not {type(config).__name__}")
-    settings = config.pop("controller_settings", None)
-    if settings is not None and isinstance(config.get("controller"), str):
-        config["controller"] = {"name": config["controller"], **settings}
+    for kind in ("controller", "objective"):
+        settings = config.pop(f"{kind}_settings", None)
+        if settings is not None and isinstance(config.get(kind), str):
+            config[kind] = {"name": config[kind], **settings}
     return config
 
 
-def _unnamed(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration without the names of components, which are known by now, and without what is not given."""
+def _unnamed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without the names of components, which are known, and without what is not given."""
     given: dict[str, Any] = {}
     for key, value in config.items():
         if key in GROUPS:
@@ -218,26 +246,18 @@ def _unnamed(config: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _parsed(parser: Any, words: list[str]) -> dict[str, Any]:
-    given: dict[str, Any] = parser.parse_args(words, defaults=False).as_dict()
-    return given
-
-
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(under)
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = {**merged[key], **value}
-        else:
-            merged[key] = value
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
     return merged
 
 
 def _filled(group: Any) -> dict[str, Any]:
-    return {k: v for k, v in (group or {}).items() if k != "name"} if isinstance(group, Mapping) else {}
+    return {k: v for k, v in group.items() if k != "name"} if isinstance(group, Mapping) else {}
 
 
 def shortened(error: Exception) -> str:
-    """The parser's complaint in one line."""
-    text = " ".join(str(error).split())
-    return text.removeprefix("error: ")
+    """Return the parser's complaint in one line."""
+    return dashed_help(" ".join(str(error).split()).removeprefix("error: "))

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import print_json
+from archwright.cli.commands import Parser, dashed_help, print_json
 from archwright.errors import ArchwrightError
 from archwright.modalities import MODALITIES
 
 
 def list_(arguments: Sequence[str]) -> int:
     """The runs in a folder."""
-    parser = argparse.ArgumentParser(prog="archwright list", description="List the runs in a folder.")
+    parser = Parser(prog="archwright list", description="List the runs in a folder.")
     parser.add_argument("folder", type=Path, nargs="?", default=Path("runs"), help="default: runs")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     given = parser.parse_args(arguments)
 
     from archwright.report.table import show_table
-    from archwright.runs.front import runs_below
+    from archwright.runs.folder import runs_below
 
     rows = [_row(folder) for folder in runs_below(given.folder)]
     if given.json:
@@ -56,39 +55,86 @@ def _row(folder: Path) -> dict[str, Any]:
 
 
 def spaces(arguments: Sequence[str]) -> int:
-    """What there is to search, and with what."""
-    parser = argparse.ArgumentParser(
-        prog="archwright spaces", description="List the spaces, controllers and operations that come with archwright."
+    """Show what there is to search, or the fields of one space."""
+    parser = Parser(
+        prog="archwright spaces",
+        description="List the spaces, controllers, objectives and operations that come with archwright, or the fields "
+        "of one space.",
     )
+    parser.add_argument("name", nargs="?", help="a space: show its fields, which are flags as --space.FIELD")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args(arguments)
 
+    from archwright.components import space_class
     from archwright.controllers import CONTROLLERS
+    from archwright.evaluators.objective import OBJECTIVES
     from archwright.nets.ops import OPERATIONS
     from archwright.space import count
     from archwright.spaces import SPACES
 
+    if given.name is not None:
+        return _fields(space_class(given.name), "space", given.json)
     found = {}
     for name, cls in SPACES.items():
         space = cls()
         about = (cls.__doc__ or "").strip().splitlines()[0]
         found[name] = {"about": about, "architectures": count(space), "shares_weights": space.shares_weights}
+    names: dict[str, Any] = {"controllers": CONTROLLERS, "objectives": OBJECTIVES, "operations": OPERATIONS}
     if given.json:
-        print_json({"spaces": found, "controllers": sorted(CONTROLLERS), "operations": sorted(OPERATIONS)})
+        print_json({"spaces": found, **{kind: sorted(registry) for kind, registry in names.items()}})
         return 0
     for name, facts in found.items():
         print(f"{name}: {facts['about']}")
         shares = "shares weights" if facts["shares_weights"] else "each child is trained from scratch"
         print(f"  {facts['architectures']:.3g} answer lists; {shares}")
-    print(f"controllers: {', '.join(sorted(CONTROLLERS))}")
-    print(f"operations: {', '.join(sorted(OPERATIONS))}")
-    print("your own: path/to/file.py:Name wherever a name is taken")
+    for kind, registry in names.items():
+        print(f"{kind}: {', '.join(sorted(registry))}")
+    print("your own: path/to/file.py:Name wherever the name of a space or controller is taken")
+    return 0
+
+
+def controllers(arguments: Sequence[str]) -> int:
+    """Show what proposes architectures, or the arguments of one controller."""
+    parser = Parser(prog="archwright controllers", description="List the controllers, or the arguments of one of them.")
+    parser.add_argument("name", nargs="?", help="a controller: show its arguments, flags as --controller.FIELD")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    given = parser.parse_args(arguments)
+
+    from archwright.components import controller_class
+    from archwright.controllers import CONTROLLERS
+
+    if given.name is not None:
+        return _fields(controller_class(given.name), "controller", given.json)
+    about = {name: (controller_class(name).__doc__ or "").strip().splitlines()[0] for name in sorted(CONTROLLERS)}
+    if given.json:
+        print_json({"controllers": about})
+        return 0
+    for name, line in about.items():
+        print(f"{name}: {line}")
+    return 0
+
+
+def _fields(component: Any, kind: str, as_json: bool) -> int:
+    """Show the arguments of a component with their defaults, as the flags that set them."""
+    import inspect
+
+    from jsonargparse import ArgumentParser
+
+    if as_json:
+        parameters = inspect.signature(component).parameters.values()
+        defaults = {p.name: None if p.default is p.empty else p.default for p in parameters if p.name != "space"}
+        print_json({"name": kind, "fields": defaults})
+        return 0
+    parser = ArgumentParser(prog=f"archwright search --{kind} NAME", add_help=False)
+    parser.add_class_arguments(component, kind, skip={"space", "seed"} if kind == "controller" else set())
+    text = dashed_help(parser.format_help())
+    print(text[text.index("\n\n") + 2 :], end="")
     return 0
 
 
 def check(arguments: Sequence[str]) -> int:
     """What is understood of a data set."""
-    parser = argparse.ArgumentParser(prog="archwright check", description="Say what is understood of a data set.")
+    parser = Parser(prog="archwright check", description="Say what is understood of a data set.")
     parser.add_argument("data", help="digits, .npz, image folder, or parquet; topics, a .txt file, or a folder of them")
     parser.add_argument("--image_size", type=int, help="resize images to this many pixels")
     parser.add_argument("--level", choices=("words", "characters"), help="what the tokens of a text are")

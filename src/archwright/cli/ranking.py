@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from archwright.analysis.ranking import Ranking
-from archwright.cli.commands import print_json
+from archwright.cli.commands import Parser, print_json
 from archwright.cli.display import Display
 from archwright.cli.searching import INTERRUPTED
-from archwright.runs import front
+from archwright.runs.folder import opened
 
 
 def rank(arguments: Sequence[str]) -> int:
     """Train random architectures from scratch and compare their order with the shared weights'."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="archwright rank",
         description="Say whether the shared weights of a finished run rank architectures as training from scratch "
         "does: Kendall's tau between the two over random architectures, with its 95 % interval. Can be stopped; the "
@@ -37,8 +36,8 @@ def rank(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
     given = parser.parse_args(arguments)
     with Display(json_output=given.json) as display:
-        opened = front.opened(given.run, data=given.data, space=given.space, controller=given.controller)
-        with opened as (store, plan, data):
+        run = opened(given.run, data=given.data, space=given.space, controller=given.controller)
+        with run as (store, plan, data):
             ranking = Ranking(
                 plan,
                 data,

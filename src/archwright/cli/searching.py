@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import print_json
+from archwright import api
+from archwright.cli.commands import Parser, print_json
 from archwright.cli.display import Display
 from archwright.cli.flags import search_flags
-from archwright.runs import front
+from archwright.runs.folder import new_folder, opened
 from archwright.runs.job import Job
 from archwright.runs.plan import PHASES, Plan
+from archwright.runs.preparation import prepare
 
 INTERRUPTED = 130
 
@@ -22,9 +22,9 @@ def search(arguments: Sequence[str]) -> int:
     """Plan, show the plan, and run it."""
     flags = search_flags(arguments)
     with Display(json_output=flags.json) as display:
-        prepared = front.prepare(
+        prepared = prepare(
             flags.data,
-            wishes=flags.wishes,
+            user=flags.user,
             preset=flags.preset,
             minutes=flags.minutes,
             seed=flags.seed,
@@ -37,7 +37,7 @@ def search(arguments: Sequence[str]) -> int:
             if flags.json:
                 print_json({"plan": prepared.plan.to_json()})
             return 0
-        folder = front.new_folder(flags.run, prepared.data.name)
+        folder = new_folder(flags.run, prepared.data.name)
         with prepared.begin(folder) as store:
             display.say(f"run folder: {folder}")
             return complete(Job(prepared.plan, prepared.data, store), display, flags.json)
@@ -54,7 +54,7 @@ def finish(arguments: Sequence[str]) -> int:
 
 
 def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: bool) -> int:
-    parser = argparse.ArgumentParser(prog=f"archwright {name}", description=description)
+    parser = Parser(prog=f"archwright {name}", description=description)
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--data", help="where the data is now, if it has moved")
     parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
@@ -65,16 +65,16 @@ def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: b
     given = parser.parse_args(arguments)
     elsewhere = {name: getattr(given, name) for name in ("engine", "workers") if getattr(given, name) is not None}
     with Display(json_output=given.json) as display:
-        opened = front.opened(given.run, data=given.data, space=given.space, controller=given.controller)
-        with opened as (store, plan, data):
-            return complete(Job(replace(plan, **elsewhere), data, store, skip_search=finish), display, given.json)
+        run = opened(given.run, data=given.data, space=given.space, controller=given.controller)
+        with run as (store, plan, data):
+            return complete(Job(plan.changed(elsewhere), data, store, skip_search=finish), display, given.json)
 
 
 def complete(job: Job, display: Display, json_output: bool) -> int:
     """Run a job to its end, and say how it ended."""
     folder = job.store.folder
     try:
-        run = front.complete(job, display)
+        run = api.complete(job, display)
     except KeyboardInterrupt:
         display.say(f"stopped; everything so far is in {folder}")
         display.say(f"  archwright resume {folder}    goes on")
@@ -90,40 +90,20 @@ def complete(job: Job, display: Display, json_output: bool) -> int:
 
 
 def plan_lines(plan: Plan, split: str) -> list[str]:
-    """The plan in a few lines."""
-    recipe, final = plan.search_recipe, plan.final_recipe
-    lines = [f"data: {split}", f"space: {_sizes(plan.space)}; final training: {_sizes(plan.final_space)}"]
-    if plan.evaluator == "shared-weights":
-        steps = f"{plan.steps_per_epoch} steps" if plan.steps_per_epoch else "a pass over the training images"
-        warmup = f" after {plan.warmup} without" if plan.warmup else ""
-        lines.append(
-            f"search: {plan.epochs - plan.warmup} rounds of {steps} of shared training (batch {recipe.batch}) "
-            f"and {plan.trials_per_epoch} trials{warmup}; controller {plan.controller}"
-        )
-    else:
-        where = "" if plan.engine == "local" else f" on {plan.engine}"
-        lines.append(
-            f"search: {plan.trials} children of {recipe.epochs:g} epochs, {plan.workers} at a time{where}; "
-            f"{plan.controller}{_replicas(plan)}"
-        )
-    of = f"{plan.samples} samples" if plan.evaluator == "shared-weights" else f"{plan.trials} children"
+    """Return the plan in a few lines."""
+    search, final, estimate = plan.search, plan.final, plan.budget.estimate
+    lines = [f"data: {split}", f"space: {_sizes(search.space)}; final training: {_sizes(final.space)}"]
+    lines += search.method.lines(search, plan.cluster)
     lines.append(
-        f"final training: {plan.finalists} of {of}, {final.epochs:g} epochs, batch {final.batch}; "
-        f"device {plan.device}, {plan.threads} threads, seed {plan.seed}"
+        f"final training: {final.finalists} of {search.method.source(search)}, {final.recipe.epochs:g} epochs, "
+        f"batch {final.recipe.batch}; device {plan.device}, {plan.threads} threads, seed {plan.seed}"
     )
-    times = ", ".join(f"{name} {plan.estimate[name]:.0f} s" for name in PHASES if plan.estimate.get(name))
-    total = sum(plan.estimate.values())
+    times = ", ".join(f"{name} {estimate[name]:.0f} s" for name in PHASES if estimate.get(name))
+    total = sum(estimate.values())
     lines.append(f"time: about {total / 60:.1f} min ({times})")
-    if plan.minutes is None and total > 1800:
+    if plan.budget.minutes is None and total > 1800:
         lines.append("      --minutes N plans networks and training to fit a time")
     return lines
-
-
-def _replicas(plan: Plan) -> str:
-    if not plan.replicas:
-        return ""
-    sums = f", {plan.accumulate} gradients to an update" if plan.accumulate > 1 else ""
-    return f" in {plan.replicas} replicas of {plan.children} children, {plan.shards} shards{sums}"
 
 
 SIZES = ("layers", "nodes", "filters", "repeats", "stem_stride")

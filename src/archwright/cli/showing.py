@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import print_json
+from archwright.cli.commands import Parser, print_json
 from archwright.errors import RunError
 from archwright.modalities import load_model, modality_class
 from archwright.space import Architecture, Open, Space, check
@@ -16,7 +15,7 @@ from archwright.spaces.published import PUBLISHED, Published
 
 def architecture_at(path: Path) -> Architecture:
     """The architecture of a run folder, a model folder, or a JSON file, or one that is published under this name."""
-    from archwright.runs.front import read_architecture
+    from archwright.runs.folder import read_architecture
 
     if (published := published_at(path)) is not None:
         return published.architecture
@@ -54,17 +53,17 @@ def _best_so_far(folder: Path) -> Architecture:
 
 def show(arguments: Sequence[str]) -> int:
     """Draw an architecture; count parameters and multiply-adds at the size asked for."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="archwright show",
         description="Draw an architecture (PNG and SVG), print it, count the final network's parameters and "
         "multiply-adds.",
     )
     parser.add_argument("architecture", type=Path, help=f"a run folder, ARCH.json, or one of {', '.join(PUBLISHED)}")
     parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
-    parser.add_argument("--no-pictures", action="store_true", help="print only")
+    parser.add_argument("--no_pictures", action="store_true", help="print only")
     parser.add_argument("--filters", type=int, help="channels of the first cells")
     parser.add_argument("--repeats", type=int, help="normal cells between reductions")
-    parser.add_argument("--image-size", type=int, help="pixels; default: the run's, or 32")
+    parser.add_argument("--image_size", type=int, help="pixels; default: the run's, or 32")
     parser.add_argument("--channels", type=int, help="of the images; default: the run's, or 3")
     parser.add_argument("--classes", type=int, help="or the size of the vocabulary; default: the run's, or 10")
     parser.add_argument("--space", help="FILE.py:NAME, for an architecture of your own space")
@@ -140,9 +139,7 @@ def _model_folder(path: Path) -> Path:
 
 def export(arguments: Sequence[str]) -> int:
     """Write a model as files that run without archwright."""
-    parser = argparse.ArgumentParser(
-        prog="archwright export", description="Write a run's model as files that run without archwright."
-    )
+    parser = Parser(prog="archwright export", description="Write a run's model as files that run without archwright.")
     parser.add_argument("run", type=Path, help="a finished run, or a folder that `archwright train` wrote")
     parser.add_argument("--to", type=Path, help="the folder; default: RUN/export")
     parser.add_argument(
@@ -165,7 +162,7 @@ def export(arguments: Sequence[str]) -> int:
 
 def predict(arguments: Sequence[str]) -> int:
     """Classify images, or go on writing a text."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="archwright predict",
         description="Classify images with a run's model. With a language model: say how well text files are predicted, "
         "or go on writing after words that are no file.",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import print_json
+from archwright.cli.commands import Parser, print_json
 from archwright.cli.display import Display
 from archwright.cli.showing import architecture_at
 from archwright.components import space_class, with_fields
@@ -18,8 +17,8 @@ from archwright.files import write
 from archwright.modalities import MODALITIES, modality, read
 from archwright.nets.network import without_auxiliary
 from archwright.runs.events import Stage
-from archwright.runs.planner import Wishes, make_plan
-from archwright.runs.timing import network_of, recipe_of
+from archwright.runs.networks import network_of, recipe_of
+from archwright.runs.planner import UserSettings, make_plan
 from archwright.space import check
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters, tune_malloc
@@ -30,7 +29,7 @@ SIZES = ("filters", "repeats", "units")
 
 def train(arguments: Sequence[str]) -> int:
     """Train, test once, and write a model folder."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="archwright train", description="Train any stored architecture from scratch, at any size, on any data."
     )
     parser.add_argument("architecture", type=Path, help="a run folder, ARCH.json, or a published one such as nasnet-a")
@@ -65,13 +64,13 @@ def train(arguments: Sequence[str]) -> int:
         data = read(source, seed=given.seed, **options)
         sizes = {k: getattr(given, k) for k in SIZES if getattr(given, k) is not None}
         recipe = {k: getattr(given, k) for k in ("epochs", "batch", "learning_rate") if getattr(given, k) is not None}
-        wishes = Wishes(space=name, space_fields=fields, final_space_fields=sizes, final_recipe=recipe)
+        user = UserSettings(space=name, space_fields=fields, final_space_fields=sizes, final_recipe=recipe)
         plan = make_plan(
-            data, wishes, data_name=source, data_options=options, seed=given.seed, device=given.device, timed=False
+            data, user, data_name=source, data_options=options, seed=given.seed, device=given.device, timed=False
         )
         tune_malloc()
-        network = network_of(plan, data, architecture)
         judge = modality(data)
+        network = network_of(plan, judge, architecture)
         fit = Fit(network, judge, recipe_of(plan, architecture), seed=given.seed, device=plan.device)
         display.say(f"data: {data.split}")
         display(Stage("training", 0.0, 0.0))
@@ -79,7 +78,7 @@ def train(arguments: Sequence[str]) -> int:
         for progress in fit:
             display(progress)
         without_auxiliary(network)
-        figures = judge.figures(judge.test(network.to(plan.device), plan.final_recipe, plan.device))
+        figures = judge.figures(judge.test(network.to(plan.device), plan.final.recipe, plan.device))
         result: dict[str, Any] = {
             "architecture": architecture.id,
             "data": data.name,
@@ -90,7 +89,7 @@ def train(arguments: Sequence[str]) -> int:
             "seconds": {"training": round(time.monotonic() - begun, 2)},
             "model": str(folder),
         }
-        judge.save(network.cpu(), architecture, plan.final_space.for_architecture(architecture), folder)
+        judge.save(network.cpu(), architecture, plan.final.space.for_architecture(architecture), folder)
         write(folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
         write(folder / "result.json", json.dumps(result, indent=1).encode())
         if not given.json:

@@ -20,13 +20,12 @@ from archwright.runs.job import Job
 from archwright.training.measure import tune_malloc
 from archwright.training.recipe import Recipe
 
-DASHES = {"--image-size": "--image_size"}
 SIZES = {"filters", "repeats"}  # of the space: they are flags of their own
 
 
 def transfer(arguments: Sequence[str]) -> int:
     """Build, train, compare, test once, and write a run folder."""
-    given = _parsed([_underscored(word) for word in arguments])
+    given = _parsed(list(arguments))
     architecture, published = architecture_at(given.run), published_at(given.run)
     options = {name: getattr(given, name) for name in ("image_size", "limit") if getattr(given, name) is not None}
     sizes = {name: getattr(given, name) for name in ("repeats", "filters") if getattr(given, name) is not None}
@@ -52,15 +51,15 @@ def transfer(arguments: Sequence[str]) -> int:
             device=given.device,
             space=given.space,
         )
-        recipe, built = plan.final_recipe, vars(plan.final_space)
+        recipe, built = plan.final.recipe, vars(plan.final.space)
         display.say(f"data: {data.split}")
         display.say(
-            f"{architecture.id} of {plan.final_space.name}, repeats {built['repeats']}, filters {built['filters']}: "
+            f"{architecture.id} of {plan.final.space.name}, repeats {built['repeats']}, filters {built['filters']}: "
             f"{recipe.epochs:g} epochs, batch {recipe.batch}, {recipe.optimizer}"
         )
-        if plan.residual is not None:
+        if plan.final.residual is not None:
             display.say(
-                f"beside it a random architecture, and a residual network of about {plan.residual:,} parameters"
+                f"beside it a random architecture, and a residual network of about {plan.final.residual:,} parameters"
             )
         if given.dry_run:
             if given.json:
@@ -95,7 +94,7 @@ def _parsed(words: list[str]) -> Any:
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
-    parser.add_argument("--dry-run", action="store_true", help="stop after the plan")
+    parser.add_argument("--dry_run", action="store_true", help="stop after the plan")
     space = _space_of(words)
     parser.add_class_arguments(space, "final_space", skip=SIZES | set(space.reads))  # what it reads is settled
     parser.add_class_arguments(Recipe, "final_recipe")
@@ -122,11 +121,6 @@ def _space_of(words: list[str]) -> Any:
     if not words or words[0].startswith("-"):
         return space_class("nasnet")  # for --help
     return space_class(architecture_at(Path(words[0])).space)
-
-
-def _underscored(word: str) -> str:
-    flag, equals, value = word.partition("=")
-    return f"{DASHES.get(flag, flag)}{equals}{value}"
 
 
 def _filled(group: Any) -> dict[str, Any]:

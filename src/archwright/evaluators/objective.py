@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from archwright.errors import ConfigError
 
@@ -25,6 +26,10 @@ class Accuracy:
     def __call__(self, metrics: Mapping[str, float]) -> float:
         """The reward, 0 to 1."""
         return metrics[self.metric]
+
+    def words(self, reward: float) -> str:
+        """Return a reward as a person reads it."""
+        return f"{reward:.1%}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,13 @@ class InversePerplexity:
 
 
 @dataclass(frozen=True)
+class InversePerplexitySquared(InversePerplexity):
+    """`c / perplexity ** 2`: NAS's (Zoph & Le 2017, section 4.2)."""
+
+    power: float = 2.0
+
+
+@dataclass(frozen=True)
 class LatencyWeighted:
     """`accuracy * (latency / target) ** weight`: MnasNet's soft constraint (Tan et al. 2019, 3.1: weight -0.07).
 
@@ -91,9 +103,30 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "accuracy": Accuracy,
     "accuracy-cubed": AccuracyCubed,
     "inverse-perplexity": InversePerplexity,
-    "inverse-perplexity-squared": lambda c=80.0: InversePerplexity(power=2.0, c=c),
+    "inverse-perplexity-squared": InversePerplexitySquared,
     "latency-weighted": LatencyWeighted,
 }
+
+
+def make_objective(name: str, settings: Mapping[str, Any] | None = None) -> Objective:
+    """Return the objective of that name with these arguments."""
+    if name not in OBJECTIVES:
+        raise ConfigError(f"objective is {name!r}; pick one of {', '.join(sorted(OBJECTIVES))}")
+    maker, settings = OBJECTIVES[name], settings or {}
+    arguments = inspect.signature(maker).parameters
+    for argument in settings:
+        if argument not in arguments:
+            raise ConfigError(f"the objective {name} has no setting {argument!r}; it has {', '.join(arguments)}")
+    for argument, parameter in arguments.items():
+        if parameter.default is parameter.empty and argument not in settings:
+            raise ConfigError(f"the objective {name} needs its {argument}: --objective.{argument} VALUE")
+    return maker(**settings)
+
+
+def reward_words(objective: Objective, reward: float) -> str:
+    """Return a reward as a person reads it: an accuracy in per cent, other rewards as numbers."""
+    words: Callable[[float], str] | None = getattr(objective, "words", None)
+    return f"reward {reward:.4g}" if words is None else words(reward)
 
 
 def needs(objective: Objective) -> tuple[str, ...]:

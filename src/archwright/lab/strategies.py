@@ -13,9 +13,12 @@ from archwright.components import controller_class
 from archwright.controllers import CONTROLLERS
 from archwright.errors import ConfigError
 from archwright.loop import Controller
+from archwright.presets import presets_of
 from archwright.space import Space
+from archwright.spaces import NasConv
 
-NAMED = {"tpe": "optuna", "nas": "reinforce"}  # names besides those of the controllers
+# Names besides those of the controllers: the controller, and the space whose paper gives its settings.
+NAMED: dict[str, tuple[str, type[Space] | None]] = {"tpe": ("optuna", None), "nas": ("reinforce", NasConv)}
 OURS = ("space", "seed")  # arguments of every controller that a comparison gives
 
 
@@ -57,15 +60,13 @@ def strategies(text: str) -> list[Strategy]:
 
 def _strategy(text: str) -> Strategy:
     name, *settings = re.split(r"\+(?=\w+=)", text)
-    controller = NAMED.get(name, name)
+    controller, paper = NAMED.get(name, (name, None))
     if ".py:" not in controller and controller not in CONTROLLERS:
         known = ", ".join(sorted({*CONTROLLERS, *NAMED}))
         raise ConfigError(f"{name!r} is not a strategy; pick from {known}, or file.py:Name; settings follow as +name=3")
     given: dict[str, Any] = {}
-    if name == "nas":
-        from archwright.controllers.reinforce import NAS
-
-        given.update(NAS)
+    if paper is not None:
+        given.update(presets_of(paper).published.controllers[controller])
     for setting in settings:
         key, _, value = setting.partition("=")
         given[key] = _value(text, value)

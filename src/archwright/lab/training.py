@@ -7,10 +7,10 @@ the same; a child that one of them has trained is not trained again for another.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archwright.components import space_class
 from archwright.errors import ConfigError, RunError
@@ -20,18 +20,20 @@ from archwright.lab.contest import Course, Timed
 from archwright.lab.record import JsonLines
 from archwright.lab.strategies import Strategy
 from archwright.loop import Proposal, Result, Trial, Trials, run
-from archwright.modalities import modality
-from archwright.runs import assembly, front
-from archwright.runs.planner import Wishes, pin_threads
+from archwright.modalities import MODALITIES, modality
+from archwright.runs import assembly
+from archwright.runs.plan import Plan
+from archwright.runs.planner import UserSettings, pin_threads
+from archwright.runs.preparation import prepare as prepare_run
 from archwright.space import Architecture
 from archwright.store import RunStore
 from archwright.training.measure import tune_malloc
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Data
-    from archwright.runs.plan import Plan
 
 CHILDREN, SETUP = "children.jsonl", "setup.json"
+METRIC = "accuracy"  # of everything that is compared
 
 
 @dataclass(frozen=True)
@@ -48,44 +50,52 @@ class Setup:
     @property
     def trials(self) -> int:
         """The number of children of one search."""
-        return self.plan.trials
+        return self.plan.search.trials
 
     @property
     def epochs(self) -> float:
         """The epochs of one child."""
-        return self.plan.search_recipe.epochs
+        return self.plan.search.recipe.epochs
 
     @property
     def name(self) -> str:
         """The space and the data."""
-        return f"{self.plan.space.name} on {self.data.name}"
+        return f"{self.plan.search.space.name} on {self.data.name}"
 
     @property
     def seconds(self) -> float:
         """About how long all of it takes, from the start; children that two strategies share are counted twice."""
-        each = self.plan.estimate["search"] / self.plan.trials
-        return len(self.strategies) * self.runs * (self.plan.trials + 1) * each
+        each = self.plan.budget.estimate["search"] / self.plan.search.trials
+        return len(self.strategies) * self.runs * (self.plan.search.trials + 1) * each
 
     def begin(self) -> None:
         """Make the folder, or see that it is this comparison's. More strategies or runs may be asked of it."""
-        asked = self.plan.to_json()
-        volatile = ("estimate", "seed", "controller", "controller_settings")
-        asked = json.loads(json.dumps({name: value for name, value in asked.items() if name not in volatile}))
+        asked = json.loads(json.dumps(self.plan.to_json()))
         path = self.folder / SETUP
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             write(path, json.dumps(asked, indent=1).encode())
             return
         try:
-            held = json.loads(path.read_text())
+            held = Plan.from_json(json.loads(path.read_text())).to_json()
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read ({error})") from None
-        if differing := sorted(name for name in asked if asked[name] != held.get(name)):
+        ours, theirs = _settled(asked), _settled(json.loads(json.dumps(held)))
+        if differing := sorted(name for name in ours if ours[name] != theirs.get(name)):
             name = differing[0]
             raise ConfigError(
-                f"{self.folder} holds another comparison: its {name} is {held.get(name)}, here it is {asked[name]}; "
-                "name another folder with --out"
+                f"{self.folder} holds another comparison: its {name.split('.')[-1]} is {theirs.get(name)}, here it is "
+                f"{ours[name]}; name another folder with --out"
             )
+
+
+def _settled(plan: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the settings of a plan that all its strategies share, by their path."""
+    found: dict[str, Any] = {}
+    for name, value in plan.items():
+        if name not in ("budget", "seed", "controller", "controller_settings"):
+            found |= _settled(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
 
 
 def prepare(
@@ -104,18 +114,18 @@ def prepare(
 
     Raises ConfigError for a strategy that cannot be made: it would be met hours later.
     """
-    wishes = Wishes(
+    user = UserSettings(
         space=space,
         controller="random",
         search_recipe={"epochs": epochs},
         settings={"evaluator": "from-scratch", "trials": trials, "baseline": False, "reference": False},
     )
     cls = space_class(space)
-    if cls.data != "images":
+    if MODALITIES[cls.data].metric != METRIC:
         raise ConfigError(f"bench compares classifiers of images only, and {space} is for {cls.data}")
     for strategy in strategies:
         strategy.make(cls(), seed)
-    prepared = front.prepare(data, wishes=wishes, data_options={} if limit is None else {"limit": limit})
+    prepared = prepare_run(data, user=user, data_options={} if limit is None else {"limit": limit})
     return Setup(prepared.plan, prepared.data, strategies, runs, folder, seed)
 
 
@@ -162,14 +172,13 @@ def compare(setup: Setup) -> Iterator[Trial | Searched]:
 def _search(setup: Setup, strategy: Strategy, number: int) -> Iterator[Trial | Searched]:
     seed = setup.seed + number
     plan = replace(setup.plan, seed=seed)
-    evaluator = assembly.evaluator(plan, setup.data)
-    assert isinstance(evaluator, FromScratch)
+    evaluator: FromScratch = assembly.evaluator(plan, modality(setup.data))
     name = "".join(c if c.isalnum() or c in "-_.=" else "-" for c in strategy.label)
     folder = setup.folder / f"{name}-{seed}"
     with RunStore(folder, create=not (folder / "run.sqlite").exists()) as store:
-        controller = Timed(strategy.make(plan.space, seed))
+        controller = Timed(strategy.make(plan.search.space, seed))
         remembered = _Remembered(evaluator, setup.folder / CHILDREN, seed)
-        for event in run(controller, remembered, budget=Trials(plan.trials), store=store):
+        for event in run(controller, remembered, budget=Trials(plan.search.trials), store=store):
             if isinstance(event, Trial):
                 yield event
         trials = list(store.trials())
@@ -200,5 +209,5 @@ def _course(label: str, number: int, trials: Sequence[Trial], own_seconds: float
 def _tested(evaluator: FromScratch, data: Data, architecture: Architecture, plan: Plan) -> float:
     """Return the test accuracy of a child, trained again exactly as in the search."""
     network = evaluator.trained(architecture).model
-    accuracy: float = modality(data).test(network, plan.search_recipe, plan.device)["accuracy"]
+    accuracy: float = modality(data).test(network, plan.search.recipe, plan.device)["accuracy"]
     return accuracy

@@ -10,17 +10,16 @@ import torch
 
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
-from archwright.modalities import modality
 from archwright.nets.network import without_auxiliary
 from archwright.runs.events import Event, Message
-from archwright.runs.timing import network_of
+from archwright.runs.networks import network_of
 from archwright.space import Architecture, sample
 from archwright.training.descent import saved_network
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters
 
 if TYPE_CHECKING:
-    from archwright.modalities.protocol import Data
+    from archwright.modalities.protocol import Modality
     from archwright.runs.plan import Plan
     from archwright.store import RunStore
     from archwright.training.recipe import Recipe
@@ -31,14 +30,13 @@ RANDOM = 7  # the random stream of the random candidates
 class Candidates:
     """Trains, keeps and tests candidates. The record of one is `candidate/KEY`, its test `test/KEY`, in the store."""
 
-    def __init__(self, plan: Plan, data: Data, store: RunStore) -> None:
-        self.plan, self.data, self.store = plan, data, store
-        self.modality = modality(data)
+    def __init__(self, plan: Plan, modality: Modality, store: RunStore) -> None:
+        self.plan, self.modality, self.store = plan, modality, store
         self._saved = time.monotonic()
 
     def random(self, index: int) -> Architecture:
         """The random architecture of that number, of the space as deep as the search saw it last."""
-        return sample(self.plan.space.grown(self.plan.trials - 1), (self.plan.seed, RANDOM, index))
+        return sample(self.plan.search.grown, (self.plan.seed, RANDOM, index))
 
     def train(
         self,
@@ -58,7 +56,7 @@ class Candidates:
         """
         if self.record(key) is not None:
             return
-        network = network_of(self.plan, self.data, architecture)
+        network = network_of(self.plan, self.modality, architecture)
         fit = Fit(network, self.modality, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
         begun = self.store.restore("training")
         if begun is not None and begun["key"] == key:
@@ -97,9 +95,10 @@ class Candidates:
     def test(self, key: str) -> None:
         """Use the test part for one candidate, once."""
         if self.store.get(f"test/{key}") is None:
-            self.store.put(
-                f"test/{key}", self.modality.test(self.network(key), self.plan.final_recipe, self.plan.device)
-            )
+            self.store.put(f"test/{key}", self._tested(key))
+
+    def _tested(self, key: str) -> dict[str, Any]:
+        return self.modality.test(self.network(key), self.plan.final.recipe, self.plan.device)
 
     def record(self, key: str) -> dict[str, Any] | None:
         """What is known of a candidate; None before it is trained."""
@@ -132,6 +131,6 @@ class Candidates:
             raise RunError(f"{self.store.folder}: the weights of {key} are missing")
         written = record["architecture"]
         architecture = None if written is None else Architecture.from_json(written)
-        network = without_auxiliary(network_of(self.plan, self.data, architecture))
+        network = without_auxiliary(network_of(self.plan, self.modality, architecture))
         network.load_state_dict(state["model"])
         return network.to(torch.device(self.plan.device)).eval()

@@ -91,6 +91,6 @@ def _inference(module: nn.Module) -> Iterator[None]:
 
 
 def _image(module: nn.Module, shape: tuple[int, int, int] | Task) -> torch.Tensor:
-    sizes = (shape.channels, shape.height, shape.width) if isinstance(shape, Task) else shape
+    sizes = shape if isinstance(shape, tuple) else (shape.channels, shape.height, shape.width)
     parameter = next(module.parameters(), None)
     return torch.zeros(1, *sizes, device=None if parameter is None else parameter.device)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from archwright.analysis.collapse import WINDOW, Collapse
 from archwright.loop import Proposal, Result, Trial
-from archwright.runs.collapse import WINDOW, Collapse
 from archwright.space import Architecture, replay, sample
 from archwright.spaces.enas_macro import EnasMacro
 from archwright.spaces.enas_micro import EnasMicro

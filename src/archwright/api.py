@@ -1,0 +1,177 @@
+"""What people call: `search`, `resume` and `load`. The command line calls the same and adds words and colours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archwright.analysis.collapse import Collapse
+from archwright.components import name_of_space
+from archwright.errors import ConfigError, RunError
+from archwright.modalities import load_model
+from archwright.runs.events import Event, Message, Scored
+from archwright.runs.folder import found_in, new_folder, opened
+from archwright.runs.job import Job
+from archwright.runs.outcome import conclude
+from archwright.runs.plan import setting_names
+from archwright.runs.planner import UserSettings
+from archwright.runs.preparation import prepare
+from archwright.space import Architecture, Space
+from archwright.store import RunStore
+from archwright.training.recipe import Recipe
+
+Watch = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, and what `result.json` in it says."""
+
+    folder: Path
+    result: Mapping[str, Any]
+    architecture: Architecture
+    _loaded: list[Any] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def trained(self) -> Any:
+        """The model with what is needed to use it: `predict` of images, or of text `score` and `write`."""
+        if not self._loaded:
+            self._loaded.append(load_model(self.folder / "model"))
+        return self._loaded[0]
+
+    @property
+    def model(self) -> Any:
+        """The trained network (a `torch.nn.Module`) in evaluation mode; it takes preprocessed images, or tokens."""
+        return self.trained.network
+
+    @property
+    def test_accuracy(self) -> float:
+        """Share of the test images that are classified correctly."""
+        return float(self.result["test_accuracy"])
+
+    @property
+    def test_perplexity(self) -> float:
+        """Perplexity on the test text, of a language model."""
+        return float(self.result["test_perplexity"])
+
+
+def search(
+    data: Any = None,
+    *,
+    space: Space | None = None,
+    final_space: Mapping[str, Any] | None = None,
+    controller: str | None = None,
+    controller_settings: Mapping[str, Any] | None = None,
+    search_recipe: Recipe | Mapping[str, Any] | None = None,
+    final_recipe: Recipe | Mapping[str, Any] | None = None,
+    minutes: float | None = None,
+    preset: str = "small",
+    seed: int = 0,
+    device: str = "auto",
+    run: str | Path | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> Run:
+    """Find an architecture for `data`, train it from scratch, test it once, compare it with random search.
+
+    Args:
+        data: "digits" (the default for images), a path, arrays `(x, y)`, a `Dataset`...: see
+            `archwright.data.sources.load`; for language models "topics" (the default), a text file, or a folder of
+            texts: see `archwright.data.text.load_text`.
+        space: what to search. Fields that are left at their defaults are the preset's or planned.
+        final_space: fields of the space in final training (`{"filters": 32}`).
+        controller: its name, or `file.py:Name`; `controller_settings` are its arguments. None: "guided" where fewer
+            than a thousand children are trained from scratch, otherwise that of the space's paper.
+        controller_settings: arguments of the controller.
+        search_recipe: how shared weights are trained: a `Recipe`, of which fields left at their defaults are planned,
+            or a mapping of the fields to set.
+        final_recipe: how finalists are trained; as `search_recipe`.
+        minutes: what everything together may take. Without it the budget is counted, and the seed fixes the run.
+        preset: "small", or "paper" (the space's paper as published; days on a CPU).
+        seed: of everything random.
+        device: "auto", "cpu", "cuda"...
+        run: the run folder; a new one below `runs/` by default.
+        data_options: arguments of `load` (`validation`, `test`, `image_size`, `limit`) or `load_text`.
+        watch: called with every event (`archwright.runs.events.Event`), for progress.
+        settings: other settings of the plan: trials, finalists, baseline, evaluator, objective, workers... See the
+            parts of `archwright.runs.plan.Plan`.
+    """
+    if unknown := sorted(set(settings) - setting_names().keys()):
+        raise ConfigError(f"search() has no argument {unknown[0]!r}")
+    user = UserSettings(
+        space=name_of_space(space) if space is not None else "enas-micro",
+        space_fields=_given(space),
+        final_space_fields=dict(final_space or {}),
+        controller=controller,
+        controller_settings=dict(controller_settings or {}),
+        search_recipe=_given(search_recipe),
+        final_recipe=_given(final_recipe),
+        settings=settings,
+    )
+    prepared = prepare(
+        data, user=user, preset=preset, minutes=minutes, seed=seed, device=device, data_options=data_options
+    )
+    with prepared.begin(new_folder(run, prepared.data.name)) as store:
+        return complete(Job(prepared.plan, prepared.data, store), watch)
+
+
+def resume(
+    run: str | Path,
+    *,
+    data: Any = None,
+    space: str | None = None,
+    controller: str | None = None,
+    watch: Watch | None = None,
+    finish: bool = False,
+) -> Run:
+    """Go on with a run that was stopped or killed, to the same end. `finish` derives from what the search has so far.
+
+    `data` is needed where the run was begun from Python; `space` and `controller` where they come from the user's file.
+    """
+    with opened(run, data=data, space=space, controller=controller) as (store, plan, loaded):
+        return complete(Job(plan, loaded, store, skip_search=finish), watch)
+
+
+def load(run: str | Path) -> Run:
+    """Return a finished run from its folder. Nothing in the folder is executed."""
+    with RunStore.reading(Path(run)) as store:
+        result = store.get("result")
+        if result is None:
+            raise RunError(f"{run} has no result yet: archwright resume {run} goes on with it")
+        return Run(store.folder, result, found_in(store))
+
+
+def complete(job: Job, watch: Watch | None = None) -> Run:
+    """Run a job to its end and write its result; a run that is finished already is only read."""
+    collapse = Collapse(job.plan.search.trials, job.plan.search.space)
+    watch = watch or _ignore
+    for event in job:
+        watch(event)
+        if isinstance(event, Scored) and (warning := collapse.see(event.trial, event.figures)):
+            watch(Message(warning))
+    result = job.store.get("result")
+    if result is None:
+        watch(Message("writing model, pictures and report"))
+        result = conclude(job)
+    return Run(job.store.folder, result, found_in(job.store))
+
+
+def _ignore(event: Event) -> None:
+    """Watch nothing."""
+
+
+def _given(value: Any) -> dict[str, Any]:
+    """Return the fields that differ from their defaults, or a mapping as it is."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {
+        f.name: getattr(value, f.name)
+        for f in dataclasses.fields(value)
+        if f.init and getattr(value, f.name) != f.default
+    }

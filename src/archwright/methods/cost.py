@@ -1,0 +1,75 @@
+"""What training costs in seconds, from measured rates, and how much of it fits into a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archwright.modalities.protocol import Modality
+    from archwright.training.recipe import Recipe
+
+FORWARD = 1 / 3  # a forward pass is about a third of a training step
+LEAST_EPOCHS = 0.01
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Measured seconds: `child_step` is a step of a child's final training, `search` what the method repeats."""
+
+    child_step: float
+    search: Mapping[str, float] = field(default_factory=dict)
+
+    def at_child_step(self, seconds: float) -> Rates:
+        """Return the rates of networks of another size: a search costs more as a child's step does."""
+        factor = seconds / self.child_step
+        return Rates(seconds, {name: value * factor for name, value in self.search.items()})
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one pass over the training part, and of one look at the validation part, which ends every pass."""
+
+    training: float
+    validation: float
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.training + other.training, self.validation + other.validation)
+
+    def of(self, epochs: float) -> float:
+        """Return the seconds of `epochs`; a part of an epoch ends with a whole look at the validation part."""
+        return epochs * self.training + math.ceil(epochs) * self.validation
+
+    def epochs_within(self, seconds: float) -> float:
+        """Return the most epochs that take at most `seconds`, to a hundredth, and at least a hundredth."""
+        whole = max(0, math.floor(seconds / (self.training + self.validation)))
+        rest = seconds - self.of(whole) - self.validation
+        part = min(1.0, max(0.0, rest / self.training))
+        return max(LEAST_EPOCHS, math.floor((whole + part) * 100) / 100)
+
+
+def cost(recipe: Recipe, modality: Modality, step: float) -> Cost:
+    """Return what training costs where a step takes `step` seconds."""
+    data, per_step = modality.data, modality.per_step(recipe)
+    looked_at = min(len(data.validation), recipe.validation_limit or len(data.validation))
+    return Cost(step * steps(recipe, modality), step * FORWARD * looked_at / per_step)
+
+
+def steps(recipe: Recipe, modality: Modality) -> int:
+    """Return the steps of a pass over the training part."""
+    return -(-len(modality.data.train) // modality.per_step(recipe))
+
+
+def mean_seconds(steps: Iterator[Any], count: int, least: float = 0.0) -> float:
+    """Return the mean of `count` steps after the first, and of more until `least` seconds have passed."""
+    first = time.perf_counter()
+    next(steps, None)  # the first step of a process plans its kernels and takes its memory
+    begun, done = time.perf_counter(), 0
+    while done < count or time.perf_counter() - begun < least:
+        if next(steps, None) is None:
+            break
+        done += 1
+    return (time.perf_counter() - begun) / done if done else begun - first

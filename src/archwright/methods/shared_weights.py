@@ -1,0 +1,213 @@
+"""Shared weights: one supernet is trained between trials, and a trial runs an architecture's part of it (ENAS 2018)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from archwright.errors import ConfigError, RunError
+from archwright.evaluators.shared_weights import SharedWeights
+from archwright.loop import Proposal
+from archwright.methods.cost import Rates, mean_seconds, steps
+
+if TYPE_CHECKING:
+    from archwright.engines.settings import Cluster
+    from archwright.loop import Saved, Trial
+    from archwright.methods.protocol import Search
+    from archwright.modalities.protocol import Modality
+    from archwright.space import Architecture
+    from archwright.training.recipe import Recipe
+
+CONTROLLER_SECONDS = 0.004  # a controller's share in one trial: 54 steps, sampled and learned from in tens
+SHARE_OF_TRIALS = 0.25  # of search time; ENAS scores 300 trials x 160 images an epoch, forward only: about a quarter
+ROUND_SECONDS = 10.0  # of shared training and trials in turn: often enough for the controller, rare enough to be cheap
+SHARE_OF_DERIVING = 0.04  # of a timed run
+
+
+@dataclass(frozen=True)
+class SharedWeightsMethod:
+    """Settings of a search by shared weights.
+
+    Args:
+        trials_per_epoch: trials scored after each round of shared training.
+        steps_per_epoch: steps of a round of shared training; None is a whole pass over the training part.
+        warmup: rounds of shared training before the first trial.
+        architectures_per_step: architectures sampled in a step of shared training (ENAS's M: 1).
+        sampling: what shared training trains: what the "policy" proposes (ENAS), or what is drawn "uniform"ly.
+        evaluation_batch: validation images, or rows of text, that a trial is scored on; None is the recipe's batch.
+        samples: architectures sampled and ranked after the search (ENAS derives from 10).
+        rank_minibatches: validation minibatches they are ranked on (ENAS uses one); None is the whole validation part.
+    """
+
+    name: ClassVar[str] = "shared-weights"
+    expensive: ClassVar[bool] = False
+    in_one_process: ClassVar[bool] = True
+    phrase: ClassVar[str] = " with shared weights"
+
+    trials_per_epoch: int = 300
+    steps_per_epoch: int | None = None
+    warmup: int = 0
+    architectures_per_step: int = 1
+    sampling: Literal["policy", "uniform"] = "policy"
+    evaluation_batch: int | None = None
+    samples: int = 10
+    rank_minibatches: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("trials_per_epoch", "samples", "architectures_per_step"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.warmup < 0:
+            raise ConfigError(f"warmup is {self.warmup}; it must be zero or more")
+        if self.sampling not in ("policy", "uniform"):
+            raise ConfigError(f"sampling is {self.sampling!r}; it must be policy or uniform")
+
+    @staticmethod
+    def sized(
+        user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe
+    ) -> dict[str, Any]:
+        """Search for as many rounds as the user gives epochs."""
+        if "trials" in user or epochs is None:
+            return {}
+        asked = {**preset, **user}
+        return {"trials": max(1, int((epochs - asked.get("warmup", 0)) * asked["trials_per_epoch"]))}
+
+    def check(self, search: Search, finalists: int) -> None:
+        """Require a space that shares weights, and enough samples."""
+        if not search.space.shares_weights:
+            raise ConfigError(
+                f"the space {search.space.name} as configured shares no weights; use --evaluator from-scratch"
+            )
+        if finalists > self.samples:
+            raise ConfigError(f"finalists is {finalists}, more than the {self.samples} samples they are taken from")
+
+    def rounds(self, trials: int) -> int:
+        """Return the rounds of shared training; trials follow each after the first `warmup`."""
+        return self.warmup + -(-trials // self.trials_per_epoch)
+
+    def evaluator(
+        self, search: Search, modality: Modality, cluster: Cluster, *, seed: int, device: str
+    ) -> SharedWeights:
+        """Return the untrained supernet as an evaluator."""
+        return self._weights(search, modality, seed, device)
+
+    def _weights(self, search: Search, modality: Modality, seed: int, device: str) -> SharedWeights:
+        return SharedWeights(
+            search.space,
+            modality,
+            search.recipe,
+            trials_per_epoch=self.trials_per_epoch,
+            steps_per_epoch=self.steps_per_epoch,
+            warmup=self.warmup,
+            architectures_per_step=self.architectures_per_step,
+            sampling=self.sampling,
+            evaluation_batch=self.evaluation_batch,
+            objective=search.reward,
+            seed=seed,
+            device=device,
+        )
+
+    def scorer(self, search: Search, modality: Modality, saved: Saved, *, seed: int, device: str) -> SharedWeights:
+        """Return the shared weights as the search left them."""
+        weights = self._weights(search, modality, seed, device)
+        if saved.evaluator is None:
+            raise RunError("the run has no shared weights: its search was stopped before they were stored")
+        weights.load_state_dict(saved.evaluator)
+        return weights
+
+    def measure(
+        self, search: Search, modality: Modality, architectures: Sequence[Architecture], *, seed: int, device: str
+    ) -> dict[str, float]:
+        """Time steps of shared training, and trials, over several architectures: their mean is what a run pays."""
+        evaluator = self._weights(search, modality, seed, device)
+        feed = iter([*architectures, *architectures])
+        shared = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)
+        step = mean_seconds(shared, len(architectures))
+        proposals = [Proposal(i, architecture) for i, architecture in enumerate(architectures)]
+        evaluator.evaluate(proposals[0])
+        begun = time.perf_counter()
+        for proposal in proposals:
+            evaluator.evaluate(proposal)
+        return {"step": step, "trial": (time.perf_counter() - begun) / len(proposals) + CONTROLLER_SECONDS}
+
+    def seconds(
+        self, search: Search, modality: Modality, rates: Rates, final: Recipe, workers: int
+    ) -> tuple[float, float]:
+        """Return what search and deriving take."""
+        step, trial = rates.search["step"], rates.search["trial"]
+        count = self.rounds(search.trials) * (self.steps_per_epoch or steps(search.recipe, modality))
+        minibatches = self.rank_minibatches or self._minibatches(search, modality)
+        return count * step + search.trials * trial, self.samples * trial * minibatches
+
+    def _minibatches(self, search: Search, modality: Modality) -> int:
+        batch = self.evaluation_batch or search.recipe.batch
+        per_minibatch = modality.per_step(replace(search.recipe, batch=batch))
+        return max(1, len(modality.data.validation) // per_minibatch)
+
+    def derivation(
+        self, search: Search, modality: Modality, rates: Rates, seconds: float
+    ) -> tuple[dict[str, Any], float]:
+        """Rank on as many minibatches as fit."""
+        whole, trial = self._minibatches(search, modality), rates.search["trial"]
+        fitting = int(SHARE_OF_DERIVING * seconds / self.samples / max(trial, 1e-9))
+        count = max(1, min(whole, fitting))
+        return {"rank_minibatches": count if count < whole else None}, self.samples * trial * count
+
+    def fitted(
+        self,
+        search: Search,
+        modality: Modality,
+        rates: Rates,
+        final: Recipe,
+        seconds: float,
+        workers: int,
+        fixed: Collection[str],
+    ) -> tuple[dict[str, Any], float]:
+        """Fill the time with rounds of shared training, and trials after the first third of them."""
+        batch = int(search.controller_settings.get("batch", 10))
+        count = max(8, int(seconds * (1 - SHARE_OF_TRIALS) / rates.search["step"]))
+        rounds = max(4, min(150, round(seconds / ROUND_SECONDS)))
+        warmup = rounds // 3
+        scoring = seconds * SHARE_OF_TRIALS / (rounds - warmup)
+        trials = max(batch, int(scoring / rates.search["trial"]) // batch * batch)
+        return {
+            "trials_per_epoch": trials,
+            "warmup": warmup,
+            "trials": (rounds - warmup) * trials,
+            "steps_per_epoch": max(2, count // rounds),
+            "epochs": rounds,
+        }, count / steps(search.recipe, modality)
+
+    def ranked(
+        self,
+        search: Search,
+        modality: Modality,
+        saved: Saved,
+        ask: Callable[[int], Sequence[Proposal]],
+        *,
+        seed: int,
+        device: str,
+    ) -> dict[Architecture, float]:
+        """Sample from the controller, and rank with the shared weights on the validation part (ENAS 2018, 2.3)."""
+        evaluator = self.scorer(search, modality, saved, seed=seed, device=device)
+        architectures = list(dict.fromkeys(proposal.architecture for proposal in ask(self.samples)))
+        scores = evaluator.rank(architectures, minibatches=self.rank_minibatches)
+        return dict(zip(architectures, scores, strict=True))
+
+    def counted(self, trial: Trial, trials: int) -> None:
+        """Return nothing: shared training reports progress."""
+
+    def lines(self, search: Search, cluster: Cluster) -> list[str]:
+        """Describe rounds, trials and warm-up."""
+        each = f"{self.steps_per_epoch} steps" if self.steps_per_epoch else "a pass over the training images"
+        warmup = f" after {self.warmup} without" if self.warmup else ""
+        return [
+            f"search: {self.rounds(search.trials) - self.warmup} rounds of {each} of shared training "
+            f"(batch {search.recipe.batch}) and {self.trials_per_epoch} trials{warmup}; controller {search.controller}"
+        ]
+
+    def source(self, search: Search) -> str:
+        """Count the samples."""
+        return f"{self.samples} samples"

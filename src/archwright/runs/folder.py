@@ -1,0 +1,150 @@
+"""Run folders: making one, opening one, and the configuration file in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from archwright.components import space_to_json
+from archwright.errors import RunError
+from archwright.files import write
+from archwright.modalities import read
+from archwright.runs.plan import Plan
+from archwright.space import Architecture
+from archwright.store import RunStore
+
+RUNS = Path("runs")
+
+
+def new_folder(run: str | Path | None, name: str) -> Path:
+    """Return the run folder: the one named, or the next free one below `runs/`."""
+    if run is not None:
+        return Path(run)
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(name).stem)[:40] or "run"
+    numbers = (f"{stem}-{number:03d}" for number in range(1, 100_000))
+    return RUNS / next(n for n in numbers if not (RUNS / n).exists())
+
+
+def begin(plan: Plan, folder: Path, overhead: float, config: Mapping[str, Any], **facts: Any) -> RunStore:
+    """Make the run folder, freeze the plan in it, and record more `facts` by name.
+
+    `overhead` are the seconds that loading and planning took; `config` is written as the configuration file.
+    """
+    import yaml
+
+    store = RunStore(folder, create=True)
+    try:
+        store.put("plan", plan.to_json())
+        store.put("overhead", overhead)
+        store.put("begun", time.strftime("%Y-%m-%d %H:%M:%S"))
+        write(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+        for name, value in facts.items():
+            store.put(name, value)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def config(plan: Plan) -> dict[str, Any]:
+    """Return the plan as flags: `archwright search --config FILE` runs it again."""
+    data = plan.to_json()
+    search, final, cluster = data["search"], data["final"], data["cluster"]
+    method = search.pop("method")
+    flat = {
+        "data": plan.data.name,
+        "space": search.pop("space"),
+        "final_space": final.pop("space"),
+        "controller": search.pop("controller"),
+        "controller_settings": search.pop("controller_settings"),
+        "evaluator": method.pop("name"),
+        "objective": search.pop("objective"),
+        "objective_settings": search.pop("objective_settings"),
+        "search_recipe": search.pop("recipe"),
+        "final_recipe": final.pop("recipe"),
+        **search,
+        **method,
+        **final,
+        **cluster,
+        "seed": plan.seed,
+        "device": plan.device,
+    }
+    flat.pop("residual")
+    return {**{k: v for k, v in flat.items() if v is not None}, **plan.data.options, "run": None}
+
+
+def transfer_config(plan: Plan, sizes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the plan as flags: `archwright transfer RUN --config FILE` does it again."""
+    fields = space_to_json(plan.final.space)
+    return {
+        "data": plan.data.name,
+        **plan.data.options,
+        **{name: fields.pop(name) for name in sizes},
+        "compare": plan.final.baseline,
+        "seed": plan.seed,
+        "device": plan.device,
+        "final_space": {k: v for k, v in fields.items() if k not in ("name", *plan.final.space.reads)},
+        "final_recipe": plan.to_json()["final"]["recipe"],
+    }
+
+
+class opened:
+    """A run folder opened for writing, with its plan and its data: a context manager of (store, plan, data)."""
+
+    def __init__(
+        self, run: str | Path, *, data: Any = None, space: str | None = None, controller: str | None = None
+    ) -> None:
+        self._store = RunStore(Path(run))
+        try:
+            self.plan = stored_plan(self._store, space, controller)
+            source = self.plan.data
+            if data is None and source.name == "python":
+                raise RunError(
+                    f"{run} was begun with data from Python; give it again: archwright.resume(run, data=...)"
+                )
+            self.data = read(source.name if data is None else data, seed=self.plan.seed, **dict(source.options))
+            if self.data.fingerprint != source.fingerprint:
+                raise RunError(
+                    f"{run}: the data at {source.name} is not what the run was begun with "
+                    f"(fingerprint {self.data.fingerprint}, then {source.fingerprint})"
+                )
+        except BaseException:
+            self._store.close()
+            raise
+
+    def __enter__(self) -> tuple[RunStore, Plan, Any]:
+        return self._store, self.plan, self.data
+
+    def __exit__(self, *_: object) -> None:
+        self._store.close()
+
+
+def stored_plan(store: RunStore, space: str | None = None, controller: str | None = None) -> Plan:
+    """Return the plan frozen in a run folder."""
+    data = store.get("plan")
+    if data is None:
+        raise RunError(f"{store.folder} has no plan: the run was stopped before it began; delete it and search again")
+    return Plan.from_json(data, space_named=space, controller_named=controller)
+
+
+def found_in(store: RunStore) -> Architecture:
+    """Return the architecture that a finished run found."""
+    found = store.get(f"candidate/{store.get('found')}")
+    return Architecture.from_json(found["architecture"])
+
+
+def runs_below(folder: Path) -> Iterator[Path]:
+    """Yield the run folders directly below `folder`, by name."""
+    if folder.is_dir():
+        yield from sorted(path.parent for path in folder.glob("*/run.sqlite"))
+
+
+def read_architecture(text: str, source: str) -> Architecture:
+    """Return an architecture from JSON text."""
+    try:
+        return Architecture.from_json(json.loads(text))
+    except ValueError as error:
+        raise RunError(f"{source} is not JSON: {error}") from None

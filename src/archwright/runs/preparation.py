@@ -1,0 +1,66 @@
+"""A run before it begins: the data is loaded and the plan is made; nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archwright.components import space_class
+from archwright.errors import ConfigError
+from archwright.modalities import MODALITIES, modality, read
+from archwright.runs.folder import begin, config
+from archwright.runs.plan import Plan
+from archwright.runs.planner import UserSettings, make_plan
+from archwright.store import RunStore
+from archwright.training.device import resolve_device
+
+
+@dataclass
+class Prepared:
+    """A run that is planned and not begun: `plan` can be looked at, `begin` opens its folder."""
+
+    plan: Plan
+    data: Any
+    overhead: float
+
+    def begin(self, folder: Path) -> RunStore:
+        """Make the run folder and freeze the plan in it."""
+        return begin(self.plan, folder, self.overhead, config(self.plan))
+
+
+def prepare(
+    data: Any = None,
+    *,
+    user: UserSettings | None = None,
+    preset: str = "small",
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    data_options: Mapping[str, Any] | None = None,
+) -> Prepared:
+    """Load the data and make the plan; nothing is written."""
+    begun = time.monotonic()
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; it must be zero or more")
+    resolve_device(device)  # before the data, which may take long to load
+    options = dict(data_options or {})
+    user = user if user is not None else UserSettings()
+    wanted = space_class(user.space).data
+    source = MODALITIES[wanted].default_data if data is None else data
+    loaded = read(source, seed=seed, wanted=wanted, **options)
+    if modality(loaded).name != wanted:
+        raise ConfigError(f"the space {user.space} is for {wanted}, and {loaded.name} is not; see archwright spaces")
+    plan = make_plan(
+        loaded,
+        user,
+        data_name=str(source) if isinstance(source, (str, Path)) else "python",
+        data_options=options,
+        preset=preset,
+        minutes=minutes,
+        seed=seed,
+        device=device,
+    )
+    return Prepared(plan, loaded, time.monotonic() - begun)
