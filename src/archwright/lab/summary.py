@@ -49,9 +49,8 @@ def standings(courses: Sequence[Course]) -> list[Line]:
 
     grouped = by_strategy(courses)
     scores = {label: np.array([course.score for course in own]) for label, own in grouped.items()}
-    ranks = dict(
-        zip(scores, rankdata([-values for values in scores.values()], axis=0), strict=True)
-    )  # 1: best of a run
+    places = rankdata([-values for values in scores.values()], axis=0)  # [strategies, runs], 1 for the best of a run
+    ranks = dict(zip(scores, places.mean(1), strict=True))
     order = sorted(scores, key=lambda label: -float(scores[label].mean()))
     leader = scores[order[0]]
     corrected = _holm({label: _wilcoxon(scores[label], leader) for label in order[1:]})
@@ -66,7 +65,7 @@ def standings(courses: Sequence[Course]) -> list[Line]:
                 float(values.std()),
                 (low, high),
                 float(np.mean([course.reward for course in own])),
-                float(ranks[label].mean()),
+                float(ranks[label]),
                 float(np.mean([course.trials for course in own])),
                 1000 * sum(course.own_seconds for course in own) / sum(course.trials for course in own),
                 None if label == order[0] else mean_interval(values - leader),

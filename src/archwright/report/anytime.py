@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archwright.errors import ConfigError
-from archwright.report.picture import FAINT, checked_path, save, settings
-from archwright.report.plots import figure_of, frame
+from archwright.report.picture import FAINT, checked_path, plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,8 +51,8 @@ def anytime(
     known = [curve for curve in curves if np.isfinite(curve.mean).any()]
     if not known:
         raise ConfigError(f"{path}: there is nothing to plot")
-    with settings():
-        figure, axes = figure_of(4.6)
+    with plot(path, title, 4.6, notes=notes) as figure:
+        axes = figure.subplots()
         for number, curve in enumerate(known):
             colour, style = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else "--"
             axes.fill_between(curve.used, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
@@ -64,14 +63,10 @@ def anytime(
         if limit is not None:
             axes.axhline(limit, color=FAINT, lw=1, ls=":")
         _name(axes, known, low, high)
-        frame(axes)
-        axes.grid(axis="y", color="#e4e4e4", lw=0.8)
-        axes.set_xlabel(used, parse_math=False)
-        axes.set_ylabel(score, parse_math=False)
-        if notes:
-            figure.supxlabel(notes, x=0.02, ha="left", fontsize=8.5, color=FAINT, parse_math=False)
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
-        return save(figure, path, title=title)
+        axes.grid(axis="y")
+        axes.set_xlabel(used)
+        axes.set_ylabel(score)
+    return path
 
 
 def _heights(curves: Sequence[Curve], limit: float | None) -> tuple[float, float]:
@@ -103,6 +98,5 @@ def _name(axes: Axes, curves: Sequence[Curve], low: float, high: float) -> None:
             color=COLOURS[number % len(COLOURS)],
             va="center",
             fontsize=9,
-            parse_math=False,
             clip_on=False,
         )

@@ -198,7 +198,6 @@ def _write(
         color=colour,
         ha=align,
         va="center_baseline",
-        parse_math=False,  # labels are never mathematics, however many dollar signs they have
         bbox=background,
         zorder=4,
     )

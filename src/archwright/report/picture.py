@@ -1,4 +1,4 @@
-"""What all pictures share: the file they are written to, the settings, the font, and how wide text is."""
+"""Shared by all pictures: the style, the figure of a plot, the file it is written to, and the width of text."""
 
 from __future__ import annotations
 
@@ -17,11 +17,34 @@ if TYPE_CHECKING:
 FONT = ["DejaVu Sans", "sans-serif"]  # the first comes with matplotlib, the second is for viewers of SVG
 INK, FAINT = "#1a1a1a", "#4f4f4f"
 DPI, MOST_PIXELS = 200, 12_000
+STYLE = {
+    "font.family": FONT,
+    "font.sans-serif": [FONT[0], "Verdana", "Arial"],
+    "text.parse_math": False,  # names are never mathematics, however many dollar signs they have
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "archwright",  # equal figures give equal files
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "figure.constrained_layout.w_pad": 0.12,
+    "figure.constrained_layout.h_pad": 0.1,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9a9a9a",
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    **{
+        f"{axis}tick.{name}": value
+        for axis in "xy"
+        for name, value in (("color", "#9a9a9a"), ("labelcolor", "black"), ("labelsize", 9))
+    },
+}
 _settings_are_taken = threading.RLock()
 
 
 def checked_path(path: str | Path) -> Path:
-    """The path, if its suffix is .png or .svg; otherwise ConfigError."""
+    """Return the path; raise ConfigError if its suffix is not .png or .svg."""
     path = Path(path)
     if path.suffix.lower() not in (".png", ".svg"):
         raise ConfigError(
@@ -32,24 +55,32 @@ def checked_path(path: str | Path) -> Path:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """matplotlib's own defaults and ours, whatever the user's style is; the user's come back at the end.
+    """Set matplotlib's own defaults and `STYLE`, whatever the user's style is; the user's come back at the end.
 
     matplotlib reads settings from one global place while it makes and saves a figure, so one thread has them at a time.
     """
     from matplotlib import style
 
-    ours = {
-        "font.family": FONT,
-        "font.sans-serif": [FONT[0], "Verdana", "Arial"],
-        "svg.fonttype": "none",  # text stays text
-        "svg.hashsalt": "archwright",  # equal figures give equal files
-    }
-    with _settings_are_taken, style.context(["default", ours]):
+    with _settings_are_taken, style.context(["default", STYLE]):
         yield
 
 
+@contextmanager
+def plot(path: Path, title: str, height: float, *, width: float = 7.2, notes: str = "") -> Iterator[Figure]:
+    """Yield a figure of so many inches; at the end, write the notes below it and the title above, and save it."""
+    from matplotlib.figure import Figure
+
+    with settings():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        if notes:
+            figure.supxlabel(notes, x=0.02, ha="left", fontsize=8.5, color=FAINT, linespacing=1.4)
+        figure.suptitle(title)
+        save(figure, path, title=title)
+
+
 def save(figure: Figure, path: Path, *, title: str) -> Path:
-    """Write a figure, with its folder if that is missing. ConfigError if the file cannot be written."""
+    """Write a figure, with its folder if that is missing; raise ConfigError if the file cannot be written."""
     svg = path.suffix.lower() == ".svg"
     metadata = {"Title": title, **({"Date": None, "Creator": None} if svg else {"Software": None})}
     try:
@@ -62,7 +93,7 @@ def save(figure: Figure, path: Path, *, title: str) -> Path:
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """The width of a line of text in inches; `size` in points."""
+    """Return the width of a line of text in inches; `size` in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

@@ -1,4 +1,4 @@
-"""Plots of a search and of its result, as PNG and SVG files, with matplotlib's objects only."""
+"""Plots a search and its result."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archwright.errors import ConfigError
-from archwright.report.picture import FAINT, INK, checked_path, save, settings, text_width
+from archwright.report.picture import FAINT, INK, checked_path, plot, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 DOTS, MEAN, FOUND = "#74a9cf", "#b5520c", "#0f5f96"  # of the Okabe-Ito hues; as grey: light, middle, dark
@@ -52,21 +51,19 @@ def search_curve(
         line, name = moving_mean(values, window), f"mean of the last {window}"
     else:
         line, name = np.asarray(baseline, dtype=float), "baseline"
-    with settings():
-        figure, axes = figure_of(4.0)
+    with plot(path, title, 4.0) as figure:
+        axes = figure.subplots()
         trials = np.arange(1, len(values) + 1)
         axes.plot(trials, line, color=MEAN, lw=2.0, label=name, zorder=3)
         shown = _draw_rewards(axes, values)
-        frame(axes)
-        axes.grid(axis="y", color="#e4e4e4", lw=0.8)
+        axes.grid(axis="y")
         axes.set_xlabel("trial")
-        axes.set_ylabel(reward, parse_math=False)
+        axes.set_ylabel(reward)
         _set_scales(axes, values)
         _mark_phases(axes, phases, len(values))
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
         handles = [*shown, *axes.get_legend_handles_labels()[0]]
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-        return save(figure, path, title=title)
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
+    return path
 
 
 def _draw_rewards(axes: Axes, values: np.ndarray) -> list[Line2D]:
@@ -125,24 +122,8 @@ def _mark_phases(axes: Axes, phases: Sequence[tuple[int, str]], count: int) -> N
             axes.axvline(x, color="#b0b0b0", lw=0.8, zorder=1)
         if has_room:
             above = axes.get_xaxis_transform()
-            axes.text(at, 1.01, name, transform=above, fontsize=8.5, color=FAINT, va="bottom", parse_math=False)
+            axes.text(at, 1.01, name, transform=above, fontsize=8.5, color=FAINT, va="bottom")
             free_from = at + width
-
-
-def figure_of(height: float) -> tuple[Figure, Axes]:
-    """A figure of that many inches with one pair of axes."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(figsize=(7.2, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
-    return figure, figure.add_subplot()
-
-
-def frame(axes: Axes) -> None:
-    """Two faint spines, and faint ticks."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#9a9a9a")
-    axes.tick_params(color="#9a9a9a", labelsize=9)
 
 
 @dataclass(frozen=True)
@@ -174,31 +155,25 @@ def comparison(
     path = checked_path(path)
     if not estimates:
         raise ConfigError(f"{path}: there are no estimates to compare")
-    with settings():
-        labels = [textwrap.fill(estimate.label, 34) for estimate in estimates]
-        lines = max(label.count("\n") + 1 for label in labels)
-        figure, axes = figure_of(1.3 + (0.18 + 0.2 * lines) * len(estimates) + 0.2 * len(notes))
+    labels = [textwrap.fill(estimate.label, 34) for estimate in estimates]
+    lines = max(label.count("\n") + 1 for label in labels)
+    height = 1.3 + (0.18 + 0.2 * lines) * len(estimates) + 0.2 * len(notes)
+    with plot(path, title, height, notes="\n".join(notes)) as figure:
+        axes = figure.subplots()
         for line, estimate in enumerate(estimates):
             _draw_estimate(axes, line, estimate, scale)
-        frame(axes)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color="#e4e4e4", lw=0.8)
-        axes.set_axisbelow(True)
+        axes.grid(axis="x")
         axes.set_ylim(len(estimates) - 0.5, -0.5)
-        axes.set_yticks(range(len(estimates)), labels, parse_math=False, fontsize=10)
+        axes.set_yticks(range(len(estimates)), labels, fontsize=10)
         for label, estimate in zip(axes.get_yticklabels(), estimates, strict=True):
             label.set_fontweight("bold" if estimate.found else "normal")
         axes.margins(x=0.06)
         if scale == 100:  # a share
             axes.set_xlim(right=min(axes.get_xlim()[1], 100.0))
-        axes.set_xlabel(measure, parse_math=False, fontsize=9)
-        if notes:
-            figure.supxlabel(
-                "\n".join(notes), x=0.02, ha="left", fontsize=8.5, color=FAINT, linespacing=1.4, parse_math=False
-            )
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
-        return save(figure, path, title=title)
+        axes.set_xlabel(measure, fontsize=9)
+    return path
 
 
 def _draw_estimate(axes: Axes, line: int, estimate: Estimate, scale: float) -> None:
@@ -230,13 +205,10 @@ def agreement(
 ) -> Path:
     """Plot two scores of the same items against each other, one dot an item. `first` and `second` name the axes."""
     path = checked_path(path)
-    with settings():
-        figure, axes = figure_of(4.4)
+    with plot(path, title, 4.4) as figure:
+        axes = figure.subplots()
         axes.scatter(first_scores, second_scores, s=26, c=FOUND, linewidths=0, alpha=0.8)
-        frame(axes)
-        axes.grid(color="#e4e4e4", lw=0.8)
-        axes.set_axisbelow(True)
-        axes.set_xlabel(first, parse_math=False)
-        axes.set_ylabel(second, parse_math=False)
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
-        return save(figure, path, title=title)
+        axes.grid()
+        axes.set_xlabel(first)
+        axes.set_ylabel(second)
+    return path

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archwright.errors import ConfigError
-from archwright.report.picture import FAINT, INK, checked_path, save, settings
+from archwright.report.picture import FAINT, INK, checked_path, plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,19 +45,15 @@ def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
     path = checked_path(path)
     if not points:
         raise ConfigError(f"{path}: there are no networks to plot")
-    with settings():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(11, 4.6 + 0.12 * max(0, len(points) - 12)), layout="constrained")
+    with plot(path, title, 4.6 + 0.12 * max(0, len(points) - 12), width=11) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (size, words) in zip(panels, PANELS, strict=True):
             _draw(axes, points, size)
             axes.set_xlabel(words)
         panels[0].set_ylabel("test accuracy, %")
         handles = [_handle(number, point) for number, point in enumerate(points, start=1)]
-        figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8.5)
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
-        return save(figure, path, title=title)
+        figure.legend(handles=handles, loc="outside right upper", fontsize=8.5)
+    return path
 
 
 def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
@@ -94,10 +90,7 @@ def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=subs) if high > 10 * low else MaxNLocator(4, steps=(1, 2, 5, 10)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid(color="#e4e4e4", lw=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.grid()
 
 
 def _top(point: Point) -> float:
@@ -137,5 +130,5 @@ def _handle(number: int, point: Point) -> object:
 
     colour, marker, filled = LOOKS[point.kind]
     fill = colour if filled else "white"
-    label = f"{number}  {point.label}".replace("$", r"\$")
+    label = f"{number}  {point.label}"
     return Line2D([], [], color=colour, marker=marker, mfc=fill, mec=colour, mew=1.5, ms=6, ls="none", label=label)
