@@ -1,4 +1,4 @@
-"""Finished runs side by side: accuracy and size of what each trained, and what papers report on the same data."""
+"""Compares finished runs: accuracy and size of their networks, beside the results of papers on the same data."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from archwright.report.tradeoff import Point
 
 @dataclass(frozen=True)
 class Compared:
-    """The networks trained on one data set. `data` is its name."""
+    """The networks trained on one data set, whose name is `data`."""
 
     data: str
     points: tuple[Point, ...]
 
 
 def compared(folders: Sequence[Path]) -> list[Compared]:
-    """The networks of these runs (or of folders that `archwright train` wrote), by data set.
+    """Return the networks of these runs (or of folders that `archwright train` wrote), by data set.
 
-    Data sets are the same if name, classes and number of test images are. Raises RunError, if a folder has no result,
-    or one of text.
+    Data sets are the same if name, classes and number of test images are. Raises RunError if a folder has no result of
+    images.
     """
     groups: dict[tuple[str, frozenset[str], int], list[Point]] = {}
     folders = list(dict.fromkeys(folders))
@@ -73,7 +73,7 @@ def _points(name: str, result: dict[str, Any]) -> list[Point]:
 
 def _point(label: str, kind: str, figures: dict[str, Any]) -> Point:
     low, high = figures["test_interval"]
-    size = figures.get("multiply_adds")  # older runs do not say it of random networks
+    size = figures.get("multiply_adds")  # older runs lack it for random networks
     return Point(
         label,
         kind,

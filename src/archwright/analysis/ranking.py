@@ -1,4 +1,4 @@
-"""Whether the shared weights of a run rank architectures as training from scratch does: `archwright rank`."""
+"""Tests whether the shared weights of a run rank architectures as training from scratch does: `archwright rank`."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ if TYPE_CHECKING:
 
 RANK = 11  # the random stream of the architectures
 SHARE = 1 / 3  # of final training; with less, text models are hardly trained at all
-TRUSTED, WEAK = 0.4, 0.0  # tau that is worth following; the interval's low end that says there is something at all
+TRUSTED, WEAK = 0.4, 0.0  # least tau worth following; the interval's low end above which there is an order at all
 
 
 class Ranking:
-    """Scores `architectures` random ones with the shared weights of a run, trains each from scratch for `epochs`, and
-    compares the two orders. Iterate over it for the events; `result` after. Those that have been trained for so long
-    already are taken as they are.
+    """A comparison of two orders of random architectures: by the shared weights of a run, and by training from scratch.
 
-    With two `trainings` or more, each architecture is trained from as many seeds and counts with its mean. How well
-    the first two agree with each other then says how much order there is to be found at all: shared weights cannot
-    be expected to know better than another training does.
+    Iterate over it for the events; `result` has the figures afterwards. Architectures that an earlier call has trained
+    for as long are not trained again.
+
+    With two `trainings` or more, each architecture is trained from as many seeds and counts with its mean. The
+    agreement of the first two shows how much order there is to find: shared weights cannot know better than another
+    training does.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Ranking:
         trainings: int = 1,
     ) -> None:
         if architectures < 3:
-            raise ConfigError(f"architectures is {architectures}; an order needs at least 3, and 40 to say something")
+            raise ConfigError(f"architectures is {architectures}; an order needs at least 3, and 40 to mean something")
         if trainings < 1:
             raise ConfigError(f"trainings is {trainings}; it must be at least 1")
         settled = store.get("settled")
@@ -148,8 +149,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Row:
-    """An architecture: its reward with shared weights, the metric's mean over its trainings, and for each training
-    what it is sorted by."""
+    """An architecture: its reward with shared weights, the metric's mean over its trainings, a sort key for each."""
 
     id: str
     shared: float
@@ -158,7 +158,7 @@ class _Row:
 
 
 def _places(ranks: Sequence[tuple[float, float]]) -> list[int]:
-    """The place of each in the order, the worst first."""
+    """Return the place of each in the order, the worst first."""
     order = sorted(range(len(ranks)), key=lambda i: ranks[i])
     places = [0] * len(ranks)
     for place, index in enumerate(order):
@@ -167,7 +167,7 @@ def _places(ranks: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def verdict(tau: float, low: float, agreed: tuple[float, float, float] | None = None) -> str:
-    """Whether a ranking can be trusted, in words. `agreed`: tau of two trainings with each other, and its interval."""
+    """Return in words whether a ranking can be trusted. `agreed`: tau of two trainings, and its interval."""
     if math.isnan(tau):
         return "the shared weights score all of them alike: their ranking cannot be trusted"
     if agreed is not None and not agreed[1] > WEAK:

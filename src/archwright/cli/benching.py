@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archwright.lab.contest import Allowance, Course
 
 DESCRIPTION = (
-    "Compare search strategies: equal budgets, paired seeds. Either on a table, in which every architecture has been "
+    "Compare search strategies: equal budgets, paired seeds. Either on a table of architectures that have been "
     "trained already (--table), or on real training (--data, --space, --trials). A strategy is a controller's name, "
     "tpe, nas, or file.py:Name, and may have settings: reinforce+learning_rate=0.01+batch=1."
 )
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     real.add_argument("--trials", type=int, help="children of each search (default: 40)")
     real.add_argument("--epochs", type=float, help="of each child (default: 3)")
     real.add_argument("--limit", type=int, help="train on at most this many images")
-    real.add_argument("--dry_run", action="store_true", help="say how long it will take, and stop")
+    real.add_argument("--dry_run", action="store_true", help="print the expected duration, and stop")
     return parser
 
 

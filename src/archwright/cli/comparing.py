@@ -28,7 +28,7 @@ def compare(arguments: Sequence[str]) -> int:
     from archwright.report.tradeoff import tradeoff
 
     groups = compared(given.runs)
-    said: list[dict[str, Any]] = []
+    data_sets: list[dict[str, Any]] = []
     stems: Counter[str] = Counter()  # data sets may have the same name
     for group in groups:
         title = f"Accuracy and size on {group.data}" if group.data else "Accuracy and size"
@@ -37,7 +37,9 @@ def compare(arguments: Sequence[str]) -> int:
         name = "-".join(["compare", *([stem] if stem else []), *([str(stems[stem])] if stems[stem] > 1 else [])])
         paths = [given.to / f"{name}.{kind}" for kind in ("png", "svg")]
         pictures = [] if given.no_pictures else [str(tradeoff(group.points, path, title=title)) for path in paths]
-        said.append({"data": group.data, "networks": [_plain(point) for point in group.points], "pictures": pictures})
+        data_sets.append(
+            {"data": group.data, "networks": [_plain(point) for point in group.points], "pictures": pictures}
+        )
         if given.json:
             continue
         columns = ("", "network", "test accuracy", "95 % interval", "parameters", "multiply-adds")
@@ -45,7 +47,7 @@ def compare(arguments: Sequence[str]) -> int:
         for path in pictures:
             print(f"drawn to {path}")
     if given.json:
-        print_json({"data_sets": said})
+        print_json({"data_sets": data_sets})
     return 0
 
 

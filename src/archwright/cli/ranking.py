@@ -27,8 +27,8 @@ def rank(arguments: Sequence[str]) -> int:
         "--trainings",
         type=int,
         default=1,
-        help="of each architecture, from as many seeds (default 1); with 2 it is told how well two trainings agree "
-        "with each other, which is the most that shared weights can be asked for",
+        help="of each architecture, from as many seeds (default 1); with 2 the agreement of two trainings is "
+        "printed too, the most that shared weights can reach",
     )
     parser.add_argument("--data", help="where the data is now, if it has moved")
     parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")

@@ -1,5 +1,4 @@
-"""What a run leaves for people: drawings of architectures, plots of a search, intervals, and tables.
+"""Output for people: drawings of architectures, plots of searches and results, intervals, tables, words.
 
-`graph` is what a space hands over, `text` and `drawing` show it, `layout` places it (`layers`, `crossings` and
-`positions` are its steps), `plots` shows searches and results, `statistics` says how far to trust them.
+`text` and `drawing` show an `archwright.graph.Graph`, `layout` places it; `statistics` has the intervals of a result.
 """

@@ -1,4 +1,4 @@
-"""How good the best found was as a budget was used up: a line with an interval for each strategy."""
+"""Plots the best result found so far over the budget: a line with an interval for each strategy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMALLEST_GAP = 0.055  # between two names at the right, as a share of the height
 
 @dataclass(frozen=True)
 class Curve:
-    """The mean of the best so far after each amount `used`, and its interval; NaN where it is not known yet."""
+    """The mean of the best so far after each amount `used`, and its interval; NaN where it is not yet known."""
 
     label: str
     used: np.ndarray
@@ -42,10 +42,10 @@ def anytime(
     limit: float | None = None,
     notes: str = "",
 ) -> Path:
-    """Plot the curves, each named at its right end. `limit`: the best there is, a dotted line.
+    """Plot the curves, each named at its right end, and the best possible score `limit` as a dotted line.
 
-    The height is for the means and for the interval of the curve that ends highest: what the first trials find, and
-    wider intervals, are cut off where they would press the rest flat. Raises ConfigError if there is nothing to plot.
+    The means and the interval of the highest curve set the height; the first trials and wider intervals are cut off
+    where they would press the rest flat. Raises ConfigError if there is nothing to plot.
     """
     path = checked_path(path)
     known = [curve for curve in curves if np.isfinite(curve.mean).any()]

@@ -1,4 +1,4 @@
-"""Draws architectures and graphs as PNG and SVG files, with matplotlib's objects only: no display, no global state."""
+"""Draws graphs as PNG and SVG files, with matplotlib's objects only: no display, no global state."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ BOX_HEIGHT, NARROWEST, PADDING, NAME_GAP = 0.31, 0.5, 0.11, 0.09  # inches
 WIDEST = 11.0  # inches; graphs that do not fit side by side are drawn below each other
 LINE, LINE_WIDTH, ARROW = "#4a4a4a", 1.1, (0.07, 0.085)  # arrow heads: width and length in inches
 
-# Fill and outline by what a label speaks of; the first expression that is found counts. Tints of the Okabe-Ito colours,
-# light enough for black text and for a grey print: the label says it all, the colour only helps to find it again.
+# Fill and outline by the label; the first expression that matches counts. Tints of the Okabe-Ito colours,
+# light enough for black text and for a grey print: the label is complete, the colour only helps to find it again.
 COLOURS: dict[str, tuple[str, str]] = {
     r"\bsep|depthwise": ("#bfe0f5", "#2a7fb0"),
     r"\bdil": ("#a9d9d0", "#0a7a5c"),
@@ -64,7 +64,7 @@ def draw(graphs: Graph | Sequence[Graph], path: str | Path, *, title: str | None
 
 
 def colours(node: Node) -> tuple[str, str]:
-    """Fill and outline of a node's box."""
+    """Return fill and outline of a node's box."""
     if node.kind != "operation":
         return BY_KIND[node.kind]
     found = (pair for pattern, pair in COLOURS.items() if re.search(pattern, node.label, re.IGNORECASE))
@@ -72,7 +72,7 @@ def colours(node: Node) -> tuple[str, str]:
 
 
 def _texts(graph: Graph, node: Node) -> tuple[str, str]:
-    """What is written in a box: the name (empty where it says nothing new) and the label."""
+    """Return the name to write in a box (empty where it adds nothing to the label) and the label."""
     return ("" if graph.is_part(node) or node.name == node.label else node.name), node.label
 
 
@@ -88,7 +88,7 @@ def _lay_out(graph: Graph) -> Layout:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """The size of a drawing and, for each graph, where the upper left corner of its layout is; inches."""
+    """The size of a drawing and the upper left corner of each graph's layout, in inches."""
 
     width: float
     height: float
@@ -96,7 +96,7 @@ class _Sheet:
 
 
 def _arrange(graphs: Sequence[Graph], layouts: Sequence[Layout], title: str) -> _Sheet:
-    """Graphs from left to right in lines no wider than `WIDEST`, each line in the middle, headings above graphs."""
+    """Arrange graphs from left to right in centred lines no wider than `WIDEST`, headings above graphs."""
     widths = [max(lay.width, text_width(g.title, HEADING, "bold")) for g, lay in zip(graphs, layouts, strict=True)]
     lines: list[list[int]] = [[]]
     for index, width in enumerate(widths):
@@ -135,7 +135,7 @@ def _draw_edges(axes: Axes, graph: Graph, layout: Layout, corner: Point) -> None
 
 
 def _outlines(graph: Graph, layout: Layout, corner: Point) -> Iterator[Outline]:
-    """One path for all the edges that start at a node, so that what they share is drawn once."""
+    """Yield one path for all the edges that start at a node, so that shared curves are drawn once."""
     from matplotlib.path import Path as Outline
 
     for node in graph.nodes:

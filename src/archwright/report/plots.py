@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-DOTS, MEAN, FOUND = "#74a9cf", "#b5520c", "#0f5f96"  # of the Okabe-Ito hues; as grey: light, middle, dark
+DOTS, MEAN, FOUND = "#74a9cf", "#b5520c", "#0f5f96"  # Okabe-Ito hues; as grey: light, middle, dark
 MANY = 3000  # dots; more are drawn as one image inside an SVG, which would be megabytes of markup otherwise
 
 
@@ -31,7 +31,7 @@ def search_curve(
     title: str = "Rewards of the search",
     reward: str = "reward",
 ) -> Path:
-    """Plot the reward of each trial (dots), the best so far (steps) and the course of the whole (line).
+    """Plot the reward of each trial (dots), the best so far (steps) and the trend (line).
 
     The line is the controller's `baseline` after each trial, if given, else the mean of the last trials (a twentieth of
     all, at least 5). `failed` are indices of trials without a real reward, and trials with NaN or infinity count as
@@ -67,7 +67,7 @@ def search_curve(
 
 
 def _draw_rewards(axes: Axes, values: np.ndarray) -> list[Line2D]:
-    """Dots, the best so far, and crosses at the bottom for NaN; returns what the legend should show for the dots."""
+    """Draw dots, the best so far, and crosses at the bottom for NaN; return the legend's entry for the dots."""
     from matplotlib.lines import Line2D
 
     trials, good = np.arange(1, len(values) + 1), np.isfinite(values)
@@ -85,7 +85,7 @@ def _draw_rewards(axes: Axes, values: np.ndarray) -> list[Line2D]:
 
 
 def _set_scales(axes: Axes, values: np.ndarray) -> None:
-    """Rewards set the height: a baseline that starts at zero would press them flat."""
+    """Set the height by the rewards: a baseline that starts at zero would press them flat."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
@@ -100,7 +100,7 @@ def _set_scales(axes: Axes, values: np.ndarray) -> None:
 
 
 def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """For each position, the mean of the last `window` values that are not NaN; NaN where there is none."""
+    """Return, at each position, the mean of those of the last `window` values that are not NaN; NaN without any."""
     known = np.isfinite(values)
     sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(known)])
@@ -111,7 +111,7 @@ def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def _mark_phases(axes: Axes, phases: Sequence[tuple[int, str]], count: int) -> None:
-    """A thin line where each phase begins, with its name above the plot where there is room for it."""
+    """Draw a thin line where each phase begins, with its name above the plot where there is room for it."""
     trials_per_inch = 1.04 * count / 6.2
     free_from, end = -np.inf, count + 0.5
     for first, name in phases:
@@ -148,9 +148,9 @@ def comparison(
 ) -> Path:
     """Plot estimates as dots with intervals, one line each from top to bottom, the figures on the right.
 
-    Figures are multiplied by `scale`: shares become per cent. `notes` are lines below the plot: say there what the
-    intervals are, and the paired differences, because intervals that overlap do not mean that there is no difference.
-    Raises ConfigError if there is nothing to plot.
+    Figures are multiplied by `scale`: shares become per cent. `notes` are lines below the plot, for the kind of
+    interval and the paired differences: intervals that overlap do not mean that there is no difference. Raises
+    ConfigError if there is nothing to plot.
     """
     path = checked_path(path)
     if not estimates:

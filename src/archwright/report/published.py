@@ -1,4 +1,4 @@
-"""What papers report of their networks: the points that one's own are plotted beside, where the data set is theirs."""
+"""Results that papers report: points to plot beside one's own, where the data set is the same."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NASNET_ON_IMAGENET = (
 
 
 def reported(classes: frozenset[str], test_images: int) -> tuple[Reported, ...]:
-    """The published networks for a data set, known by its classes and the size of its test part; none of others."""
+    """Return the published networks for a data set, recognised by its classes and the size of its test part."""
     if {name.lower() for name in classes} == CIFAR_10 and test_images == CIFAR_TEST:
         return NASNET_ON_CIFAR_10
     if len(classes) == IMAGENET_CLASSES and test_images == IMAGENET_TEST:

@@ -1,4 +1,4 @@
-"""Tables for people at a terminal, and the same as plain aligned lines where the output is piped."""
+"""Prints tables: drawn on a terminal, plain aligned lines where the output is piped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def show_table(
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """The table as lines: a heading, then one line for each row, columns two spaces apart."""
+    """Return the table as lines: a heading, then one line for each row, columns two spaces apart."""
     cells = [[str(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     rights = _flush_right(columns, rows)

@@ -1,4 +1,4 @@
-"""Graphs as text for a terminal: one line per node, what it computes from what."""
+"""Writes graphs as text for a terminal: one line per node, its operation and operands."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ WIDEST_COLUMN = 32  # characters; longer operands are not lined up
 
 
 def as_text(graph: Graph) -> list[str]:
-    """The lines, each after those it refers to, like `4 = sep 5x5(h[i-1]) + identity(2)`.
+    """Return the lines, each after those it refers to, like `4 = sep 5x5(h[i-1]) + identity(2)`.
 
-    Parts stand in the line of their whole (see `Node`). Inputs have no line unless their label adds something. Names
+    A part stands in the line of its user (see `Node`). Inputs have no line unless their label adds something. Names
     and labels are written as they are, the rest is ASCII.
     """
     named = [node for node in graph.in_order() if not graph.is_part(node)]
@@ -34,7 +34,7 @@ def as_text(graph: Graph) -> list[str]:
 
 
 def _operands(graph: Graph, node: Node) -> list[str]:
-    """The expression of a node in pieces that can be lined up: the operands of a sum, with their sign, or one piece."""
+    """Return the expression of a node in pieces to line up: the operands of a sum with their sign, or one piece."""
     written = [_operand(graph, edge.source, edge.label, inside=node.label in SIGNS) for edge in graph.into(node.name)]
     sign = SIGNS.get(node.label)
     if written and node.label == node.name:  # an output that is just a value
@@ -45,7 +45,7 @@ def _operands(graph: Graph, node: Node) -> list[str]:
 
 
 def _operand(graph: Graph, name: str, label: str, *, inside: bool) -> str:
-    """One operand: the name of its node, or the whole expression if the node is a part; parentheses where needed."""
+    """Return one operand: its node's name, or the expression of a part, in parentheses where needed."""
     node = graph[name]
     text = name
     if graph.is_part(node):

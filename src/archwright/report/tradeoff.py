@@ -1,4 +1,4 @@
-"""Accuracy against size: the plot of NASNet's figure 5, for one's own networks."""
+"""Plots accuracy against size, as NASNet's figure 5, for one's own networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archwright.report.picture import FAINT, INK, checked_path, plot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Of the Okabe-Ito hues; each kind has a shape of its own too.
+# Okabe-Ito hues; each kind has a shape of its own too.
 LOOKS = {
     "found": ("#0f5f96", "o", True),
     "random": ("#b5520c", "s", False),
@@ -98,8 +98,10 @@ def _top(point: Point) -> float:
 
 
 def _crowds(points: Sequence[tuple[int, float, float]]) -> list[tuple[list[int], tuple[float, float]]]:
-    """Numbers of points too near each other for a label each, from left to right, and where theirs goes: above the
-    highest."""
+    """Group points too near each other for a label each, from left to right.
+
+    Return each group's numbers and the place of its label: above the highest.
+    """
     if not points:
         return []
     width = max(math.log(x) for _, x, _ in points) - min(math.log(x) for _, x, _ in points) + 0.8

@@ -20,7 +20,7 @@ RESTARTS, WORK = 24, 2000  # small graphs can afford more starts, and in them a 
 
 
 def reduce_crossings(ranks: Ranks) -> Rows:
-    """The rows of `ranks`, reordered. The same ranks always give the same rows."""
+    """Return the rows of `ranks`, reordered. The same ranks always give the same rows."""
     ordering = _Ordering(ranks)
     rows = ordering.best
     ordering.improve(rows)
@@ -37,7 +37,7 @@ def reduce_crossings(ranks: Ranks) -> Rows:
 
 
 class _Ordering:
-    """The best order met so far. Items are numbers, row after row; an order is a list of rows of numbers."""
+    """The best order found so far. Items are numbers, row after row; an order is a list of rows of numbers."""
 
     def __init__(self, ranks: Ranks) -> None:
         number = {item: index for index, item in enumerate(item for row in ranks.rows for item in row)}
@@ -57,7 +57,7 @@ class _Ordering:
         self.cost = self.count(self.best), self.disorder(self.best)
 
     def improve(self, start: Sequence[Sequence[int]]) -> None:
-        """Sweep down and up from a given order, and keep the best order met."""
+        """Sweep down and up from a given order, and keep the best order found."""
         rows, stale = [list(row) for row in start], 0
         for sweep in range(SWEEPS):
             if sweep % 2 == 0:
@@ -82,13 +82,13 @@ class _Ordering:
         return better
 
     def disorder(self, rows: Sequence[Sequence[int]]) -> int:
-        """How many pairs of boxes stand the other way round than the graph lists them; inputs count most."""
+        """Count the pairs of boxes that stand the other way round than the graph lists them; inputs count most."""
         listed = [np.array([item for item in row if self.boxes[item]]) for row in rows]
         swapped = [int(np.triu(row[:, None] > row, 1).sum()) for row in listed]
         return 100 * swapped[0] + sum(swapped)
 
     def count(self, rows: Sequence[Sequence[int]]) -> int:
-        """The weighted number of crossings between neighbouring ranks."""
+        """Return the weighted number of crossings between neighbouring ranks."""
         place = np.empty(len(self.up), dtype=np.int64)
         for row in rows:
             place[row] = np.arange(len(row))
@@ -117,7 +117,7 @@ class _Ordering:
                 return
 
     def between(self, left: int, right: int, place: Sequence[int]) -> int:
-        """Crossings among the edges of two items of one rank when `left` stands left of `right`."""
+        """Count crossings among the edges of two items of one rank when `left` stands left of `right`."""
         total, straight = 0, self.straight
         for a in self.up[left]:
             for b in self.up[right]:
@@ -131,7 +131,7 @@ class _Ordering:
 
 
 def _by_barycentre(row: Sequence[int], fixed: Sequence[int], towards: Sequence[Sequence[int]]) -> list[int]:
-    """Items sorted by the mean place of their neighbours; those without neighbours keep their places."""
+    """Sort items by the mean place of their neighbours; those without neighbours keep their places."""
     place = {item: index for index, item in enumerate(fixed)}
     mean = {item: sum(place[n] for n in towards[item]) / len(towards[item]) for item in row if towards[item]}
     moving = iter(sorted(mean, key=mean.__getitem__))
@@ -139,7 +139,7 @@ def _by_barycentre(row: Sequence[int], fixed: Sequence[int], towards: Sequence[S
 
 
 def _depth_first(rows: Sequence[Sequence[int]], down: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The order in which a depth-first search meets the items: trees come out without crossings."""
+    """Return the order in which a depth-first search meets the items: trees have no crossings."""
     place: dict[int, int] = {}
     stack = [item for row in reversed(rows) for item in reversed(row)]
     while stack:

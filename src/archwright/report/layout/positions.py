@@ -1,4 +1,4 @@
-"""The third step of a layered drawing: where each item stands from left to right.
+"""The third step of a layered drawing: the place of each item from left to right.
 
 Items that must line up (a lane over its ranks, a chain of boxes) form one block, and the blocks are placed so that the
 sum of squared horizontal distances along the edges is least while neighbours keep their distance: a quadratic program,
@@ -18,7 +18,7 @@ from archwright.report.layout.crossings import Rows
 from archwright.report.layout.ranks import Item, Ranks
 
 LANE_GAP, LANE_TO_BOX, BOX_GAP = 0.13, 0.14, 0.18  # least distances in inches
-SWEEPS, TOLERANCE = 400, 1e-3  # inches; what is left of an overlap after the sweeps is pushed apart exactly
+SWEEPS, TOLERANCE = 400, 1e-3  # inches; overlaps that remain after the sweeps are pushed apart exactly
 ALMOST, FIRM = 0.12, 400.0  # edges that lean by fewer inches are pulled upright so much harder, then set upright
 
 Apart: TypeAlias = "dict[tuple[int, int], float]"  # least distance between the centres of two blocks, left and right
@@ -28,9 +28,9 @@ Pull: TypeAlias = "tuple[int, int, float, float]"  # upper and lower block, weig
 def place(
     ranks: Ranks, rows: Rows, widths: Mapping[Item, float], ports: Mapping[tuple[Item, Item], float]
 ) -> dict[Item, float]:
-    """The x of each item's centre, in inches like `widths`; the leftmost edge of the drawing is 0.
+    """Return the x of each item's centre, in inches like `widths`; the leftmost edge of the drawing is 0.
 
-    `ports`: where the segments into a box end, relative to its centre.
+    `ports`: the ends of the segments into a box, relative to its centre.
     """
     block = _blocks(ranks, rows)
     count = max(block.values()) + 1
@@ -88,7 +88,7 @@ def _least_squares(count: int, pulls: Sequence[Pull], apart: Apart) -> np.ndarra
 
 
 def _push_apart(x: np.ndarray, apart: Apart) -> np.ndarray:
-    """The positions, moved right where needed to keep every distance exactly."""
+    """Move positions right where needed to keep every distance exactly."""
     x = x.copy()
     for _ in range(len(x)):  # along a longest chain of neighbours at most; the blocks have an order from left to right
         moved = False
@@ -102,7 +102,7 @@ def _push_apart(x: np.ndarray, apart: Apart) -> np.ndarray:
 
 
 def _straighten(x: np.ndarray, pulls: Sequence[Pull], apart: Apart) -> np.ndarray:
-    """Make edges vertical that almost are, moving a block that no vertical edge holds yet and that has room."""
+    """Make nearly vertical edges vertical by moving blocks that have room and no vertical edge yet."""
     x = x.copy()
     held: set[int] = set()
     lean = [x[below] + port - x[above] for above, below, _, port in pulls]
@@ -121,7 +121,7 @@ def _straighten(x: np.ndarray, pulls: Sequence[Pull], apart: Apart) -> np.ndarra
 
 
 def _blocks(ranks: Ranks, rows: Rows) -> dict[Item, int]:
-    """The block of each item. Two items are joined only while the blocks still have an order from left to right."""
+    """Return the block of each item. Items are joined only while the blocks keep an order from left to right."""
     items = [item for row in rows for item in row]
     block = {item: index for index, item in enumerate(items)}
     members: dict[int, list[Item]] = {index: [item] for item, index in block.items()}
@@ -158,6 +158,6 @@ def _blocks(ranks: Ranks, rows: Rows) -> dict[Item, int]:
 
 
 def _chains(segments: Sequence[tuple[Item, Item]]) -> list[tuple[Item, Item]]:
-    """Segments that are the only one out of their upper and into their lower item."""
+    """Return segments that are the only one out of their upper and into their lower item."""
     fan_out, fan_in = Counter(a for a, _ in segments), Counter(b for _, b in segments)
     return [(a, b) for a, b in segments if fan_out[a] == 1 and fan_in[b] == 1]

@@ -1,4 +1,4 @@
-"""The first step of a layered drawing: which rank each box stands in, and the lanes on which long edges pass others.
+"""The first step of a layered drawing: the rank of each box, and the lanes on which long edges pass others.
 
 All long edges that start at one box share one lane: they are the same value, and a net with a hundred skip connections
 has only as many lanes as boxes. An item is a box, one rank of a lane, or a label that sits on an edge.
@@ -12,12 +12,12 @@ from itertools import pairwise
 
 from archwright.graph import Graph
 
-PART_WEIGHT = 4  # a part stands next to its whole before other lanes are shortened
+PART_WEIGHT = 4  # a part stands next to its user before other lanes are shortened
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something that takes room in a rank: a box (`node`), a lane of that box's value, or the label of edge `edge`."""
+    """An occupant of a rank: a box (`node`), a lane of that box's value, or the label of edge `edge`."""
 
     rank: int
     node: str
@@ -52,7 +52,7 @@ class Ranks:
 
 
 def assign_ranks(graph: Graph) -> dict[str, int]:
-    """The rank of each node: longest paths from the inputs, then every box moved to where the lanes are shortest.
+    """Return the rank of each node: longest paths from the inputs, then every box moved to shorten the lanes.
 
     Inputs are in rank 0 and outputs in the last, unless edges lead into inputs or out of outputs.
     """
@@ -87,7 +87,7 @@ def assign_ranks(graph: Graph) -> dict[str, int]:
 
 
 def build_ranks(graph: Graph) -> Ranks:
-    """Boxes, lanes and labels by rank; within a rank, boxes in the graph's order, then lanes and labels."""
+    """Return boxes, lanes and labels by rank; within a rank, boxes in the graph's order, then lanes and labels."""
     rank = assign_ranks(graph)
     used = sorted(set(rank.values()) | {rank[e.target] - 1 for e in graph.edges if e.label})
     # Ranks that moving boxes has emptied would only be a wider gap.

@@ -1,8 +1,7 @@
-"""Places the boxes of a graph and routes its edges: a layered drawing, top to bottom, without Graphviz.
+"""The last step of a layered drawing: the boxes and the curves of the edges.
 
-Ranks by longest paths, dummy items for long edges (`ranks`), few crossings (`crossings`), positions (`positions`).
-Within the height of a rank every edge runs straight down at its own x, beside the boxes; it bends only between
-ranks. So no edge can run through a box. All lengths are in inches, x to the right and y down.
+Within the height of a rank every edge runs straight down at its own x, beside the boxes; it bends only between ranks,
+so no edge can run through a box. All lengths are in inches, x to the right and y down.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ class Box:
     height: float
 
     def overlaps(self, other: Box) -> bool:
-        """Whether the two share more than an edge."""
+        """Return whether the two share more than an edge."""
         across = abs(self.x - other.x) < (self.width + other.width) / 2 - 1e-9
         return across and abs(self.y - other.y) < (self.height + other.height) / 2 - 1e-9
 
 
 @dataclass(frozen=True)
 class Route:
-    """The way of an edge as curves that follow each other, downwards; `label` is where its label is written."""
+    """The path of an edge as consecutive curves, downwards; `label` is the box of its label."""
 
     edge: Edge
     curves: tuple[Curve, ...]
@@ -82,9 +81,9 @@ def _size(item: Item, graph: Graph, sizes: Mapping[str, Point], label_sizes: Map
 
 
 def _ports(ranks: Ranks, rows: Rows, widths: Mapping[Item, float]) -> list[float]:
-    """For each edge, where it ends on top of its target, from the target's centre.
+    """Return where each edge ends on top of its target, relative to the target's centre.
 
-    Ends stand side by side in the order of where they come from; one that comes straight from above is in the middle.
+    Ends stand side by side in the order of their origins; one that comes straight from above is in the middle.
     """
     order = {item: index for row in rows for index, item in enumerate(row)}
     straight = set(ranks.straight)
@@ -103,7 +102,7 @@ def _ports(ranks: Ranks, rows: Rows, widths: Mapping[Item, float]) -> list[float
 
 
 def _bands(rows: Rows, ranks: Ranks, x: Mapping[Item, float], size: Mapping[Item, Point]) -> list[tuple[float, float]]:
-    """Top and bottom of each rank. The wider an edge swings between two ranks, the more room it gets."""
+    """Return top and bottom of each rank. The wider an edge swings between two ranks, the more room it gets."""
     swing = [0.0] * len(rows)
     for above, below in ranks.segments:
         swing[below.rank] = max(swing[below.rank], abs(x[above] - x[below]))
@@ -147,7 +146,7 @@ def _route(
 
 
 def _straight(start: Point, end: Point) -> list[Curve]:
-    """A vertical line as a curve; nothing if it has no length."""
+    """Return a vertical line as a curve; nothing if it has no length."""
     if end[1] - start[1] < 1e-9:
         return []
     third = (end[1] - start[1]) / 3
