@@ -80,8 +80,7 @@ class Ranking:
             )
             for number in range(trainings)
         ]
-        search = plan.search
-        self._weights = search.method.scorer(search, self.modality, store.load(), seed=plan.seed, device=plan.device)
+        self._weights = plan.search.method.trained(plan.context(self.modality), store.load())
 
     def __iter__(self) -> Iterator[Event]:
         plan = self.plan

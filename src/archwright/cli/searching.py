@@ -93,7 +93,7 @@ def plan_lines(plan: Plan, split: str) -> list[str]:
     """Return the plan in a few lines."""
     search, final, estimate = plan.search, plan.final, plan.budget.estimate
     lines = [f"data: {split}", f"space: {_sizes(search.space)}; final training: {_sizes(final.space)}"]
-    lines += search.method.lines(search, plan.cluster)
+    lines.append(search.method.line(search, plan.cluster))
     lines.append(
         f"final training: {final.finalists} of {search.method.source(search)}, {final.recipe.epochs:g} epochs, "
         f"batch {final.recipe.batch}; device {plan.device}, {plan.threads} threads, seed {plan.seed}"

@@ -11,13 +11,11 @@ from archwright.errors import ConfigError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.loop import Progress
 from archwright.methods.cost import Rates
-from archwright.methods.protocol import child_cost
+from archwright.methods.protocol import Context, Method, Search, Settings
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
     from archwright.loop import Proposal, Saved, Trial
-    from archwright.methods.protocol import Search
-    from archwright.modalities.protocol import Modality
     from archwright.space import Architecture
     from archwright.training.recipe import Recipe
 
@@ -25,7 +23,7 @@ LEAST_CHILDREN = 40  # of a timed search; their epochs are cut until so many fit
 
 
 @dataclass(frozen=True)
-class FromScratchMethod:
+class FromScratchMethod(Method):
     """Settings of a search that trains every child.
 
     Args:
@@ -35,7 +33,6 @@ class FromScratchMethod:
     name: ClassVar[str] = "from-scratch"
     expensive: ClassVar[bool] = True
     in_one_process: ClassVar[bool] = False
-    phrase: ClassVar[str] = ""
 
     last_epochs: int = 1
 
@@ -44,79 +41,42 @@ class FromScratchMethod:
             raise ConfigError(f"last_epochs is {self.last_epochs}; it must be at least 1")
 
     @staticmethod
-    def sized(
-        user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe
-    ) -> dict[str, Any]:
+    def sized(user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe) -> Settings:
         """Train 20 children for a fifth of final training where the preset is for shared weights."""
         if "evaluator" in preset:
             return {}
-        changes: dict[str, Any] = {"trials": 20, "shortlist": 1}
+        changes: Settings = {"trials": 20, "shortlist": 1}
         return changes if epochs is not None else {**changes, "epochs": max(1, final.epochs // 5)}
 
-    def check(self, search: Search, finalists: int) -> None:
-        """Accept every space: each has children."""
-
-    def evaluator(self, search: Search, modality: Modality, cluster: Cluster, *, seed: int, device: str) -> FromScratch:
+    def evaluator(self, context: Context) -> FromScratch:
         """Return what trains and scores a child."""
+        search, cluster = context.search, context.cluster
         return FromScratch(
             search.space,
-            modality.data,
+            context.modality.data,
             search.recipe,
             objective=search.reward,
             last_epochs=self.last_epochs,
-            seed=seed,
-            device="auto" if cluster.child_gpus else device,  # on a cluster: what the child finds where it runs
+            seed=context.seed,
+            device="auto" if cluster.child_gpus else context.device,  # on a cluster: what the child finds there
             time_limit=cluster.time_limit if cluster.in_process else None,  # otherwise the engine keeps it
         )
 
-    def scorer(self, search: Search, modality: Modality, saved: Saved, *, seed: int, device: str) -> Any:
-        """Refuse: every score of the search is a training from scratch."""
-        raise ConfigError("the search trained every child from scratch; there is nothing to rank")
-
-    def measure(
-        self, search: Search, modality: Modality, architectures: Sequence[Architecture], *, seed: int, device: str
-    ) -> dict[str, float]:
-        """Measure nothing more: a trial costs what a child's steps cost."""
-        return {}
-
-    def seconds(
-        self, search: Search, modality: Modality, rates: Rates, final: Recipe, workers: int
-    ) -> tuple[float, float]:
+    def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
         """Return what all children take; deriving takes their best."""
-        return search.trials * child_cost(search, modality, rates, final).of(search.recipe.epochs) / workers, 0.0
+        each = context.child_cost(rates).of(context.search.recipe.epochs)
+        return context.search.trials * each / context.cluster.workers, 0.0
 
-    def derivation(
-        self, search: Search, modality: Modality, rates: Rates, seconds: float
-    ) -> tuple[dict[str, Any], float]:
-        """Change nothing: deriving takes no time."""
-        return {}, 0.0
-
-    def fitted(
-        self,
-        search: Search,
-        modality: Modality,
-        rates: Rates,
-        final: Recipe,
-        seconds: float,
-        workers: int,
-        fixed: Collection[str],
-    ) -> tuple[dict[str, Any], float]:
+    def fitted(self, context: Context, rates: Rates, seconds: float, fixed: Collection[str]) -> tuple[Settings, float]:
         """Fill the time with children, each trained for as long as leaves room for 40 of them."""
-        each = child_cost(search, modality, rates, final)
-        epochs = search.recipe.epochs
+        each, epochs = context.child_cost(rates), context.search.recipe.epochs
+        work = seconds * context.cluster.workers
         if "epochs" not in fixed:
-            epochs = min(each.epochs_within(seconds * workers / LEAST_CHILDREN), epochs)
-        return {"epochs": epochs, "trials": max(1, int(seconds * workers / each.of(epochs)))}, math.inf
+            epochs = min(each.epochs_within(work / LEAST_CHILDREN), epochs)
+        return {"epochs": epochs, "trials": max(1, int(work / each.of(epochs)))}, math.inf
 
     def ranked(
-        self,
-        search: Search,
-        modality: Modality,
-        saved: Saved,
-        ask: Callable[[int], Sequence[Proposal]],
-        *,
-        seed: int,
-        device: str,
+        self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
     ) -> dict[Architecture, float]:
         """Return the architectures of all trials that did not fail, the best reward first."""
         found: dict[Architecture, float] = {}
@@ -129,17 +89,17 @@ class FromScratchMethod:
         """Count the trials."""
         return Progress("search", trial.number + 1, trials)
 
-    def lines(self, search: Search, cluster: Cluster) -> list[str]:
+    def line(self, search: Search, cluster: Cluster) -> str:
         """Describe the children, and where they are trained."""
         where = "" if cluster.engine == "local" else f" on {cluster.engine}"
         replicas = ""
         if cluster.replicas:
             sums = f", {cluster.accumulate} gradients to an update" if cluster.accumulate > 1 else ""
             replicas = f" in {cluster.replicas} replicas of {cluster.children} children, {cluster.shards} shards{sums}"
-        return [
+        return (
             f"search: {search.trials} children of {search.recipe.epochs:g} epochs, {cluster.workers} at a time{where}; "
             f"{search.controller}{replicas}"
-        ]
+        )
 
     def source(self, search: Search) -> str:
         """Count the children."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from archwright.errors import ConfigError
 from archwright.evaluators.objective import Objective, make_objective
-from archwright.methods.cost import Cost, Rates
+from archwright.methods.cost import Cost, Rates, cost
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
-    from archwright.loop import Proposal, Saved, Trial
+    from archwright.loop import Progress, Proposal, Saved, Trial
     from archwright.modalities.protocol import Modality
     from archwright.space import Architecture, Space
+
+Settings = dict[str, Any]  # settings of a plan by the names of their flags
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,7 @@ class Search:
         space: what the architectures belong to, as searched.
         method: how proposals are scored.
         controller: its name; `controller_settings` are its arguments.
-        controller_settings: arguments of the controller.
         objective: what the reward is; `objective_settings` are its arguments.
-        objective_settings: arguments of the objective.
         recipe: how shared weights, or each child of the search, are trained.
         trials: proposals scored in the search.
     """
@@ -58,94 +59,90 @@ class Search:
         return self.space.grown(self.trials - 1)
 
 
-class Method(Protocol):
-    """A way of scoring proposals. Implementations are frozen dataclasses; their fields are settings with defaults.
+@dataclass(frozen=True)
+class Context:
+    """A search in its run: what a method is asked about. `final` is the recipe of final training."""
+
+    search: Search
+    modality: Modality
+    final: Recipe
+    cluster: Cluster
+    seed: int
+    device: str
+
+    def child_cost(self, rates: Rates) -> Cost:
+        """Return the cost of a child trained with the recipe of the search; `rates` are those of final training."""
+        scale = self.modality.per_step(self.search.recipe) / self.modality.per_step(self.final)
+        return cost(self.search.recipe, self.modality, rates.child_step * scale)
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A way of scoring proposals. Subclasses are frozen dataclasses; their fields are settings with defaults.
 
     `name` is what the user calls it. `expensive`: a trial costs the training of a network, so trials are few.
-    `in_one_process`: proposals share something in memory. `phrase` stands behind a reward in the words of a run
-    (" with shared weights").
+    `in_one_process`: proposals share something in memory. `phrase` stands behind a reward in the words of a run.
     """
 
     name: ClassVar[str]
     expensive: ClassVar[bool]
     in_one_process: ClassVar[bool]
-    phrase: ClassVar[str]
+    phrase: ClassVar[str] = ""
 
     @staticmethod
-    def sized(
-        user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe
-    ) -> dict[str, Any]:
+    @abstractmethod
+    def sized(user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe) -> Settings:
         """Return settings over those of a preset that depend on what the user set.
 
-        `user` and `preset` are settings by name; `epochs` is what the user set for the recipe of the search; "epochs"
-        in the answer sets it. A preset without "evaluator" is one for shared weights.
+        `epochs` is what the user set for the recipe of the search; "epochs" in the answer sets it. A preset without
+        "evaluator" is one for shared weights.
         """
 
-    def check(self, search: Search, finalists: int) -> None:
+    def check(self, search: Search, finalists: int) -> None:  # noqa: B027  most methods accept every search
         """Raise `ConfigError` where the search does not fit the method."""
 
-    def evaluator(self, search: Search, modality: Modality, cluster: Cluster, *, seed: int, device: str) -> Any:
-        """Return what scores the trials."""
+    @abstractmethod
+    def evaluator(self, context: Context) -> Any:
+        """Return what scores the trials, untrained."""
 
-    def measure(
-        self, search: Search, modality: Modality, architectures: Sequence[Architecture], *, seed: int, device: str
-    ) -> dict[str, float]:
+    def trained(self, context: Context, saved: Saved) -> Any:
+        """Return the evaluator as the search left it, where its ranking can be compared with training from scratch."""
+        raise ConfigError("the search trained every child from scratch; there is nothing to rank")
+
+    def measure(self, context: Context, architectures: Sequence[Architecture]) -> dict[str, float]:
         """Measure the seconds of everything that the search repeats, beside a step of a child."""
+        return {}
 
-    def seconds(
-        self, search: Search, modality: Modality, rates: Rates, final: Recipe, workers: int
-    ) -> tuple[float, float]:
-        """Return what search and deriving take; `final` is the recipe that `rates.child_step` is for."""
+    @abstractmethod
+    def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
+        """Return what search and deriving take."""
 
-    def fitted(
-        self,
-        search: Search,
-        modality: Modality,
-        rates: Rates,
-        final: Recipe,
-        seconds: float,
-        workers: int,
-        fixed: Collection[str],
-    ) -> tuple[dict[str, Any], float]:
+    def derivation(self, context: Context, rates: Rates, seconds: float) -> tuple[Settings, float]:
+        """Return settings with which deriving fits into a whole run of `seconds`, and the seconds that it takes."""
+        return {}, 0.0
+
+    @abstractmethod
+    def fitted(self, context: Context, rates: Rates, seconds: float, fixed: Collection[str]) -> tuple[Settings, float]:
         """Return settings with which the search takes `seconds`, and the passes over the training part it makes then.
 
         "epochs" among the settings is the recipe's; those in `fixed` are the user's and stay. Passes are infinite
         where more time would not make a larger network worth it.
         """
 
-    def derivation(
-        self, search: Search, modality: Modality, rates: Rates, seconds: float
-    ) -> tuple[dict[str, Any], float]:
-        """Return settings with which deriving fits into a whole run of `seconds`, and the seconds that it takes."""
-
+    @abstractmethod
     def ranked(
-        self,
-        search: Search,
-        modality: Modality,
-        saved: Saved,
-        ask: Callable[[int], Sequence[Proposal]],
-        *,
-        seed: int,
-        device: str,
+        self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
     ) -> dict[Architecture, float]:
         """Return the architectures that a finished search offers for final training, with their scores."""
 
-    def scorer(self, search: Search, modality: Modality, saved: Saved, *, seed: int, device: str) -> Any:
-        """Return the trained evaluator whose ranking can be compared with training from scratch, if there is one."""
+    def counted(self, trial: Trial, trials: int) -> Progress | None:
+        """Return the progress of a search by its trials, or None where the evaluator itself reports progress."""
+        return None
 
-    def counted(self, trial: Trial, trials: int) -> Any:
-        """Return the `Progress` of a search by its trials, or None where the evaluator itself reports progress."""
+    @abstractmethod
+    def line(self, search: Search, cluster: Cluster) -> str:
+        """Describe the search in a line of a plan."""
 
-    def lines(self, search: Search, cluster: Cluster) -> list[str]:
-        """Describe the search in lines of a plan."""
-
+    @abstractmethod
     def source(self, search: Search) -> str:
         """Say what finalists are chosen from ("10 samples")."""
-
-
-def child_cost(search: Search, modality: Modality, rates: Rates, final: Recipe) -> Cost:
-    """Return the cost of a child trained with the recipe of the search."""
-    from archwright.methods.cost import cost
-
-    scale = modality.per_step(search.recipe) / modality.per_step(final)
-    return cost(search.recipe, modality, rates.child_step * scale)

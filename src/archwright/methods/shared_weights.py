@@ -11,12 +11,11 @@ from archwright.errors import ConfigError, RunError
 from archwright.evaluators.shared_weights import SharedWeights
 from archwright.loop import Proposal
 from archwright.methods.cost import Rates, mean_seconds, steps
+from archwright.methods.protocol import Context, Method, Search, Settings
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
-    from archwright.loop import Saved, Trial
-    from archwright.methods.protocol import Search
-    from archwright.modalities.protocol import Modality
+    from archwright.loop import Saved
     from archwright.space import Architecture
     from archwright.training.recipe import Recipe
 
@@ -27,7 +26,7 @@ SHARE_OF_DERIVING = 0.04  # of a timed run
 
 
 @dataclass(frozen=True)
-class SharedWeightsMethod:
+class SharedWeightsMethod(Method):
     """Settings of a search by shared weights.
 
     Args:
@@ -65,9 +64,7 @@ class SharedWeightsMethod:
             raise ConfigError(f"sampling is {self.sampling!r}; it must be policy or uniform")
 
     @staticmethod
-    def sized(
-        user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe
-    ) -> dict[str, Any]:
+    def sized(user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe) -> Settings:
         """Search for as many rounds as the user gives epochs."""
         if "trials" in user or epochs is None:
             return {}
@@ -87,16 +84,12 @@ class SharedWeightsMethod:
         """Return the rounds of shared training; trials follow each after the first `warmup`."""
         return self.warmup + -(-trials // self.trials_per_epoch)
 
-    def evaluator(
-        self, search: Search, modality: Modality, cluster: Cluster, *, seed: int, device: str
-    ) -> SharedWeights:
+    def evaluator(self, context: Context) -> SharedWeights:
         """Return the untrained supernet as an evaluator."""
-        return self._weights(search, modality, seed, device)
-
-    def _weights(self, search: Search, modality: Modality, seed: int, device: str) -> SharedWeights:
+        search = context.search
         return SharedWeights(
             search.space,
-            modality,
+            context.modality,
             search.recipe,
             trials_per_epoch=self.trials_per_epoch,
             steps_per_epoch=self.steps_per_epoch,
@@ -105,23 +98,21 @@ class SharedWeightsMethod:
             sampling=self.sampling,
             evaluation_batch=self.evaluation_batch,
             objective=search.reward,
-            seed=seed,
-            device=device,
+            seed=context.seed,
+            device=context.device,
         )
 
-    def scorer(self, search: Search, modality: Modality, saved: Saved, *, seed: int, device: str) -> SharedWeights:
+    def trained(self, context: Context, saved: Saved) -> SharedWeights:
         """Return the shared weights as the search left them."""
-        weights = self._weights(search, modality, seed, device)
+        weights = self.evaluator(context)
         if saved.evaluator is None:
             raise RunError("the run has no shared weights: its search was stopped before they were stored")
         weights.load_state_dict(saved.evaluator)
         return weights
 
-    def measure(
-        self, search: Search, modality: Modality, architectures: Sequence[Architecture], *, seed: int, device: str
-    ) -> dict[str, float]:
+    def measure(self, context: Context, architectures: Sequence[Architecture]) -> dict[str, float]:
         """Time steps of shared training, and trials, over several architectures: their mean is what a run pays."""
-        evaluator = self._weights(search, modality, seed, device)
+        evaluator = self.evaluator(context)
         feed = iter([*architectures, *architectures])
         shared = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)
         step = mean_seconds(shared, len(architectures))
@@ -132,40 +123,27 @@ class SharedWeightsMethod:
             evaluator.evaluate(proposal)
         return {"step": step, "trial": (time.perf_counter() - begun) / len(proposals) + CONTROLLER_SECONDS}
 
-    def seconds(
-        self, search: Search, modality: Modality, rates: Rates, final: Recipe, workers: int
-    ) -> tuple[float, float]:
-        """Return what search and deriving take."""
-        step, trial = rates.search["step"], rates.search["trial"]
-        count = self.rounds(search.trials) * (self.steps_per_epoch or steps(search.recipe, modality))
-        minibatches = self.rank_minibatches or self._minibatches(search, modality)
+    def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
+        """Return what rounds and trials take, and ranking the samples."""
+        search, step, trial = context.search, rates.search["step"], rates.search["trial"]
+        count = self.rounds(search.trials) * (self.steps_per_epoch or steps(search.recipe, context.modality))
+        minibatches = self.rank_minibatches or self._minibatches(context)
         return count * step + search.trials * trial, self.samples * trial * minibatches
 
-    def _minibatches(self, search: Search, modality: Modality) -> int:
-        batch = self.evaluation_batch or search.recipe.batch
-        per_minibatch = modality.per_step(replace(search.recipe, batch=batch))
-        return max(1, len(modality.data.validation) // per_minibatch)
+    def _minibatches(self, context: Context) -> int:
+        recipe = replace(context.search.recipe, batch=self.evaluation_batch or context.search.recipe.batch)
+        return max(1, len(context.modality.data.validation) // context.modality.per_step(recipe))
 
-    def derivation(
-        self, search: Search, modality: Modality, rates: Rates, seconds: float
-    ) -> tuple[dict[str, Any], float]:
+    def derivation(self, context: Context, rates: Rates, seconds: float) -> tuple[Settings, float]:
         """Rank on as many minibatches as fit."""
-        whole, trial = self._minibatches(search, modality), rates.search["trial"]
+        whole, trial = self._minibatches(context), rates.search["trial"]
         fitting = int(SHARE_OF_DERIVING * seconds / self.samples / max(trial, 1e-9))
         count = max(1, min(whole, fitting))
         return {"rank_minibatches": count if count < whole else None}, self.samples * trial * count
 
-    def fitted(
-        self,
-        search: Search,
-        modality: Modality,
-        rates: Rates,
-        final: Recipe,
-        seconds: float,
-        workers: int,
-        fixed: Collection[str],
-    ) -> tuple[dict[str, Any], float]:
+    def fitted(self, context: Context, rates: Rates, seconds: float, fixed: Collection[str]) -> tuple[Settings, float]:
         """Fill the time with rounds of shared training, and trials after the first third of them."""
+        search = context.search
         batch = int(search.controller_settings.get("batch", 10))
         count = max(8, int(seconds * (1 - SHARE_OF_TRIALS) / rates.search["step"]))
         rounds = max(4, min(150, round(seconds / ROUND_SECONDS)))
@@ -178,35 +156,25 @@ class SharedWeightsMethod:
             "trials": (rounds - warmup) * trials,
             "steps_per_epoch": max(2, count // rounds),
             "epochs": rounds,
-        }, count / steps(search.recipe, modality)
+        }, count / steps(search.recipe, context.modality)
 
     def ranked(
-        self,
-        search: Search,
-        modality: Modality,
-        saved: Saved,
-        ask: Callable[[int], Sequence[Proposal]],
-        *,
-        seed: int,
-        device: str,
+        self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
     ) -> dict[Architecture, float]:
         """Sample from the controller, and rank with the shared weights on the validation part (ENAS 2018, 2.3)."""
-        evaluator = self.scorer(search, modality, saved, seed=seed, device=device)
+        evaluator = self.trained(context, saved)
         architectures = list(dict.fromkeys(proposal.architecture for proposal in ask(self.samples)))
         scores = evaluator.rank(architectures, minibatches=self.rank_minibatches)
         return dict(zip(architectures, scores, strict=True))
 
-    def counted(self, trial: Trial, trials: int) -> None:
-        """Return nothing: shared training reports progress."""
-
-    def lines(self, search: Search, cluster: Cluster) -> list[str]:
+    def line(self, search: Search, cluster: Cluster) -> str:
         """Describe rounds, trials and warm-up."""
         each = f"{self.steps_per_epoch} steps" if self.steps_per_epoch else "a pass over the training images"
         warmup = f" after {self.warmup} without" if self.warmup else ""
-        return [
+        return (
             f"search: {self.rounds(search.trials) - self.warmup} rounds of {each} of shared training "
             f"(batch {search.recipe.batch}) and {self.trials_per_epoch} trials{warmup}; controller {search.controller}"
-        ]
+        )
 
     def source(self, search: Search) -> str:
         """Count the samples."""

@@ -23,8 +23,7 @@ def controller(plan: Plan) -> Any:
 
 def evaluator(plan: Plan, modality: Modality) -> Any:
     """Return what scores the trials of the search."""
-    search = plan.search
-    return search.method.evaluator(search, modality, plan.cluster, seed=plan.seed, device=plan.device)
+    return plan.search.method.evaluator(plan.context(modality))
 
 
 def engine(plan: Plan) -> Engine:

@@ -56,14 +56,13 @@ def measure(plan: Plan, modality: Modality, known: Rates | None = None) -> Rates
     child = sum(step_seconds(plan, modality, architecture, 3) for architecture in architectures[:3]) / 3
     if known is not None:
         return known.at_child_step(child)
-    search = plan.search
-    return Rates(child, search.method.measure(search, modality, architectures, seed=plan.seed, device=plan.device))
+    return Rates(child, plan.search.method.measure(plan.context(modality), architectures))
 
 
 def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
     """Return the expected seconds by phase."""
-    final, method = plan.final, plan.search.method
-    search, derive = method.seconds(plan.search, modality, rates, final.recipe, plan.cluster.workers)
+    final = plan.final
+    search, derive = plan.search.method.seconds(plan.context(modality), rates)
     one = cost(final.recipe, modality, rates.child_step).of(final.recipe.epochs)
     derive += final.shortlist * SHORT * one if final.shortlist > 1 else 0.0
     trained = final.finalists * one

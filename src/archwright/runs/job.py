@@ -121,7 +121,7 @@ class Job:
             restore(controller, saved)
             return controller.ask(range(saved.streams, saved.streams + count))  # type: ignore[no-any-return]
 
-        ranked = search.method.ranked(search, self.modality, saved, ask, seed=self.plan.seed, device=self.plan.device)
+        ranked = search.method.ranked(self.plan.context(self.modality), saved, ask)
         if not ranked:
             raise RunError(
                 "every trial of the search failed, so there is no architecture to train; see the trials' errors"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archwright.components import named_again, space_from_json, space_to_json
 from archwright.engines.settings import Cluster
 from archwright.errors import ConfigError, RunError
 from archwright.methods import method_class
-from archwright.methods.protocol import Search
+from archwright.methods.protocol import Context, Search
 from archwright.space import Space
 from archwright.training.recipe import ENAS_MICRO_FINAL, Recipe
+
+if TYPE_CHECKING:
+    from archwright.modalities.protocol import Modality
 
 FORMAT = 2
 OPTIONAL_PHASES = {"grid": "grid", "random search": "baseline", "reference": "reference"}  # and the fields that ask
@@ -132,6 +135,10 @@ class Plan:
         if self.final.grid and self.budget.minutes is not None:
             raise ConfigError("grid needs a counted budget: leave out --minutes, or --grid")
 
+    def context(self, modality: Modality) -> Context:
+        """Return what the method is asked about, with the data."""
+        return Context(self.search, modality, self.final.recipe, self.cluster, self.seed, self.device)
+
     def changed(self, settings: Mapping[str, Any]) -> Plan:
         """Return the plan with settings by the names of their flags; those of another method are left out."""
         plan = replace(
@@ -199,7 +206,7 @@ def changed_search(search: Search, settings: Mapping[str, Any]) -> Search:
     own = {name: value for name, value in settings.items() if name in ("trials", "objective", "objective_settings")}
     if "objective" in own and own["objective"] != search.objective:
         own.setdefault("objective_settings", {})
-    return replace(search, **own, method=replace(search.method, **_fields_in(type(search.method), settings)))  # type: ignore[type-var]
+    return replace(search, **own, method=replace(search.method, **_fields_in(type(search.method), settings)))
 
 
 def _fields_in(part: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:

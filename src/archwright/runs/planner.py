@@ -167,14 +167,13 @@ class _Planner:
     def _fitted(self, seconds: float, plan: Plan, rates: Rates) -> tuple[Plan, tuple[float, float]]:
         """Return the plan with counts that fill `seconds`, and the passes of search and final training."""
         modality, search, final, user = self.modality, plan.search, plan.final, self.user
-        ranking, derive = search.method.derivation(search, modality, rates, seconds)
+        context = plan.context(modality)
+        ranking, derive = search.method.derivation(context, rates, seconds)
         work = MARGIN * seconds - test_seconds(plan, modality, rates) - derive
         # Search and final training, as much again for random search; a reference takes what final training takes.
         share = (0.5 if final.baseline else 1.0) / (1.2 if final.reference else 1.0)
         each = max(0.2 * seconds, work) * share / 2
-        counts, passes = search.method.fitted(
-            search, modality, rates, final.recipe, each, plan.cluster.workers, user.search_recipe.keys()
-        )
+        counts, passes = search.method.fitted(context, rates, each, user.search_recipe.keys())
         short = final.shortlist * SHORT if final.shortlist > 1 else 0.0
         epochs = cost(final.recipe, modality, rates.child_step).epochs_within(each / (final.finalists + short))
         recipe = replace(search.recipe, **{"epochs": counts.pop("epochs"), **user.search_recipe})
