@@ -1,93 +1,67 @@
-"""One step of a recurrent cell as the source of a class `Cell`, with its parameters by the names they have there."""
+"""A recurrent cell as source: the classes that the network itself runs, and a module `Cell` with the weights."""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
-
+from archwright.export.expressions import fold
 from archwright.export.tracing import ExportError
-from archwright.nets.highway import HighwayCell
-from archwright.nets.recurrent import RecurrentCell, TreeCell
-
-FUNCTIONS = {"identity": "{}", "tanh": "torch.tanh({})", "sigmoid": "torch.sigmoid({})", "relu": "torch.relu({})"}
-SIGNS = {"add": "+", "elem_mult": "*"}
+from archwright.nets.activations import activate
+from archwright.nets.chain import Chain
+from archwright.nets.recurrent import HighwayCell, RecurrentCell, TreeCell
+from archwright.nets.tree import Node, Tree
 
 
 @dataclass(frozen=True)
 class CellSource:
-    """The text of the class, and where its parameters are in the cell: name in the text -> name in the cell."""
+    """The text, and the names of the cell's parameters by their names in it."""
 
     text: str
     parameters: dict[str, str]
 
 
 def cell_source(cell: RecurrentCell) -> CellSource:
-    """Write a cell as it is in evaluation. `ExportError` if it is of a kind that cannot be written."""
+    """Write a cell as it is in evaluation.
+
+    Raises:
+        ExportError: if its kind cannot be written.
+    """
+    definitions: tuple[Any, ...]
+    wiring: Any
     if isinstance(cell, TreeCell):
-        states, statements, result = ["h", "c"], *_tree(cell)
+        definitions, wiring, weights = (activate, Node, Tree), cell.tree, {}
+        x, h = (f"({name}).chunk({wiring.leaves}, 1)" for name in ("x @ self.input", "h @ self.hidden"))
+        states, result = "h: Tensor, c: Tensor", f"CELL.step({x}, {h}, c)"
     elif isinstance(cell, HighwayCell):
-        states, statements, result = ["h"], *_highway(cell)
+        if cell.normalised:
+            raise ExportError("the cell normalises h over the batch, so a text's logits would depend on others")
+        if cell.fixed is None:
+            raise ExportError("shared weights are no model to export; train an architecture of theirs")
+        definitions, wiring = (activate, Chain), cell.fixed
+        pairs = enumerate(wiring.sources, start=2)
+        weights = {f"weights.{index}": f"weights.{node}_{source}" for index, (node, source) in enumerate(pairs)}
+        states, result = "h: Tensor", "(CELL.step(x @ self.input + h @ self.hidden, h, self.weights),)"
     else:
         raise ExportError(f"a {type(cell).__name__} cannot be written as plain PyTorch; archwright predict runs it")
-    names = {name.replace("weights.", "weight_"): name for name, _ in cell.named_parameters()}
-    values = dict(cell.named_parameters())
-    lines = [
-        "class Cell(nn.Module):",
-        '    """One step of the recurrent cell."""',
-        "",
-        "    def __init__(self) -> None:",
-        "        super().__init__()",
-        *(f"        self.{name} = nn.Parameter(torch.empty{_shape(values[own])})" for name, own in names.items()),
-        "",
-        f"    def forward(self, x: Tensor, {', '.join(f'{name}: Tensor' for name in states)}) -> tuple[Tensor, ...]:",
-        '        """The state after a step that reads x; its first tensor is the output."""',
-        *(f"        {statement}" for statement in statements),
-        f"        return {result}",
+    hidden = f"torch.empty{tuple(cell.hidden.shape)}"
+    modules = [f"input = nn.Parameter(torch.empty{tuple(cell.input.shape)})", f"hidden = nn.Parameter({hidden})"]
+    modules += [f"weights = nn.ParameterList({hidden} for _ in range({len(weights)}))"] * bool(weights)
+    modules_text = "\n".join(f"        self.{module}" for module in modules)
+    parts = [
+        *(inspect.getsource(definition).rstrip() for definition in definitions),
+        fold(f"CELL = {wiring!r}".replace("'", '"'), 0),
+        f'''\
+class Cell(nn.Module):
+    """One step of the recurrent cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+{modules_text}
+
+    def forward(self, x: Tensor, {states}) -> tuple[Tensor, ...]:
+        """The state after a step that reads x; its first tensor is the output."""
+        return {result}''',
     ]
-    return CellSource("\n".join(lines), names)
-
-
-def _shape(value: Tensor) -> str:
-    return f"({', '.join(map(str, value.shape))})"
-
-
-def _tree(cell: TreeCell) -> tuple[list[str], str]:
-    """Figure 5 of Zoph & Le 2017, node by node; `s` is before the activation, `a` after it."""
-    tree = cell.tree
-    numbers = range(tree.leaves)
-    statements = [
-        f"{', '.join(f'x{n}' for n in numbers)} = (x @ self.input).chunk({tree.leaves}, 1)",
-        f"{', '.join(f'h{n}' for n in numbers)} = (h @ self.hidden).chunk({tree.leaves}, 1)",
-    ]
-    for index, node in enumerate(tree.nodes):
-        child = 2 * (index - tree.leaves)
-        left, right = (f"x{index}", f"h{index}") if index < tree.leaves else (f"a{child}", f"a{child + 1}")
-        joined = f"{left} {SIGNS[node.combine]} {right}"
-        if index == tree.first:
-            statements.append(f"s{index} = {joined}  # the new c")
-            joined = f"s{index}"
-        statements.append(f"a{index} = {FUNCTIONS[node.activation].format(joined)}")
-        if index == tree.second:
-            injected = FUNCTIONS[tree.inject.activation].format(f"a{index} {SIGNS[tree.inject.combine]} c")
-            statements.append(f"a{index} = {injected}")
-    return statements, f"a{len(tree.nodes) - 1}, s{tree.first}"
-
-
-def _highway(cell: HighwayCell) -> tuple[list[str], str]:
-    """ENAS's nodes (Pham et al. 2018, section 2.1), which count from 1."""
-    if cell.normalised:
-        raise ExportError("the cell normalises h over the batch, so a text's logits would depend on others")
-    if cell.fixed is None:
-        raise ExportError("shared weights are no model to export; train an architecture of theirs")
-    chain = cell.fixed
-    statements = []
-    for node, activation in enumerate(chain.activations, start=1):
-        source = chain.sources[node - 2] if node > 1 else 0
-        before = f"n{source}" if source else "h"
-        read = f"{before} @ self.weight_{node}_{source}" if source else "x @ self.input + h @ self.hidden"
-        statements.append(f"gate, value = ({read}).chunk(2, 1)")
-        made = FUNCTIONS[activation].format("value")
-        statements.append(f"n{node} = torch.lerp({before}, {made}, torch.sigmoid(gate))")
-    ends = ", ".join(f"n{node}" for node in chain.averaged)
-    return statements, f"(torch.stack([{ends}]).mean(0),)"
+    return CellSource("\n\n\n".join(parts), {"input": "input", "hidden": "hidden", **weights})

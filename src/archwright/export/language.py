@@ -153,11 +153,11 @@ def _file(docstring: str, constants: dict[str, str], cell: str) -> str:
     text, images = inspect.getsource(template), inspect.getsource(images_template)
     text = text[text.index("from __future__") :]
     text = text.replace("from archwright.export.template import read_safetensors\n\n", "")
-    text = text.replace("import math\n", "import math\nimport struct\n")  # for what is put in at <shared/>
+    shared = "import struct\nimport sys\nfrom collections.abc import Sequence\n"  # imports of what is put in below
+    text = text.replace("import sys\n", shared).replace("import Path\n", "import Path\nfrom typing import NamedTuple\n")
     dtypes = images[images.index("DTYPES = {") : images.index("}\n") + 2]
     text = text.replace("# <shared/>\n", f"{dtypes}\n\n{inspect.getsource(images_template.read_safetensors)}")
     values = "".join(fold(f"{name} = {value}", 0) + "\n" for name, value in constants.items())
     text = re.sub(r"# <constants>\n.*# </constants>\n", lambda _: values, text, flags=re.DOTALL)
-    written = "\n".join(fold(line.strip(), len(line) - len(line.lstrip())) if line else "" for line in cell.split("\n"))
-    text = re.sub(r"# <cell>\n.*\n\n# </cell>\n", lambda _: f"{written}\n", text, flags=re.DOTALL)
+    text = re.sub(r"# <cell>\n.*\n\n# </cell>\n", lambda _: f"{cell}\n", text, flags=re.DOTALL)
     return f"{docstring}\n\n{text}"

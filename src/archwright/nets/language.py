@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.errors import SpaceError
-from archwright.nets.recurrent import RecurrentCell, State
+from archwright.nets.recurrent import CellState, RecurrentCell
 from archwright.space import Architecture
 
-States = tuple[State, ...]
+States = tuple[CellState, ...]
 MakeCell = Callable[[int, int], RecurrentCell]  # (inputs, units)
 
 

@@ -16,7 +16,7 @@ from archwright.spaces.language import check_fields, language_model, units_of
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.nets.highway import Chain
+    from archwright.nets.chain import Chain
 ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")  # in the order of the official code's numbers
 
 
@@ -25,7 +25,7 @@ class EnasRecurrent(Space):
     """Cells of `nodes` nodes: node 1 reads x(t) and h(t-1), every other one earlier node; each has an activation.
 
     Asked: the activation of node 1, then per node its input and its activation; every node ends in an anchor step. The
-    mathematics, with its highway connections, is in `archwright.nets.highway`. A network is a language model of
+    mathematics, with its highway connections, is in `archwright.nets.chain`. A network is a language model of
     `layers` such cells. Weights are shared: one matrix pair for every ordered pair of nodes.
 
     The paper counts 4^N * N! architectures; node 1 has no input to choose, so these are 4^N * (N - 1)!.
@@ -94,7 +94,7 @@ class EnasRecurrent(Space):
 
     def network(self, open: Open, task: TextTask) -> nn.Module:
         """The supernet, or the child of the only architecture that is open."""
-        from archwright.nets.highway import HighwayCell
+        from archwright.nets.recurrent import HighwayCell
 
         pairs = [(node, int(source)) for node in range(2, self.nodes + 1) for source in open[f"{node}/input"]]
         fixed = self.chain(open.architecture) if open.architecture is not None else None
@@ -155,7 +155,7 @@ def _numbers(text: str, length: int) -> list[int]:
 
 @functools.lru_cache(maxsize=1024)
 def _chain(architecture: Architecture, nodes: int, averaged: str) -> Chain:
-    from archwright.nets.highway import Chain, loose_ends
+    from archwright.nets.chain import Chain, loose_ends
 
     sources = tuple(int(str(architecture[f"{node}/input"])) for node in range(2, nodes + 1))
     activations = tuple(str(architecture[f"{node}/activation"]) for node in range(1, nodes + 1))
