@@ -97,7 +97,7 @@ def message_bytes(kind: str, evaluator: Function, proposal: Proposal) -> int:
     if kind == "ray":
         from archwright.engines.ray import message as sent
         from archwright.engines.ray import send
-        from archwright.engines.seat import Limits
+        from archwright.engines.worker_slot import Limits
 
         message = sent(send(evaluator), proposal, Limits())
     return len(pickle.dumps(message)) + len(pickle.dumps(Result(1.0)))

@@ -21,7 +21,7 @@ from archwright.evaluators.function import Function
 from archwright.loop import Engine, Progress, Proposal, Result, Trial, Trials, run
 from archwright.space import Architecture
 from archwright.store import RunStore
-from small_spaces import Skips
+from archwright.testing.small_spaces import Skips
 
 CHILDREN = 2
 STORE = 80 * 2**20  # bytes, the least that Ray takes

@@ -33,7 +33,8 @@ from archwright.space import (
     sample,
 )
 from archwright.spaces import SPACES, EnasMicro
-from small_spaces import SMALL, STATIC, Chain, Ragged, Skips, Static, Written
+from archwright.testing.small_spaces import SMALL, STATIC, Chain, Ragged, Skips, Static
+from written_programs import Written
 
 SEEDS = st.integers(0, 2**32)
 CONDITIONS = st.none() | st.tuples(st.integers(0, 4), st.integers(0, 2))

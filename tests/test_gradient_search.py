@@ -16,8 +16,8 @@ from archwright.loop import Ask, Inline, Progress, Proposal, Result, State, Tria
 from archwright.space import Choice, Open, Option, Program, Space, Task, replay
 from archwright.states import pack
 from archwright.store import RunStore
-from small_spaces import Static
-from test_loop import Interrupted, Mortal
+from archwright.testing.searches import Interrupted, Mortal
+from archwright.testing.small_spaces import Static
 
 OPTIONS = ("linear", "tanh", "none")
 STEPS = 12

@@ -50,6 +50,7 @@ KNOWS: dict[str, set[str]] = {
 BELOW = {*KNOWS}  # what every run is made from
 KNOWS |= {"runs": BELOW, "analysis": BELOW | {"runs"}, "lab": BELOW | {"runs"}}
 KNOWS |= {"api": {*KNOWS} - {"lab"}}
+KNOWS |= {"testing": {"loop", "states", "controllers", "training", "evaluators"}}  # no room knows it
 FRONT = {"__init__", "__main__", "cli"}  # may know everything
 
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from archwright import loop
 from archwright.engines import LocalProcesses
 from archwright.errors import ConfigError, RunError
 from archwright.evaluators.function import Function
-from archwright.loop import Epochs, Minutes, Progress, Proposal, Result, Tally, Trial, Trials, run
+from archwright.loop import Epochs, Minutes, Proposal, Result, Tally, Trial, Trials, run
 from archwright.space import Anchor, Architecture, Space, Walk, alternatives, generator, options
 from archwright.states import pack, unpack
 from archwright.store import RunStore
-from small_spaces import Ragged
+from archwright.testing.searches import TRIALS, Interrupted, Mortal, Phased, number_of, summary
+from archwright.testing.small_spaces import Ragged
 
 
 class Taught:
@@ -58,7 +59,7 @@ class Taught:
             return False
         for weight, trial in enumerate(self.heard, start=1):
             for place, (_, answer) in enumerate(trial.architecture.answers):
-                self.logits[place % 2, hash_of(answer) % 4] += 0.1 * weight * trial.reward
+                self.logits[place % 2, number_of(answer) % 4] += 0.1 * weight * trial.reward
         self.logits *= 0.8
         self.heard = []
         return True
@@ -70,59 +71,10 @@ class Taught:
         self.logits = state["logits"].copy()
 
 
-def hash_of(answer: object) -> int:
-    return sum(str(answer).encode())
-
-
-class Phased:
-    """Keeps a state that it changes in three steps before every batch, each with an architecture that it asks for."""
-
-    stateful = True
-    failure_reward = -1.0
-    trials_per_epoch = 4.0
-
-    def __init__(self, pause: float = 0.0) -> None:
-        self.pause = pause
-        self.shared = np.zeros(3)
-        self.told, self.step = -1, 3  # prepared for `told` trials up to `step`
-
-    def prepare(self, ask, told: int) -> Iterator[Progress]:
-        if self.told != told:
-            self.told, self.step = told, 0
-        while self.step < 3:
-            (proposal,) = ask(1)
-            time.sleep(self.pause)
-            self.shared[self.step] += hash_of(proposal.architecture.id) / 1000
-            self.step += 1
-            yield Progress("shared", self.step, 3)
-
-    def evaluate(self, proposal: Proposal) -> Result:
-        time.sleep(self.pause)
-        number = hash_of(proposal.architecture.id)
-        if number % 5 == 0:
-            raise ValueError(f"{number} cannot be scored")
-        if number % 7 == 0:
-            return Result(math.nan)
-        return Result(number % 11 / 11 + float(self.shared.sum()) % 1, {"number": number})
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"shared": self.shared.copy(), "told": self.told, "step": self.step}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.shared, self.told, self.step = state["shared"].copy(), state["told"], state["step"]
-
-
-TRIALS = 26  # not a multiple of the batch: a run may end with answers that are pending and rewards not learned from
-
-
 def search(store: RunStore | None, trials: int = TRIALS, pause: float = 0.0):
     controller, evaluator = Taught(Ragged(), seed=3), Phased(pause)
     yield from run(controller, evaluator, budget=Trials(trials), store=store)
     yield controller, evaluator
-
-
-def summary(trials: Iterable[Trial]) -> list[tuple[int, str, float, str | None]]:
-    return [(trial.number, trial.architecture.id, trial.reward, trial.result.error) for trial in trials]
 
 
 def finished(store: RunStore | None, trials: int = TRIALS):
@@ -176,27 +128,6 @@ def test_the_uninterrupted_run_has_what_makes_resuming_hard(uninterrupted):
     assert not np.array_equal(unpack(controller)["logits"], np.zeros((2, 4)))
 
 
-class Interrupted(Exception):
-    pass
-
-
-class Mortal:
-    """A store whose process ends after `records` more records."""
-
-    def __init__(self, store: RunStore, records: int) -> None:
-        self.store, self.left = store, records
-
-    def __getattr__(self, name: str):
-        def record(*values: object) -> Any:
-            result = getattr(self.store, name)(*values)
-            self.left -= name != "load"
-            if self.left == 0:
-                raise Interrupted
-            return result
-
-        return record
-
-
 @pytest.mark.parametrize("records", [1, 4])
 @pytest.mark.parametrize("seconds", [0.0, 0.005, 60.0])  # a checkpoint after each step, in the midst, at the ends
 def test_it_resumes_from_between_any_two_records(folder, uninterrupted, monkeypatch, records, seconds):
@@ -221,7 +152,7 @@ def test_checkpoints_go_by_time(folder):
         evaluator = Phased()
         for _ in run(Taught(Ragged()), evaluator, budget=Trials(200), store=store, clock=lambda: float(next(ticks))):
             pass
-        assert store.load().checkpoint.evaluator["told"] == evaluator.told  # the end is saved
+        assert store.load().checkpoint.evaluator["reported"] == evaluator.reported  # the end is saved
     assert noted[0] == 0
     assert 5 < len(noted) < 200 / Taught.batch / 2  # of 50 preparations of three steps
 
@@ -264,7 +195,7 @@ def test_closing_the_generator_leaves_what_was_under_way_to_the_next_run(folder,
 
 
 def score(architecture: Architecture) -> float:
-    number = hash_of(architecture.id)
+    number = number_of(architecture.id)
     if number % 4 == 0:
         raise ValueError(f"{number} cannot be scored")
     if number % 5 == 0:
@@ -288,7 +219,7 @@ def test_several_workers_evaluate_every_proposal_once(folder):
     numbers = [trial.number for trial in told]
     assert len(set(numbers)) == 12
     for trial in told:
-        number = hash_of(trial.architecture.id)
+        number = number_of(trial.architecture.id)
         if number % 4 == 0:
             assert trial.result == Result(-1.0, {}, f"ValueError: {number} cannot be scored")
         elif number % 5 == 0:

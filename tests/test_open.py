@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from archwright.errors import SpaceError
 from archwright.space import Links, Open, Space, Task, count, decisions_of, sample
 from archwright.spaces import EnasMicro
-from small_spaces import SMALL, STATIC, Chain, Ragged, Skips, Static
+from archwright.testing.small_spaces import SMALL, STATIC, Chain, Ragged, Skips, Static
 
 SEEDS = st.integers(0, 2**32)
 

@@ -22,13 +22,12 @@ from archwright.space import (
     check,
     checked,
     decisions_of,
-    draw_answer,
     generator,
     replay,
     sample,
 )
-from archwright.spaces import SPACES
-from small_spaces import MIXED, SIZES, SMALL, Chain, Growing, Ragged, Skips, Static
+from archwright.testing.small_spaces import MIXED, SIZES, SMALL, Chain, Growing, Ragged, Skips, Static
+from archwright.testing.spaces import fields_read
 
 SEEDS = st.integers(0, 2**64) | st.lists(st.integers(0, 2**40), min_size=1, max_size=3).map(tuple)
 
@@ -249,31 +248,6 @@ def test_a_step_that_is_its_own_anchor_may_share_its_name() -> None:
 
 
 # What an architecture depends on
-
-
-def fields_read(space: Space, seed: int) -> set[str]:
-    """The dataclass fields that a run of `decide()` looks at, through properties and methods too."""
-    names, read = {field.name for field in dataclasses.fields(space)}, set()
-
-    class Traced(type(space)):  # type: ignore[misc]
-        def __getattribute__(self, name: str) -> Any:
-            if name in names:
-                read.add(name)
-            return super().__getattribute__(name)
-
-    traced = object.__new__(Traced)
-    traced.__dict__.update(vars(space))
-    walk, rng = Walk(traced), generator(seed)
-    while (question := walk.question) is not None:
-        walk.send(None if isinstance(question, Anchor) else draw_answer(question, rng))
-    return read
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("space", [*SMALL, *(space() for space in SPACES.values())], ids=lambda space: space.name)
-def test_decide_reads_only_the_fields_that_are_stored(space: Space, seed: int) -> None:
-    assert fields_read(space, seed) <= set(space.reads)
-    assert set(space.fields) == set(space.reads)
 
 
 def test_a_field_read_through_a_property_is_noticed() -> None:

@@ -18,18 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archwright.errors import RunError
-from archwright.loop import Proposal, Result, Saved, Trial
+from archwright.loop import Proposal, Result, Trial
 from archwright.space import sample
 from archwright.store import RunStore
-from small_spaces import Chain
+from archwright.testing import StoreContract
+from archwright.testing.small_spaces import Chain
+from archwright.testing.stores import proposal, trial
 
 
-def proposal(stream: int, log_prob: float | None = None) -> Proposal:
-    return Proposal(stream, sample(Chain(), stream % 7), log_prob)
-
-
-def trial(number: int, reward: float = 0.5, error: str | None = None) -> Trial:
-    return Trial(number, proposal(number), Result(reward, {"accuracy": reward}, error), 0.25)
+class TestRunStore(StoreContract):
+    def make(self, folder: Path) -> RunStore:
+        return RunStore(folder, create=not folder.exists())
 
 
 def same(one: float | None, other: float | None) -> bool:
@@ -45,25 +44,6 @@ def folder(tmp_path):
 def store(folder):
     with RunStore(folder, create=True) as store:
         yield store
-
-
-def test_a_new_run_has_nothing_recorded(store):
-    assert store.load() == Saved([], [], 0, None, 0, None)
-    assert (list(store.trials()), store.get("plan"), store.restore("net")) == ([], None, None)
-
-
-def test_what_was_recorded_is_loaded_again(store, folder):
-    store.proposed([(0, proposal(0, -1.5)), (1, proposal(1)), (2, proposal(2))], 3)
-    told = Trial(1, proposal(1), Result(0.5, {"a": 1.0}, "ValueError: no"), 2.0)
-    store.told([told], {"weights": np.arange(3)})
-    store.told([trial(0)], None)
-    store.close()
-    with RunStore(folder) as again:
-        saved = again.load()
-    assert list(saved.trials) == [told, Trial(0, proposal(0, -1.5), trial(0).result, 0.25)]
-    assert list(saved.pending) == [(2, proposal(2))]
-    assert (saved.streams, saved.controller_trials, saved.evaluator) == (3, 1, None)
-    assert saved.controller["weights"].tolist() == [0, 1, 2]
 
 
 numbers = st.floats()
@@ -107,15 +87,13 @@ def test_an_architecture_is_stored_once_and_as_json(store, folder):
     assert {name: json.loads(text) for name, text in rows} == expected
 
 
-def test_a_transaction_that_fails_leaves_nothing(store):
-    store.proposed([(0, proposal(0)), (1, proposal(1))], 2)
-    store.told([trial(0)], {"n": 1})
+def test_a_new_run_has_nothing_recorded(store):
+    assert (list(store.trials()), store.get("plan"), store.restore("net")) == ([], None, None)
+
+
+def test_a_result_without_a_proposal_is_an_error_that_names_it(store):
     with pytest.raises(RunError, match="trial 0 was told"):
-        store.told([trial(1), trial(0)], {"n": 2})
-    saved = store.load()
-    assert ([t.number for t in saved.trials], saved.controller) == ([0], {"n": 1})
-    store.told([trial(1)], None)
-    assert [t.number for t in store.trials()] == [0, 1]
+        store.told([trial(0)], None)
 
 
 def test_facts_are_json(store, folder):
@@ -172,15 +150,6 @@ def test_a_big_state_is_one_file_that_is_replaced_and_forgotten(store, folder):
     assert store.restore("net.2") is None
     assert store.restore("net") == {"other": 2}
     assert len(files(folder)) == 1
-
-
-def test_a_checkpoint_is_the_evaluator_with_its_stream_position(store, folder):
-    store.proposed([(0, proposal(0))], 1)
-    store.checkpoint({"step": 7}, 40)
-    store.close()
-    with RunStore(folder) as again:
-        saved = again.load()
-    assert (saved.evaluator, saved.streams) == ({"step": 7}, 40)
 
 
 def test_what_a_kill_left_half_way_is_removed_and_nothing_else(store, folder):

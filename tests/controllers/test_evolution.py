@@ -9,7 +9,7 @@ from archwright.controllers.random import Random
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, Result, Trial
 from archwright.space import Architecture
-from small_spaces import Chain
+from archwright.testing.small_spaces import Chain
 
 
 def told(controller: RegularizedEvolution, stream: int, architecture: Architecture, reward: float) -> None:

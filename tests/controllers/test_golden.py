@@ -21,7 +21,7 @@ from archwright.controllers.reinforce import Reinforce
 from archwright.loop import Proposal, Result, Trial
 from archwright.spaces import EnasMicro
 from archwright.states import pack, unpack
-from small_spaces import Chain, Growing, Ragged, Skips
+from archwright.testing.small_spaces import Chain, Growing, Ragged, Skips
 
 FILE = Path(__file__).with_name("golden.json")
 CONTROLLERS: dict[str, Callable[[], Any]] = {

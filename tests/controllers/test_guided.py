@@ -11,7 +11,7 @@ from archwright.evaluators.function import Function
 from archwright.loop import Describes, Trial, Trials, run
 from archwright.space import Architecture, replay
 from archwright.spaces import EnasMicro, NasBench201
-from small_spaces import Static
+from archwright.testing.small_spaces import Static
 
 
 def planted(architecture: Architecture) -> float:

@@ -11,7 +11,7 @@ from archwright.errors import ConfigError
 from archwright.evaluators.function import Function
 from archwright.loop import Result, Trial, Trials, run
 from archwright.space import Architecture, count, neighbours
-from small_spaces import Chain, Static
+from archwright.testing.small_spaces import Chain, Static
 
 STEPS = pytest.mark.parametrize("step", ["first", "best"])
 

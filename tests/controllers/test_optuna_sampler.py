@@ -12,7 +12,7 @@ from archwright.errors import ConfigError
 from archwright.evaluators.function import Function
 from archwright.loop import Trial, Trials, run
 from archwright.space import Architecture
-from small_spaces import Ragged, Skips, Static
+from archwright.testing.small_spaces import Ragged, Skips, Static
 
 
 def mean_of_last(controller: object, reward: object) -> float:

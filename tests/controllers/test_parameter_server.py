@@ -18,7 +18,7 @@ from archwright.evaluators.function import Function
 from archwright.loop import Saved, Trial, Trials, run
 from archwright.space import Architecture, Space
 from archwright.states import pack, unpack
-from small_spaces import Chain, Ragged, Skips
+from archwright.testing.small_spaces import Chain, Ragged, Skips
 
 CHILDREN, MINIBATCHES = 3, 4
 

@@ -17,7 +17,8 @@ from archwright.controllers.policy import Policy, Squash
 from archwright.errors import ConfigError, SpaceError, UnknownOption
 from archwright.space import Architecture, Space, check, enumerate_space
 from archwright.spaces.enas_micro import EnasMicro
-from small_spaces import SMALL, Chain, Growing, Ragged, Skips, Static, Written
+from archwright.testing.small_spaces import SMALL, Chain, Growing, Ragged, Skips, Static
+from written_programs import Written
 
 ENAS = {"units": 8, "init": 1.0}  # initial values so large that no probability is near uniform
 NAS = {"units": 5, "layers": 2, "init": 1.0, "temperature": None, "tanh_constant": None}

@@ -23,7 +23,7 @@ from archwright.space import Architecture, Space
 from archwright.spaces.nasnet import NasNet
 from archwright.states import pack, unpack
 from archwright.store import RunStore
-from small_spaces import Chain, Growing, Ragged, Skips, Static
+from archwright.testing.small_spaces import Chain, Growing, Ragged, Skips, Static
 
 numbers = st.floats(-3, 3).filter(lambda x: abs(x) > 1e-3)
 

@@ -11,7 +11,7 @@ from archwright.controllers.random import Random
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, Result, Trial
 from archwright.space import sample
-from small_spaces import Growing, Ragged, Skips, Static
+from archwright.testing.small_spaces import Growing, Ragged, Skips, Static
 
 
 def test_decisions_are_uniform() -> None:

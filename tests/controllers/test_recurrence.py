@@ -12,7 +12,7 @@ from archwright.controllers.policy import Unrolled
 from archwright.controllers.programs import Answers
 from archwright.controllers.rollout import Inputs, Step, play
 from archwright.space import Choice, Links
-from small_spaces import Written
+from written_programs import Written
 
 EVERYTHING = Written(
     (

@@ -29,7 +29,7 @@ from archwright.space import (
     enumerate_space,
 )
 from archwright.states import pack, unpack
-from small_spaces import Chain, Growing, Ragged, Skips, Static
+from archwright.testing.small_spaces import Chain, Growing, Ragged, Skips, Static
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from archwright.controllers.surrogate import (
 )
 from archwright.space import Architecture, Space, mutate, sample
 from archwright.spaces import EnasMicro, NasBench201
-from small_spaces import Ragged, Skips
+from archwright.testing.small_spaces import Ragged, Skips
 
 
 def described(space: Space, architectures: list[Architecture], *, features: bool = True) -> tuple[Featurizer, list]:  # type: ignore[type-arg]

@@ -7,7 +7,7 @@ from archwright.errors import ConfigError
 from archwright.evaluators.function import Function
 from archwright.loop import Proposal, Result
 from archwright.space import sample
-from small_spaces import Static
+from archwright.testing.small_spaces import Static
 
 PROPOSAL = Proposal(0, sample(Static(), 1))
 

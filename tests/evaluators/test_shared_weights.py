@@ -74,27 +74,6 @@ def test_uniform_sampling_asks_nobody_and_goes_on_where_it_was():
         evaluator(sampling="fair")
 
 
-@pytest.mark.parametrize("cuts", [(1,), (3,), (2, 5), (6, 7, 8)])
-def test_interrupted_training_ends_at_the_same_bits(whole, cuts):
-    told, state, streams, steps = [], None, 0, 0
-    for cut in (*cuts, None):
-        torch.manual_seed(cut or 99)  # what the global generator does must not matter
-        shared, ask = evaluator(architectures_per_step=whole[0]._each), Asked(streams)
-        if state is not None:
-            shared.load_state_dict(states.unpack(state))
-        for progress in shared.prepare(ask, 8):
-            told.append(progress)
-            steps += 1
-            if steps == cut:
-                state, streams = states.pack(shared.state_dict()), ask.streams
-                break
-    assert told == whole[1]
-    assert ask.streams == whole[2].streams
-    assert states.pack(shared.state_dict()) == states.pack(whole[0].state_dict())
-    proposal = Proposal(40, sample(SPACE, 40))
-    assert shared.evaluate(proposal) == whole[0].evaluate(proposal)
-
-
 def test_an_epoch_is_due_after_so_many_trials_and_asks_for_one_set_of_architectures_a_step(whole):
     shared, told, ask = whole
     assert shared.epoch == 3
@@ -232,14 +211,6 @@ def test_an_epoch_without_one_finite_step_ends_the_run_and_says_why():
     poison(shared, "stem")
     with pytest.raises(Diverged, match=r"no step of epoch 1 had a finite loss .* at learning rate 0.05"):
         list(shared.prepare(Asked(), 0))
-
-
-def test_the_global_generator_is_left_alone():
-    before = torch.get_rng_state()
-    shared = evaluator()
-    list(shared.prepare(Asked(), 0))
-    shared.evaluate(Proposal(0, sample(SPACE, 0)))
-    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_a_state_of_another_batch_is_refused():

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from archwright import states
 from archwright.errors import ChildFailure, ConfigError, Diverged
 from archwright.evaluators.objective import Accuracy
 from archwright.evaluators.shared_weights import SharedWeights
@@ -39,27 +38,6 @@ class Asked:
         fresh = [Proposal(s, sample(SPACE, (5, s))) for s in range(self.streams, self.streams + n)]
         self.streams += n
         return fresh
-
-
-@pytest.mark.parametrize("per_step", [1, 2])
-@pytest.mark.parametrize("cuts", [(1,), (7, 20)])
-def test_interrupted_training_ends_at_the_same_bits(per_step: int, cuts: tuple[int, ...]) -> None:
-    whole, ask = evaluator(architectures_per_step=per_step), Asked()
-    expected = list(whole.prepare(ask, 0))
-    told, state, streams, steps = [], None, 0, 0
-    for cut in (*cuts, None):
-        torch.manual_seed(cut or 99)  # what the global generator does must not matter
-        shared, ask = evaluator(architectures_per_step=per_step), Asked(streams)
-        if state is not None:
-            shared.load_state_dict(states.unpack(state))
-        for progress in shared.prepare(ask, 0):
-            told.append(progress)
-            steps += 1
-            if steps == cut:
-                state, streams = states.pack(shared.state_dict()), ask.streams
-                break
-    assert told == expected
-    assert states.pack(shared.state_dict()) == states.pack(whole.state_dict())
 
 
 def test_it_learns_and_its_reward_is_enas() -> None:

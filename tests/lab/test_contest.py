@@ -19,11 +19,11 @@ from archwright.lab.summary import table as summary_table
 from archwright.lab.tables import load_table
 from archwright.space import Architecture, Space, sample
 from archwright.spaces import EnasMicro
-from small_spaces import Static
+from archwright.testing.small_spaces import Static
 
 OWN = """
 from archwright.evaluators.table import Table
-from small_spaces import Static
+from archwright.testing.small_spaces import Static
 
 def look(architecture):
     size = architecture["first"] + architecture["second"]

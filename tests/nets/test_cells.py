@@ -59,23 +59,6 @@ def images(batch: int = 4, task: Task = TASK) -> Tensor:
 # The one build path
 
 
-@pytest.mark.parametrize("statistics", ["batch", "running"])
-@pytest.mark.parametrize(("reduction", "base"), SETTINGS)
-def test_a_child_is_its_supernet_with_the_rest_taken_away(reduction: str, base: bool, statistics: str) -> None:
-    space = small(reduction=reduction, base=base, statistics=statistics)
-    shared, x = supernet(space), images()
-    for seed in range(3):
-        architecture = sample(space, seed)
-        alone = taken_from(shared, child(space, architecture))
-        assert dict(alone.named_parameters()).keys() < dict(shared.named_parameters()).keys()
-        torch.testing.assert_close(shared.eval()(x, architecture), alone.eval()(x), rtol=0, atol=0)
-        expected, expected_auxiliary = alone.train().with_auxiliary(x)
-        logits, auxiliary = shared.train().with_auxiliary(x, architecture)
-        assert auxiliary is not None
-        torch.testing.assert_close(logits, expected, rtol=0, atol=0)
-        torch.testing.assert_close(auxiliary, expected_auxiliary, rtol=0, atol=0)
-
-
 def test_the_same_holds_under_dropout_and_drop_path() -> None:
     space = small(dropout=0.5, drop_path_keep=0.5)
     architecture, x = sample(space, 0), images()
@@ -88,21 +71,6 @@ def test_the_same_holds_under_dropout_and_drop_path() -> None:
         outputs.append(network(x, architecture))
     torch.testing.assert_close(*outputs, rtol=0, atol=0)
     assert not torch.equal(outputs[0], shared(x, architecture))  # something was dropped
-
-
-def test_a_step_reaches_the_weights_of_the_architecture_and_no_others() -> None:
-    space = small()
-    shared, x = supernet(space), images()
-    architecture = sample(space, 1)
-    alone = taken_from(shared, child(space, architecture))
-    for network in (shared, alone):
-        logits, auxiliary = network.with_auxiliary(x, architecture)
-        (logits.square().sum() + auxiliary.square().sum()).backward()  # type: ignore[union-attr]
-    gradients = {name: p.grad for name, p in shared.named_parameters() if p.grad is not None}
-    expected = {name: p.grad for name, p in alone.named_parameters()}
-    assert gradients.keys() == expected.keys()
-    for name, gradient in expected.items():
-        torch.testing.assert_close(gradients[name], gradient, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -104,26 +104,6 @@ def test_only_states_that_are_read_later_are_kept() -> None:
 # One build path
 
 
-@settings(deadline=None, max_examples=15)
-@given(st.integers(0, 2**32), st.integers(1, 7), st.booleans(), st.sampled_from(["batch", "running"]))
-def test_a_child_is_its_supernet_with_the_rest_taken_away(
-    seed: int, layers: int, double: bool, statistics: str
-) -> None:
-    torch.manual_seed(0)
-    space = EnasMacro(layers=layers, filters=4, double=double, statistics=statistics, dropout=0.0)  # type: ignore[arg-type]
-    shared, architecture = space.network(Open.all(space), TASK), sample(space, seed)
-    alone = space.network(Open.only(space, architecture), TASK)
-    names = dict(alone.named_parameters()).keys()
-    assert names < dict(shared.named_parameters()).keys()
-    alone.load_state_dict({name: shared.state_dict()[name] for name in alone.state_dict()})
-    x = torch.randn(3, 2, 8, 9)
-    torch.testing.assert_close(shared.eval()(x, architecture), alone.eval()(x), rtol=0, atol=0)
-    logits = shared.train()(x, architecture)
-    torch.testing.assert_close(logits, alone.train()(x), rtol=0, atol=0)
-    logits.square().sum().backward()
-    assert {name for name, p in shared.named_parameters() if p.grad is not None} == names
-
-
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_keeps_the_size(name: str) -> None:
     space = EnasMacro(layers=2, filters=4, operations=(name,))

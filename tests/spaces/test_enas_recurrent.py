@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -114,32 +112,6 @@ def test_loose_ends_are_the_nodes_that_nobody_reads() -> None:
 
 
 # One build path
-
-
-@pytest.mark.parametrize("normalised", [True, False])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_a_child_is_its_supernet_with_the_rest_taken_away(normalised: bool, layers: int) -> None:
-    space = replace(SMALL, normalised=normalised, layers=layers)
-    shared = built(space, Open.all(space))
-    tokens = torch.randint(0, 30, (5, 3))
-    for seed in range(4):
-        architecture = sample(space, seed)
-        alone = built(space, Open.only(space, architecture))
-        names = dict(alone.named_parameters()).keys()
-        assert names < dict(shared.named_parameters()).keys()
-        alone.load_state_dict({name: shared.state_dict()[name] for name in alone.state_dict()})
-        for network in (shared, alone):
-            network.zero_grad()
-        expected, _ = alone.eval()(tokens, alone.start(3))
-        logits, _ = shared.eval()(tokens, shared.start(3), architecture)
-        torch.testing.assert_close(logits, expected, rtol=0, atol=0)
-        for network, asked in ((shared.train(), architecture), (alone.train(), None)):
-            torch.manual_seed(1)
-            network(tokens, network.start(3), asked)[0].square().sum().backward()
-        ours = {name: p.grad for name, p in shared.named_parameters() if p.grad is not None}
-        assert ours.keys() == names
-        for name, parameter in alone.named_parameters():
-            torch.testing.assert_close(ours[name], parameter.grad, rtol=0, atol=0)
 
 
 def test_the_reference_has_as_many_parameters_as_a_child() -> None:

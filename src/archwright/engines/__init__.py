@@ -1,5 +1,4 @@
-"""Where evaluations run: in this process (`Inline`), in others of this machine (`LocalProcesses`), or on a Ray cluster
-(`archwright.engines.ray.RayTasks`)."""
+"""Where evaluations run: this process (`Inline`), others of this machine (`LocalProcesses`), a Ray cluster (`ray`)."""
 
 from archwright.engines.processes import LocalProcesses
 from archwright.loop import Inline

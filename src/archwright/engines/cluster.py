@@ -1,4 +1,4 @@
-"""Being in a Ray cluster: one that runs already, or one of our own. Extra: `pip install 'archwright[ray]'`."""
+"""Joining a Ray cluster that runs already, or starting one of our own. Extra: `pip install 'archwright[ray]'`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from archwright.errors import ConfigError, MissingExtra
 
-OBJECT_STORE = 2**30  # bytes, of a cluster of our own; an evaluator that is larger goes to the disk
-ANSWER_SECONDS = 10.0  # for a cluster to take a connection
+OBJECT_STORE = 2**30  # bytes, in a cluster of our own; a larger evaluator goes to the disk
+ANSWER_SECONDS = 10.0  # for a cluster to accept a connection
 
-# Of a cluster of our own, where the user has not set it. Nobody looks at its dashboard: without what is written for it
-# a child costs the cluster's processes a quarter less. Ray starts one worker for each core at a time, and a starting
-# worker mostly waits; and its own niceness of 15 is for a machine that does other things too.
+# Settings of a cluster of our own, unless the user has set them. Nobody looks at its dashboard: without the records for
+# it a child costs the cluster's processes a quarter less. By default Ray starts one worker for each core at a time,
+# though a starting worker mostly waits, and gives workers a niceness of 15, for a machine that does other things too.
 _OWN = {"RAY_task_events_report_interval_ms": "0", "RAY_enable_metrics_collection": "0", "RAY_worker_niceness": "0"}
 _STARTING = 4  # workers to a core
 
 
 def ray_module() -> Any:
-    """Ray, or how to get it."""
+    """Import Ray; where it is missing the error says how to install it."""
     try:
         import ray
     except ImportError as error:
@@ -29,8 +29,8 @@ def ray_module() -> Any:
 
 
 def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STORE) -> bool:
-    """Be in a cluster: the one at `address` ("auto": the one that runs on this machine), or by default one of our own
-    with `cpus`, which ends with this process. False if this process is in one already, which then is used as it is."""
+    """Join the cluster at `address` ("auto": the one that runs on this machine), or start one with `cpus`, which ends
+    with this process. Return False, and change nothing, if this process is in a cluster already."""
     ray = ray_module()
     if ray.is_initialized():
         return False
@@ -47,22 +47,22 @@ def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STOR
         quiet |= {"address": address}
     try:
         ray.init(**quiet)
-    except Exception as error:  # of a node that is too slow to start Ray says it with a bare one
+    except Exception as error:  # Ray raises a bare one when a node is too slow to start
         raise _unusable(address, error) from None
-    # Otherwise Ray's warnings are printed on standard output, where with --json only the result may be.
+    # Otherwise Ray prints its warnings on standard output, where with --json only the result may be.
     ray._private.worker._worker_logs_enabled = False
     return True
 
 
 def check_address(address: str) -> None:
-    """ConfigError if no cluster can be there. Ray itself would try for three minutes, and not say what is wrong."""
+    """Raise ConfigError if no cluster can be there. Ray itself would try for three minutes, without a reason."""
     if address.startswith(("ray://", "//")):
         raise ConfigError(
             f"--engine ray:{address.removeprefix('ray:')}: that is a client's address; start archwright on a node of "
             "the cluster, with --engine ray:auto"
         )
     resolve = getattr(ray_module()._private.services, "canonicalize_bootstrap_address", None)
-    if resolve is None:  # of a Ray to come
+    if resolve is None:  # a later Ray
         return
     try:
         found = str(resolve(address))
@@ -90,7 +90,7 @@ def _unusable(address: str | None, error: Exception) -> ConfigError:
 
 
 def room(address: str | None, cpus: float, gpus: float) -> int:
-    """How many children of that share fit into the cluster at once. ConfigError if none does."""
+    """Return how many children with that share fit into the cluster at once. ConfigError if none does."""
     if address is None and not gpus:
         return max(1, int(own_cpus() / cpus)) if cpus else own_cpus()
     joined = connect(address, cpus=own_cpus())
@@ -106,11 +106,11 @@ def room(address: str | None, cpus: float, gpus: float) -> int:
 
 
 def own_cpus() -> int:
-    """The CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def first_line(error: BaseException | None) -> str:
-    """What an error says, in one line."""
+    """Return the first line of an error's message."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -1,10 +1,10 @@
 """Evaluations in other processes of this machine, each child under its own time limit.
 
-A worker that crashes, is killed or runs out of time costs the child it was evaluating, nothing else: its slot gets a
-new process (see `archwright.engines.seat`).
+A worker that crashes, is killed or runs out of time costs the child it was evaluating and nothing else: its slot gets a
+new process (see `archwright.engines.worker_slot`).
 
-As always with `spawn`, a script must guard what it runs with `if __name__ == "__main__":`, and the evaluator, with all
-it holds, must be picklable: its class and functions are found by name in the worker. POSIX only.
+As always with `spawn`, a script must guard what it runs with `if __name__ == "__main__":`, and the evaluator and all it
+holds must be picklable: the worker finds its class and functions by name. POSIX only.
 """
 
 from __future__ import annotations
@@ -14,41 +14,33 @@ import os
 import pickle
 import queue
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import TypeAlias
 
-from archwright.engines.seat import Limits, Seat
+from archwright.engines.worker_slot import Limits, WorkerSlot
 from archwright.errors import ConfigError
 from archwright.loop import Evaluator, Proposal, Result
 
-
-@dataclass(frozen=True)
-class _Job:
-    future: Future[Result]
-    number: int  # of the evaluator, in the order sent
-    evaluator: bytes
-    proposal: Proposal
-
-    def load(self) -> bytes:
-        return self.evaluator
+_Job: TypeAlias = "tuple[Future[Result], Callable[[WorkerSlot], Result]]"
 
 
 class LocalProcesses:
     """Evaluates up to `workers` proposals at once, each in its own process. A `concurrent.futures`-like engine.
 
-    The evaluator is sent to each worker once, not with every child: what changes in it later, workers do not see
-    (evaluators with such state are `stateful`, and refused by `run`). What the child raises comes back as a
-    `ChildFailure` with the type's name and the message, whether or not the exception itself can be pickled.
+    The evaluator is sent to each worker once, not with every child: workers do not see later changes (evaluators with
+    such state are `stateful`, and `run` refuses them). An exception of the child comes back as a `ChildFailure` with
+    the type's name and the message, whether or not the exception itself can be pickled.
     Close it, or use it as a context manager; the end of the program, however it ends, ends the workers too.
 
     Args:
         workers: how many processes.
-        time_limit: seconds for one child, not counting the start of a worker; then it is killed (`TimedOut`).
-        memory_limit: bytes of data (heap and anonymous mappings, RLIMIT_DATA) that a worker may have, libraries' data
-            included: torch needs about 0.25e9. An allocation beyond it fails inside the child, as an exception that it
-            survives. Unlike RLIMIT_AS this does not count reserved addresses, of which CUDA takes many, and unlike a
-            watch over the resident size it cannot be overrun. Enforced by Linux only.
+        time_limit: seconds for one child, without the start of a worker; then it is killed (`TimedOut`).
+        memory_limit: bytes of data (heap and anonymous mappings, RLIMIT_DATA) that a worker may have, including the
+            data of libraries: torch needs about 0.25e9. An allocation beyond it fails inside the child, as an exception
+            that the worker survives. Unlike RLIMIT_AS this does not count reserved addresses, of which CUDA takes many,
+            and unlike a watch over the resident size it cannot be overrun. Enforced by Linux only.
         threads: for each worker's torch and BLAS.
     """
 
@@ -65,7 +57,10 @@ class LocalProcesses:
         limits = Limits(time_limit, memory_limit, threads)
         self._sent: tuple[Evaluator, int, bytes] | None = None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._slots = [_Slot(self._jobs, limits) for _ in range(workers)]
+        self._slots = [WorkerSlot(limits) for _ in range(workers)]
+        self._threads = [threading.Thread(target=_serve, args=(self._jobs, s), daemon=True) for s in self._slots]
+        for thread in self._threads:
+            thread.start()
         self._owner = os.getpid()
         atexit.register(self.close)
 
@@ -74,10 +69,10 @@ class LocalProcesses:
         if not self._slots:
             raise ConfigError("the engine has been closed; make a new one")
         if self._sent is None or self._sent[0] is not evaluator:
-            number = 0 if self._sent is None else self._sent[1] + 1
-            self._sent = (evaluator, number, _pickled(evaluator))
+            self._sent = (evaluator, 0 if self._sent is None else self._sent[1] + 1, _pickled(evaluator))
+        _, number, data = self._sent
         future: Future[Result] = Future()
-        self._jobs.put(_Job(future, *self._sent[1:], proposal))
+        self._jobs.put((future, lambda slot: slot.evaluate(number, lambda: data, proposal)))
         return future
 
     def close(self) -> None:
@@ -88,11 +83,12 @@ class LocalProcesses:
         slots, self._slots = self._slots, []
         with suppress(queue.Empty):
             while (job := self._jobs.get_nowait()) is not None:
-                job.future.cancel()
-        for _ in slots:
-            self._jobs.put(None)
+                job[0].cancel()
         for slot in slots:
+            self._jobs.put(None)
             slot.close()
+        for thread in self._threads:
+            thread.join()
 
     def __enter__(self) -> LocalProcesses:
         return self
@@ -111,27 +107,14 @@ def _pickled(evaluator: Evaluator) -> bytes:
         ) from error
 
 
-class _Slot:
-    """A thread that takes jobs from the engine's queue to a seat."""
-
-    def __init__(self, jobs: queue.SimpleQueue[_Job | None], limits: Limits) -> None:
-        self._jobs, self._seat = jobs, Seat(limits)
-        self._thread = threading.Thread(target=self._serve, name="archwright slot", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Kill the worker and end the thread."""
-        self._seat.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            if not job.future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = self._seat.evaluate(job.number, job.load, job.proposal)
-            except Exception as error:
-                job.future.set_exception(error)
-            else:
-                job.future.set_result(result)
-        self._seat.discard()
+def _serve(jobs: queue.SimpleQueue[_Job | None], slot: WorkerSlot) -> None:
+    """Take jobs to the slot until None comes."""
+    while (job := jobs.get()) is not None:
+        future, evaluate = job
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            future.set_result(evaluate(slot))
+        except Exception as error:
+            future.set_exception(error)
+    slot.discard()

@@ -1,10 +1,10 @@
 """Evaluations as tasks of a Ray cluster: this machine, or many. Extra: `pip install 'archwright[ray]'`.
 
 A task takes a share of the cluster (CPUs, GPUs or a fraction of one) and evaluates its child in a process of its own
-(`archwright.engines.seat`), so a child's limits, crashes and exceptions are those of `LocalProcesses`: a failed trial.
-What happens to Ray's own processes is not the child's fault: if a worker of Ray is killed or a node is lost, the child
-is submitted again, a few times, and answers once. The evaluator with its data goes to the object store once; a child is
-sent its proposal only, and each process takes the evaluator from the store of its node when it starts.
+(`archwright.engines.worker_slot`), so a child's limits, crashes and exceptions are those of `LocalProcesses`. A child
+is not to blame for Ray's own processes: if a worker of Ray is killed or a node is lost, it is submitted again, a few
+times, and answers once. The evaluator with its data goes to the object store once; a child is sent its proposal only,
+and each process takes the evaluator from the store of its node when it starts.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from archwright.engines.cluster import OBJECT_STORE, connect, first_line, ray_module, room
-from archwright.engines.seat import Limits, Seat, as_error
 from archwright.engines.worker import Failure, failure
+from archwright.engines.worker_slot import Limits, WorkerSlot, as_error
 from archwright.errors import ArchwrightError, ConfigError, WorkerDied
 from archwright.loop import Ask, Evaluator, Progress, Proposal, Result, State
 
-RETRIES = 2  # of a child whose Ray worker or node was lost
+RETRIES = 2  # for a child whose Ray worker or node was lost
 
 
 @dataclass
 class Sent:
-    """An evaluator in the object store, and what a loop has to know of it. Made by `send`; the engine takes it too."""
+    """A handle of an evaluator in the object store, made by `send`. It stands for the evaluator in loop and engine."""
 
-    reference: Any  # in a list: Ray would put the value in the place of a bare one
+    reference: Any  # in a list: Ray would replace a bare one by its value
     key: str
-    paths: tuple[str, ...]  # where modules are found; `spawn` hands them on likewise
+    paths: tuple[str, ...]  # where modules are found; `spawn` passes them on likewise
     failure_reward: float
     trials_per_epoch: float
     stateful: bool = False
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Nothing: what prepares is stateful, and cannot be sent."""
+        """Do nothing: an evaluator that prepares is stateful, and cannot be sent."""
         return iter(())
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Only tasks evaluate."""
+        """Refuse: only tasks evaluate."""
         raise NotImplementedError
 
     def state_dict(self) -> State:
-        """Empty."""
+        """Return an empty state."""
         return {}
 
     def load_state_dict(self, state: State) -> None:
-        """Nothing to take back."""
+        """Do nothing."""
 
 
 def send(evaluator: Evaluator) -> Sent:
@@ -62,20 +62,19 @@ def send(evaluator: Evaluator) -> Sent:
 
 
 def search_path() -> tuple[str, ...]:
-    """Where this process finds modules."""
+    """Return where this process finds modules, as absolute paths."""
     return tuple(str(Path(path).absolute()) for path in sys.path)
 
 
 def packed(thing: object) -> bytes:
-    """A pickle for the cluster. Classes and functions of a script or of a user's own file travel with it."""
+    """Pickle a value for the cluster, with the classes and functions of a script or of a user's own file."""
     import cloudpickle
 
     own = [module for name, module in sys.modules.items() if name.startswith("archwright_user_")]
     for module in own:
         cloudpickle.register_pickle_by_value(module)
     try:
-        data: bytes = cloudpickle.dumps(thing)
-        return data
+        return bytes(cloudpickle.dumps(thing))
     except Exception as error:
         raise ConfigError(
             f"{type(thing).__name__} cannot be sent to another process ({type(error).__name__}: {error})"
@@ -89,7 +88,7 @@ Message: TypeAlias = "tuple[list[Any], str, tuple[str, ...], Proposal, Limits]"
 
 
 def message(sent: Sent, proposal: Proposal, limits: Limits) -> Message:
-    """What a child is sent, as one argument: Ray serialises each by itself, and for small ones that is most of it."""
+    """Build the one argument of a task: Ray serialises each argument by itself, most of the work for small ones."""
     return sent.reference, sent.key, sent.paths, proposal, limits
 
 
@@ -107,12 +106,12 @@ class RayTasks:
     Close it, or use it as a context manager: that ends its children, and leaves the cluster if the engine joined it.
 
     Args:
-        workers: how many tasks; those for which there is no room in the cluster wait.
+        workers: how many tasks; those that do not fit into the cluster wait.
         address: of the cluster, see `archwright.engines.cluster.connect`.
-        cpus, gpus: what a child takes of the cluster; a fraction of a GPU is shared with others.
-        time_limit, memory_limit: as of `LocalProcesses`.
+        cpus, gpus: the share of a child; a fraction of a GPU is shared with others.
+        time_limit, memory_limit: as in `LocalProcesses`.
         threads: for each child's torch and BLAS; None: as many as `cpus`.
-        object_store: bytes, of a cluster of our own.
+        object_store: bytes, for a cluster of our own.
     """
 
     def __init__(
@@ -142,7 +141,7 @@ class RayTasks:
             if self._joined:
                 self._ray.shutdown()
             raise
-        # Ray does not know a child that failed from a worker that was lost, so it is not Ray that tries again.
+        # Ray cannot tell a child that failed from a worker that was lost, so `_collect` decides what is tried again.
         self._task = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_evaluate)
         self._sent: tuple[Evaluator, Sent] | None = None
         self._under_way: dict[Any, _Child] = {}
@@ -163,7 +162,7 @@ class RayTasks:
         return future
 
     def close(self) -> None:
-        """End all children; those under way fail with `WorkerDied`."""
+        """End all children, which then fail with `WorkerDied`, and leave the cluster if the engine joined it."""
         if self._closed:
             return
         self._closed = True
@@ -209,7 +208,7 @@ class RayTasks:
 
 
 def _lost(ray: Any, error: BaseException) -> ArchwrightError | None:
-    """Why Ray has no answer, where it would have none another time; None where another try may have more luck."""
+    """Return why another try would fail as well; None if it may succeed."""
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return WorkerDied(f"its node was short of memory: {first_line(error)}")
     if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(error.cause, ray.exceptions.RayError):
@@ -217,24 +216,23 @@ def _lost(ray: Any, error: BaseException) -> ArchwrightError | None:
     return None
 
 
-# What runs in a worker of Ray. It keeps one seat, and the seat its process, for the children to come.
-
-_seat: tuple[Limits, Seat] | None = None
+_slot: tuple[Limits, WorkerSlot] | None = None  # a worker of Ray keeps it, with its process, for the next child
 
 
 def _evaluate(message: Message) -> Result | Failure:
-    global _seat
+    """Evaluate a child in a worker of Ray."""
+    global _slot
     reference, key, paths, proposal, limits = message
     ray = ray_module()
     sys.path.extend(path for path in paths if path not in sys.path)
-    if _seat is None or _seat[0] != limits:
-        if _seat is not None:
-            _seat[1].close()
-        _seat = (limits, Seat(limits))
+    if _slot is None or _slot[0] != limits:
+        if _slot is not None:
+            _slot[1].close()
+        _slot = (limits, WorkerSlot(limits))
     try:
         with _no_script():
-            return _seat[1].evaluate(key, lambda: bytes(ray.get(reference[0])), proposal)
-    except ray.exceptions.RayError:  # the evaluator did not come
+            return _slot[1].evaluate(key, lambda: bytes(ray.get(reference[0])), proposal)
+    except ray.exceptions.RayError:  # the evaluator did not arrive
         raise
     except Exception as error:
         return failure(error)

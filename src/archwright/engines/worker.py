@@ -1,4 +1,4 @@
-"""What runs in a worker process: wait for an evaluator and for proposals, evaluate, answer.
+"""The main loop of a worker process: wait for an evaluator and for proposals, evaluate, answer.
 
 This module imports nothing heavy, so that the settings are in place before torch is.
 """
@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from archwright.loop import Evaluator
 
-Kind: TypeAlias = Literal["evaluator", "proposal"]  # of a message: its kind, then its pickle, are two byte strings
+Kind: TypeAlias = Literal["evaluator", "proposal"]  # a message is two byte strings: its kind, then its pickle
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception, as text: not every exception can be pickled, or found by the parent."""
+    """An exception as text: not every exception can be pickled, or imported by the parent."""
 
     module: str
     name: str
@@ -47,7 +47,7 @@ def serve(connection: Connection, threads: int, memory_limit: int | None) -> Non
 
     def load(payload: bytes) -> None:
         nonlocal evaluator
-        evaluator = None  # so that two never need room
+        evaluator = None  # so that memory never holds two
         evaluator = pickle.loads(payload)
 
     def evaluate(payload: bytes) -> Any:
@@ -63,8 +63,8 @@ def serve(connection: Connection, threads: int, memory_limit: int | None) -> Non
 
 
 def begin(threads: int) -> None:
-    """Make this process a worker: it hears no Ctrl-C, and ends when its parent does, however that ends."""
-    os.setpgid(0, 0)  # out of the terminal's Ctrl-C, and what the evaluator starts can be ended with this process
+    """Make this process a worker: it ignores Ctrl-C, and ends when its parent does, however that ends."""
+    os.setpgid(0, 0)  # out of reach of the terminal's Ctrl-C; processes of the evaluator can be ended with this one
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -79,7 +79,7 @@ def _reply(answer: Callable[[bytes], Any], payload: bytes) -> bytes:
 
 
 def failure(error: Exception) -> Failure:
-    """The exception as text."""
+    """Describe the exception as text."""
     kind = type(error)
     try:
         message = str(error)

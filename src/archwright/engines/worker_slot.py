@@ -1,8 +1,8 @@
-"""A seat: at most one worker process, which evaluates one child after the other and is replaced when it dies.
+"""A worker slot: at most one worker process, which evaluates one child after the other and is replaced when it dies.
 
-Workers start with `spawn`, a fresh interpreter: a fork of a process in which torch has threads can deadlock. Starting
-one takes 0.1 s, and 1.3 to 2 s when the evaluator needs torch. A fork server would take 0.03 s after the first, but it
-is one more process that outlives the engine, and a worker is replaced only after a death.
+Workers start with `spawn`, a fresh interpreter: a fork of a process in which torch has threads can deadlock. A start
+takes 0.1 s, and 1.3 to 2 s when the evaluator needs torch. A fork server would take 0.03 s after the first, but it is
+one more process that outlives the engine, and a worker is replaced only after a death.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOOK_SECONDS = 1.0  # a death closes the pipe at once, unless a process that th
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one child and of the process it runs in; `archwright.engines.LocalProcesses` says what they mean."""
+    """The limits of one child and of its process, as `archwright.engines.LocalProcesses` describes them."""
 
     time_limit: float | None = None
     memory_limit: int | None = None
@@ -47,11 +47,11 @@ class Limits:
                 raise ConfigError(f"{name} is {limit!r}: a limit must be greater than zero")
 
 
-class Seat:
+class WorkerSlot:
     """Evaluates in a process of its own. `evaluate` is for one thread, `close` for any.
 
-    What the child raises comes back as the error that it was, or as a `ChildFailure` of its name and message; a worker
-    that dies as `WorkerDied`, one that is too slow as `TimedOut`. An evaluator that cannot be used is a ConfigError.
+    Errors of archwright that a child raises come back unchanged, others as a `ChildFailure` with name and message. A
+    worker that dies is a `WorkerDied`, one that is too slow a `TimedOut`, an unusable evaluator a ConfigError.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -60,7 +60,7 @@ class Seat:
         self._starting, self._closed = threading.Lock(), False
 
     def evaluate(self, key: Hashable, load: Callable[[], bytes], proposal: Proposal) -> Result:
-        """The result of `proposal`. `load` gives the pickled evaluator, if the worker has not that of `key` already."""
+        """Return the result of `proposal`. `load` gives the pickled evaluator unless the worker has that of `key`."""
         payload = pickle.dumps(proposal)
         worker = self._ready(key, load)
         try:
@@ -70,14 +70,14 @@ class Seat:
             raise
         except _Ended as end:
             self.discard()
-            raise WorkerDied("the engine was closed" if self._closed else f"the worker process {end}") from None
+            raise self._death(f"the worker process {end}") from None
         if isinstance(reply, Failure):
             raise as_error(reply)
         result: Result = reply
         return result
 
     def close(self) -> None:
-        """Kill the worker, also in the middle of an evaluation; there will be no other."""
+        """Kill the worker, even in the middle of an evaluation, and start no other."""
         with self._starting:
             self._closed = True
             if self._worker is not None:
@@ -92,13 +92,13 @@ class Seat:
             worker.connection.close()
 
     def _ready(self, key: Hashable, load: Callable[[], bytes]) -> _Worker:
-        """A living worker that has the evaluator."""
+        """Return a living worker that has the evaluator."""
         worker = self._worker
         if worker is None or not worker.process.is_alive() or worker.devices != _devices():
             self.discard()
             with self._starting:
                 if self._closed:
-                    raise WorkerDied("the engine was closed")
+                    raise self._death("")
                 self._worker = worker = _Worker(self._limits)
         if worker.evaluator != key:
             try:
@@ -109,7 +109,7 @@ class Seat:
             except _Ended as end:
                 self.discard()
                 if self._closed or end.code < 0:  # killed: the next one may have better luck
-                    raise WorkerDied("the engine was closed" if self._closed else f"a starting worker {end}") from None
+                    raise self._death(f"a starting worker {end}") from None
                 raise ConfigError(
                     f"a worker process {end} while it started; a script must guard what it runs with "
                     "if __name__ == '__main__':"
@@ -119,14 +119,17 @@ class Seat:
             worker.evaluator = key
         return worker
 
+    def _death(self, how: str) -> WorkerDied:
+        return WorkerDied("the engine was closed" if self._closed else how)
+
 
 def _devices() -> str | None:
-    """The GPUs of this process: Ray may give its worker others for the next child."""
+    """Return the GPUs of this process: Ray may give its worker others for the next child."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 class _Ended(Exception):
-    """A worker process has ended; the message says how."""
+    """The end of a worker process; the message says how."""
 
     def __init__(self, code: int) -> None:
         self.code = code
@@ -148,7 +151,7 @@ class _Worker:
         self.process = context.Process(
             target=serve, args=(theirs, limits.threads, limits.memory_limit), name="archwright worker"
         )
-        # Ctrl-C while a worker starts is the parent's affair: the worker inherits this thread's mask, which
+        # Ctrl-C while a worker starts concerns the parent alone: the worker inherits this thread's mask, which
         # multiprocessing would clear if it had yet to start its resource tracker.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -160,7 +163,7 @@ class _Worker:
             theirs.close()  # so that the pipe closes when the worker dies
 
     def call(self, kind: Kind, payload: bytes, limit: float | None) -> Any:
-        """The worker's reply. `_Ended` if it dies, `TimedOut` after `limit` seconds."""
+        """Return the worker's reply. `_Ended` if it dies, `TimedOut` after `limit` seconds."""
         end = math.inf if limit is None else time.monotonic() + limit
         try:
             self.connection.send_bytes(kind.encode())
@@ -168,7 +171,7 @@ class _Worker:
             while True:
                 left = max(0.0, end - time.monotonic())
                 wait([self.connection, self.process.sentinel], min(left, _LOOK_SECONDS))
-                alive = self.process.is_alive()  # before the look at the pipe: what it sent last still counts
+                alive = self.process.is_alive()  # asked before the pipe is: a last reply still counts
                 if self.connection.poll():
                     reply = self.connection.recv_bytes()
                     break
@@ -181,14 +184,14 @@ class _Worker:
         return pickle.loads(reply)
 
     def kill(self) -> int:
-        """End the process and what it started; the exit code."""
+        """End the process and what it started; return the exit code."""
         self.process.kill()
         with suppress(OSError):  # no such group: it died before it made one, or nothing is left
             os.killpg(self.process.pid or 0, signal.SIGKILL)
         return self._exit_code(patience=math.inf)
 
     def _exit_code(self, patience: float = 1.0) -> int:
-        """The exit code of a process that is about to end, or else is killed."""
+        """Return the exit code of a process that is about to end; kill it if it does not."""
         until = time.monotonic() + patience
         while (code := self.process.exitcode) is None:
             if time.monotonic() >= until:
@@ -198,7 +201,7 @@ class _Worker:
 
 
 def as_error(failure: Failure) -> Exception:
-    """What was raised in the worker: archwright's own errors as they were, others as a ChildFailure of that name."""
+    """Rebuild the error of a worker: archwright's own types as they were, others as a ChildFailure of that name."""
     kind = getattr(errors, failure.name, None) if failure.module == errors.__name__ else None
     if kind is None:
         kind = type(failure.name, (ChildFailure,), {"__module__": failure.module})

@@ -1,0 +1,152 @@
+"""The laws of every evaluator: `archwright.loop.Evaluator`."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import random
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from operator import attrgetter
+
+from archwright.errors import ArchwrightError, ChildFailure
+from archwright.loop import Evaluator, Progress, Proposal, Result
+from archwright.space import Space, sample
+from archwright.states import pack, unpack
+
+
+class EvaluatorContract(ABC):
+    """Tests of an evaluator. Make it quick: it scores some dozens of architectures.
+
+    `measured` names the metrics that differ from one evaluation to the next, because they are measured times.
+    """
+
+    measured: Sequence[str] = ("seconds", "latency")
+
+    @property
+    @abstractmethod
+    def space(self) -> Space:
+        """The space whose architectures it scores."""
+
+    @abstractmethod
+    def make(self) -> Evaluator:
+        """Make a new evaluator; another one is its twin."""
+
+    def test_it_says_how_a_loop_must_treat_it(self) -> None:
+        evaluator = self.make()
+        assert isinstance(evaluator.stateful, bool)
+        assert math.isfinite(evaluator.failure_reward), "failed children are reported with a reward that is a number"
+        assert evaluator.trials_per_epoch > 0
+
+    def test_a_result_can_be_recorded(self) -> None:
+        results = self._scores(self._prepared(), range(6))
+        assert any(result.error is None for result in results), f"every child fails: {results[0].error}"
+        for result in results:
+            assert isinstance(result, Result)
+            assert json.loads(json.dumps(result.metrics)) == {**result.metrics}, "metrics are plain numbers by name"
+            assert all(isinstance(number, float | int) for number in (result.reward, *result.metrics.values()))
+
+    def test_a_score_depends_on_the_state_and_the_proposal_alone(self) -> None:
+        evaluator = self._prepared()
+        state = pack(evaluator.state_dict())
+        forwards, backwards = self._scores(evaluator, range(4)), self._scores(evaluator, range(3, -1, -1))
+        assert forwards == backwards[::-1], "an architecture is scored differently after another one"
+        assert forwards == self._scores(self._prepared(), range(4)), "a twin scores differently"
+        assert pack(evaluator.state_dict()) == state, "evaluate() changes the state; that is for prepare()"
+
+    def test_global_random_numbers_are_neither_used_nor_disturbed(self) -> None:
+        with _no_randomness():
+            self._scores(self._prepared(), range(2))
+
+    def test_what_needs_no_shared_state_works_in_another_process(self) -> None:
+        evaluator = self.make()
+        if not evaluator.stateful:
+            elsewhere = pickle.loads(pickle.dumps(evaluator))
+            assert self._scores(elsewhere, range(2)) == self._scores(evaluator, range(2))
+
+    def test_preparing_reports_its_steps_and_is_done_once(self) -> None:
+        evaluator, ask = self.make(), _Uniform(self.space)
+        for progress in evaluator.prepare(ask, 0):
+            assert 1 <= progress.step <= progress.steps
+        assert not list(evaluator.prepare(ask, 0)), "prepare() works again though no trial has been reported since"
+
+    def test_a_preparation_that_is_cut_off_goes_on_to_the_same_bits(self) -> None:
+        """Cut off after the first step, after the next, in the middle, and when it is done; restored each time."""
+        whole, ask = self.make(), _Uniform(self.space)
+        told = math.ceil(2 * whole.trials_per_epoch)
+        expected = list(whole.prepare(ask, told))
+        events, stored, streams = list[Progress](), pack(self.make().state_dict()), 0
+        for cut in (*sorted({1, 2, len(expected) // 2, len(expected)}), math.inf):
+            part, again = self.make(), _Uniform(self.space, streams)
+            _draw_random_numbers()
+            part.load_state_dict(unpack(stored))
+            for progress in part.prepare(again, told):
+                events.append(progress)
+                if len(events) >= cut:
+                    break
+            stored, streams = pack(part.state_dict()), again.streams
+            assert events == expected[: len(events)], f"restored, it prepares differently before step {cut}"
+        assert (events, streams) == (expected, ask.streams)
+        assert stored == pack(whole.state_dict()), "restored, it ends with another state"
+        assert self._scores(part, range(3)) == self._scores(whole, range(3))
+
+    def _prepared(self) -> Evaluator:
+        evaluator = self.make()
+        for _ in evaluator.prepare(_Uniform(self.space), 0):
+            pass
+        return evaluator
+
+    def _scores(self, evaluator: Evaluator, streams: Sequence[int]) -> list[Result]:
+        """Return results as a loop takes them, without measured times."""
+        return [self._score(evaluator, Proposal(stream, sample(self.space, (1, stream)))) for stream in streams]
+
+    def _score(self, evaluator: Evaluator, proposal: Proposal) -> Result:
+        try:
+            result = evaluator.evaluate(proposal)
+        except Exception as error:
+            if isinstance(error, ArchwrightError) and not isinstance(error, ChildFailure):
+                raise
+            return Result(evaluator.failure_reward, {}, repr(error))
+        if not math.isfinite(result.reward):
+            return Result(evaluator.failure_reward, {}, f"the reward is {result.reward}")
+        return replace(result, metrics={name: v for name, v in result.metrics.items() if name not in self.measured})
+
+
+class _Uniform:
+    """Uniform proposals, numbered as the loop numbers them."""
+
+    def __init__(self, space: Space, streams: int = 0) -> None:
+        self.space, self.streams = space, streams
+
+    def __call__(self, n: int) -> list[Proposal]:
+        first, self.streams = self.streams, self.streams + n
+        return [Proposal(stream, sample(self.space, (5, stream))) for stream in range(first, self.streams)]
+
+
+@contextmanager
+def _no_randomness() -> Iterator[None]:
+    """Check that the global generators of Python, numpy and torch are where they were."""
+    before = _generators()
+    yield
+    assert _generators() == before, "a global random generator was used; draw from a seed and the place of use"
+
+
+def _draw_random_numbers() -> None:
+    """Move the global generators on: nothing may depend on where they are."""
+    random.random()
+    for library, draw in (("numpy", "random.random"), ("torch", "rand")):
+        if library in sys.modules:
+            attrgetter(draw)(sys.modules[library])(1)
+
+
+def _generators() -> list[object]:
+    states: list[object] = [random.getstate()]
+    if "numpy" in sys.modules:
+        states.append([str(part) for part in sys.modules["numpy"].random.get_state()])
+    if "torch" in sys.modules:
+        states.append(sys.modules["torch"].get_rng_state().tolist())
+    return states

@@ -1,0 +1,71 @@
+"""The laws of every evaluator, for those that come along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from archwright.evaluators.from_scratch import FromScratch
+from archwright.evaluators.function import Function
+from archwright.evaluators.shared_weights import SharedWeights
+from archwright.evaluators.table import Table
+from archwright.loop import Evaluator
+from archwright.space import Architecture, Space
+from archwright.spaces import EnasMicro, EnasRecurrent
+from archwright.testing import EvaluatorContract
+from archwright.testing.searches import Phased
+from archwright.testing.small_spaces import Ragged, Static
+from archwright.training.recipe import ENAS_RECURRENT, Recipe
+from small_images import image_data
+from small_text import text_data
+
+MICRO = EnasMicro(nodes=1, repeats=1, filters=8)
+RECURRENT = EnasRecurrent(nodes=3, units=8, recurrent_dropout=0.1)
+IMAGES, TEXT = image_data(), text_data()
+RECIPE = Recipe(epochs=3, batch=8, cutout=3, restart_period=1)
+TEXT_RECIPE = replace(ENAS_RECURRENT, epochs=3, batch=4, length=5, learning_rate=1.0)
+
+
+def score(architecture: Architecture) -> float:
+    return float(str(architecture["first"]))
+
+
+def look(architecture: Architecture) -> dict[str, float]:
+    return {"validation_accuracy": score(architecture), "test_accuracy": 0.5, "seconds": 3.0}
+
+
+def shared(space: Space, data: Any, recipe: Recipe, **settings: Any) -> Callable[[], Evaluator]:
+    return lambda: SharedWeights(space, data, recipe=recipe, device="cpu", trials_per_epoch=4, **settings)
+
+
+def from_scratch(space: Space, data: Any, recipe: Recipe) -> Callable[[], Evaluator]:
+    return lambda: FromScratch(space, data, replace(recipe, epochs=1), device="cpu")
+
+
+MADE: dict[str, tuple[Space, Callable[[], Evaluator]]] = {
+    "function": (Static(), lambda: Function(score, failure_reward=-1.0)),
+    "table": (Static(), lambda: Table(Static(), look)),
+    "phased": (Ragged(), Phased),
+    "from-scratch": (MICRO.final(repeats=1, filters=8, auxiliary=False), from_scratch(MICRO, IMAGES, RECIPE)),
+    "from-scratch-text": (RECURRENT, from_scratch(RECURRENT, TEXT, TEXT_RECIPE)),
+    "shared": (MICRO, shared(MICRO, IMAGES, RECIPE)),
+    "shared-2": (MICRO, shared(MICRO, IMAGES, RECIPE, architectures_per_step=2)),
+    "shared-uniform": (MICRO, shared(MICRO, IMAGES, RECIPE, sampling="uniform")),
+    "shared-text": (RECURRENT, shared(RECURRENT, TEXT, TEXT_RECIPE)),
+    "shared-text-2": (RECURRENT, shared(RECURRENT, TEXT, TEXT_RECIPE, architectures_per_step=2)),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+class TestEvaluator(EvaluatorContract):
+    space: Space = Static()
+
+    @pytest.fixture(autouse=True)
+    def _given(self, name: str) -> None:
+        self.space, self.made = MADE[name]
+
+    def make(self) -> Evaluator:
+        return self.made()
