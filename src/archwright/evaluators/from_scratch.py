@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from archwright.errors import ChildFailure, ConfigError
-from archwright.evaluators.objective import OBJECTIVES, Objective, needs, require
-from archwright.loop import Ask, Progress, Proposal, Result, State
+from archwright.errors import ConfigError
+from archwright.evaluators.objective import OBJECTIVES, Objective, needs, require, reward
+from archwright.evaluators.stateless import Stateless
+from archwright.loop import Proposal, Result
 from archwright.modalities import modality
 from archwright.training.child import child_network, child_recipe
 from archwright.training.device import resolve_device
@@ -23,30 +22,26 @@ if TYPE_CHECKING:
     from archwright.space import Architecture, Space
 
 
-class FromScratch:
-    """Trains every proposed network with `recipe` and rewards how it does in validation. The test part is not touched.
+class FromScratch(Stateless):
+    """Trains every proposed network with `recipe` and rewards its validation. The test part is not touched.
 
-    All children have the same seed: initial weights where shapes agree, order of images, augmentation. So the
+    All children have the same seed for initial weights where shapes agree, order of the data and augmentation, so the
     difference between two children is a paired one, and the same architecture scores the same twice on one CPU.
 
     Metrics: `validation_accuracy` after the last epoch, `best_validation_accuracy` of the last `last_epochs` (NAS takes
-    the best of the last 5), `parameters` (trainable), `seconds` of training, and `latency` (seconds for one image,
-    measured) if the objective needs it. Of text, perplexities instead of accuracies. Can be pickled, so it works in
-    other processes.
+    the best of the last 5), `parameters` (trainable), `seconds` of training, and `latency` (seconds for one image) if
+    the objective needs it. For text, perplexities instead of accuracies. Can be pickled, for other processes.
 
     Args:
         space: what the architectures belong to, with the width and regularisation that children are trained at.
         data: trained on its training part, scored on its validation part.
         recipe: how each child is trained.
-        objective: from metrics to the reward; None: the accuracy, and of text NAS's 80 / perplexity^2.
+        objective: from metrics to the reward; None: the accuracy, or for text NAS's 80 / perplexity^2.
         seed: of weights, order, augmentation and dropout.
         device: see `resolve_device`.
         time_limit: seconds of training for one child; more is a failed trial.
         last_epochs: how many of the last epochs are validated; all others are not, which saves time.
     """
-
-    stateful = False
-    failure_reward = 0.0
 
     def __init__(
         self,
@@ -73,16 +68,12 @@ class FromScratch:
         if not len(self.data.data.validation):
             raise ConfigError("FromScratch: the data has no validation part to score children on")
 
-    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Nothing to prepare."""
-        return iter(())
-
     def network(self, architecture: Architecture) -> nn.Module:
-        """The untrained child of an architecture, as `evaluate` begins with it."""
+        """Return the untrained child of an architecture, as `evaluate` begins with it."""
         return child_network(self.space, architecture, self.data.data.task, self.seed)
 
     def trained(self, architecture: Architecture) -> Fit:
-        """A child's training, at its end, with the child in `model`. `ChildFailure` where it cannot be trained."""
+        """Train a child and return the training, with the child in `model`. `ChildFailure` if it cannot be trained."""
         fit = Fit(
             self.network(architecture),
             self.data,
@@ -97,7 +88,7 @@ class FromScratch:
         return fit
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Train the child and score it. Raises `ChildFailure` where it cannot be scored."""
+        """Train the child and score it. Raises `ChildFailure` if it cannot be scored."""
         fit = self.trained(proposal.architecture)
         scores = [score for _, score in fit.validation]
         best = max(scores) if self.data.larger_is_better else min(scores)
@@ -110,14 +101,4 @@ class FromScratch:
         for name, cost in self.data.costs.items():
             if name in needs(self.objective):
                 metrics[name] = cost(fit.model, self.data.data.task)
-        reward = float(self.objective(metrics))
-        if not math.isfinite(reward):
-            raise ChildFailure(f"the objective gave {reward} for {metrics}")
-        return Result(reward, metrics)
-
-    def state_dict(self) -> State:
-        """Empty: children leave nothing behind."""
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        """Nothing to take back."""
+        return Result(reward(self.objective, metrics), metrics)

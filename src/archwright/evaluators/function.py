@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import SupportsFloat
 
 from archwright.architecture import Architecture
 from archwright.errors import ConfigError
-from archwright.loop import Ask, Progress, Proposal, Result, State
+from archwright.evaluators.stateless import Stateless
+from archwright.loop import Proposal, Result
 
 
-class Function:
+class Function(Stateless):
     """Calls `f(architecture)`, which returns the reward, or a `Result` with metrics.
 
-    What `f` raises makes a failed trial whose reward is `failure_reward`. `f` should depend on the architecture alone;
-    a resumed run evaluates again what was under way. For engines with other processes it must be defined at the top
-    level of a module. Budgets that count epochs count a trial as one.
+    An exception in `f` is a failed trial, whose reward is `failure_reward`. `f` should depend on the architecture
+    alone: a resumed run evaluates unfinished trials again. For engines with other processes it must be defined at the
+    top level of a module. Budgets that count epochs count a trial as one.
     """
-
-    stateful = False
-    trials_per_epoch = 1.0
 
     def __init__(self, f: Callable[[Architecture], SupportsFloat | Result], failure_reward: float = 0.0) -> None:
         self.f = f
         self.failure_reward = failure_reward
 
-    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Nothing to do."""
-        return iter(())
-
     def evaluate(self, proposal: Proposal) -> Result:
-        """What `f` says of the architecture. A ConfigError if that is neither a number nor a Result."""
+        """Return what `f` returns; a ConfigError if that is neither a number nor a Result."""
         value: object = self.f(proposal.architecture)
         if isinstance(value, Result):
             return value
@@ -38,10 +32,3 @@ class Function:
             name = getattr(self.f, "__qualname__", repr(self.f))
             raise ConfigError(f"{name} returned {value!r}; it must return a number (the reward) or a Result")
         return Result(float(value))
-
-    def state_dict(self) -> State:
-        """Empty."""
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        """Nothing to take back."""

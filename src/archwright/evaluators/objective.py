@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from archwright.errors import ConfigError
+from archwright.errors import ChildFailure, ConfigError
 
 Objective: TypeAlias = "Callable[[Mapping[str, float]], float]"
 
@@ -142,3 +143,11 @@ def require(objective: Objective, offered: Collection[str], by: str) -> None:
             f"{objective!r} needs {', '.join(missing)}, which {by} does not measure; it measures "
             f"{', '.join(sorted(offered))}"
         )
+
+
+def reward(objective: Objective, metrics: Mapping[str, float]) -> float:
+    """Return the reward of the metrics; `ChildFailure` if it is not finite."""
+    value = float(objective(metrics))
+    if not math.isfinite(value):
+        raise ChildFailure(f"the objective gave {value} for {dict(metrics)}")
+    return value

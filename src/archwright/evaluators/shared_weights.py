@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
-from archwright.evaluators.objective import OBJECTIVES, Objective, require
+from archwright.evaluators.objective import OBJECTIVES, Objective, require, reward
 from archwright.loop import Ask, Progress, Proposal, Result, State
 from archwright.modalities import modality
 from archwright.space import Architecture, Open, sample
@@ -31,19 +31,18 @@ ASK_AT_ONCE = 32  # proposals: a batched controller answers 32 in little more ti
 class SharedWeights:
     """Trains one supernet on sampled architectures (phase 1), scores proposals with its weights (phase 2).
 
-    `prepare` trains epoch k when k * `trials_per_epoch` trials have been told: a whole pass over the training part,
+    `prepare` trains epoch k when k * `trials_per_epoch` trials have been reported: a whole pass over the training part,
     each step on `architectures_per_step` freshly sampled architectures and one batch, their gradients averaged. The
-    learning rate moves once an epoch; after `recipe.epochs` it stays where it ends. `evaluate` runs the proposal on one
-    minibatch of the validation part, chosen by the seed and the proposal's stream number, without augmentation or
-    dropout; of text that is a piece of many rows, from zero states. The space's supernet decides which statistics
-    normalise there (for shared weights: those of the minibatch). The score ranks architectures; it is not what they
-    reach when trained.
+    learning rate moves once an epoch; after `recipe.epochs` it stays at its last value. `evaluate` runs the proposal on
+    one minibatch of the validation part, chosen by the seed and the proposal's stream number, without augmentation or
+    dropout; for text that is a piece of many rows, from zero states. The space's supernet decides which statistics
+    normalise there (for shared weights: those of the minibatch). The score ranks architectures; a trained child reaches
+    another.
 
-    Unlike the official code: weights that a step did not sample get no momentum or decay, gradients really are
-    clipped, the auxiliary head is trained, and dropout is off while scoring. As in it: weight decay is on all
-    parameters, and drop path is off (it is for final training). A step whose loss or gradient is not finite is not
-    taken, so that the weights stay the last good ones (enas_lm goes back to its last checkpoint), and it is counted in
-    `skipped`; an epoch of only such steps raises `Diverged`.
+    Unlike the official code: weights that a step did not sample get no momentum or decay, gradients are clipped in
+    fact, the auxiliary head is trained, and dropout is off while scoring. As in it: weight decay is on all parameters,
+    and drop path is off (it is for final training). A step whose loss or gradient is not finite is skipped and counted
+    in `skipped` (enas_lm goes back to its last checkpoint); an epoch of only such steps raises `Diverged`.
 
     Args:
         space: its `network(Open.all(space), task)` is the supernet.
@@ -52,16 +51,14 @@ class SharedWeights:
         trials_per_epoch: proposals scored after each epoch; official micro search: 30 controller steps of 10.
         steps_per_epoch: shared training steps between two rounds of trials; None is a whole pass, as in the paper. With
             fewer, the next epoch goes on in the same pass.
-        warmup: epochs of shared training before the first trial, on what the controller proposes untaught. ENAS: none;
+        warmup: epochs of shared training before the first trial, on proposals of the untrained controller. ENAS: none;
             but hardly trained weights make operations without weights look best, so short searches need some.
         architectures_per_step: M of section 2.2; 1 "works just fine".
-        sampling: what a step trains: the "policy" proposes it (ENAS), or it is drawn "uniform"ly from the space, so
-            that what the controller likes early is not also what is trained most (Guo et al. 2020, single path
-            one-shot).
-        evaluation_batch: images, or rows of text, of the minibatch; None is the training batch. Never more than there
-            are.
-        objective: from metrics (`validation_loss` and `validation_accuracy`, or of text `validation_perplexity`) to the
-            reward; None is the accuracy, or 80 / perplexity (ENAS).
+        sampling: where a step's architectures come from: the "policy" (ENAS), or "uniform" over the space, so that the
+            controller's early favourites are not trained most (Guo et al. 2020, single path one-shot).
+        evaluation_batch: at most so many images, or rows of text, in a minibatch; None is the training batch.
+        objective: from metrics (`validation_loss` and `validation_accuracy`, or for text `validation_perplexity`) to
+            the reward; None is the accuracy, or 80 / perplexity (ENAS).
         seed: of weights, order, augmentation, dropout and minibatches.
         device: see `resolve_device`.
         channels_last: keep channels innermost where that works: depthwise convolutions are several times faster.
@@ -126,7 +123,7 @@ class SharedWeights:
         self._descent = Descent(self.network, recipe)
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Train the epochs that are due after `told` trials; every step yields."""
+        """Train the epochs that are due after `told` reported trials; every step yields."""
         while self.epoch <= self._warmup + told // self.trials_per_epoch:
             yield from self._train_epoch(ask)
 
@@ -136,7 +133,7 @@ class SharedWeights:
         while self.epoch == epoch:
             if not self._queue:
                 wanted = min(-(-ASK_AT_ONCE // self._each), steps - self.step) * self._each
-                self._queue = self._drawn(wanted, ask)
+                self._queue = self._next(wanted, ask)
             sampled, self._queue = self._queue[: self._each], self._queue[self._each :]
             metrics = self._train_step(sampled, rate)
             self.step += 1
@@ -150,8 +147,8 @@ class SharedWeights:
                 self.epoch, self.step, self._skipped_in_epoch = epoch + 1, 0, 0
             yield Progress("shared weights", step, steps, metrics)
 
-    def _drawn(self, count: int, ask: Ask) -> list[Architecture]:
-        """The next architectures to train on; uniform ones are a function of the seed and of their number."""
+    def _next(self, count: int, ask: Ask) -> list[Architecture]:
+        """Return the next architectures to train on; uniform ones depend on the seed and their number alone."""
         if self.sampling == "policy":
             return [proposal.architecture for proposal in ask(count)]
         first = (self.epoch * self._steps + self.step) * self._each
@@ -186,22 +183,22 @@ class SharedWeights:
         return {**metrics, "learning_rate": rate, "epoch": self.epoch + 1, "skipped": self.skipped}
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Score one proposal on its minibatch. Raises `ChildFailure` where it cannot be scored."""
+        """Score one proposal on its minibatch. Raises `ChildFailure` if it cannot be scored."""
         with out_of_memory(f"scoring with a minibatch of {self._scoring.size}"):
             batch = self._scoring.batch(self._scoring.whole(self._seed, proposal.stream)[0])
             metrics = self._score(proposal.architecture, batch)
+        return Result(self._reward(metrics), metrics)
+
+    def _reward(self, metrics: Mapping[str, float]) -> float:
         if not math.isfinite(metrics["validation_loss"]):
             raise ChildFailure(f"with the shared weights the architecture's loss is {metrics['validation_loss']}")
-        reward = float(self.objective(metrics))
-        if not math.isfinite(reward):
-            raise ChildFailure(f"the objective gave {reward} for {metrics}")
-        return Result(reward, metrics)
+        return reward(self.objective, metrics)
 
     def rank(self, architectures: Sequence[Architecture], *, minibatches: int | None = 1) -> list[float]:
-        """The rewards of several architectures on the same validation data, in their order, for choosing the best.
+        """Return the rewards of several architectures on the same validation data, in their order.
 
-        ENAS derives its architecture from samples ranked on a single minibatch (section 2.3). None takes all
-        minibatches that are whole. An architecture that is not finite there has the reward of a failure.
+        ENAS derives its architecture from samples ranked on a single minibatch (section 2.3). None takes all that have
+        the full size. An architecture with a loss that is not finite has the reward of a failure.
         """
         scores: list[list[Mapping[str, float]]] = [[] for _ in architectures]
         for name in self._scoring.whole(self._seed, 0)[:minibatches]:  # outermost: one minibatch at a time in memory
@@ -210,9 +207,10 @@ class SharedWeights:
                 found.append(self._score(architecture, batch))
         rewards = []
         for found in scores:
-            metrics = self._scoring.mean(found)
-            reward = float(self.objective(metrics)) if math.isfinite(metrics["validation_loss"]) else math.nan
-            rewards.append(reward if math.isfinite(reward) else self.failure_reward)
+            try:
+                rewards.append(self._reward(self._scoring.mean(found)))
+            except ChildFailure:
+                rewards.append(self.failure_reward)
         return rewards
 
     def _score(self, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
@@ -221,7 +219,7 @@ class SharedWeights:
         return self._scoring.score(self.network, architecture, batch)
 
     def state_dict(self) -> State:
-        """Weights, momentum, position, and what was asked and not yet trained on, as copies on the CPU."""
+        """Return weights, momentum, position and the architectures in the queue, as copies on the CPU."""
         return {
             "network": saved_network(self.network),
             "momentum": self._descent.state_dict(),
@@ -235,7 +233,7 @@ class SharedWeights:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave; `RunError` if it is of other data or another batch."""
+        """Restore what `state_dict` returned; `RunError` if it is of other data or another batch."""
         if state["steps"] != self._steps:
             raise RunError(
                 f"the stored shared training has {state['steps']} steps an epoch, this one has "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from archwright.errors import ConfigError
-from archwright.loop import Ask, Progress, Proposal, Result, State
+from archwright.evaluators.stateless import Stateless
+from archwright.loop import Proposal, Result
 from archwright.space import Architecture, Space
 
 Look: TypeAlias = "Callable[[Architecture], Mapping[str, float]]"
@@ -15,18 +16,18 @@ COST = "cost"  # the metric of a trial that a budget in seconds counts
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Stateless):
     """An evaluator that trains nothing: `look` gives the metrics of an architecture of `space`.
 
     A benchmark of one's own is a space and such a function, in one file. A child that failed has a reward of NaN, and
-    its cost. What `look` raises makes a failed trial without a cost; `archwright bench` ends there.
+    its cost. An exception in `look` is a failed trial without a cost; `archwright bench` ends there.
 
     Args:
         space: what the table covers.
         look: from an architecture to its metrics, all of them.
         reward: the metric that a search sees.
         cost: the metric with the seconds that one evaluation would have taken.
-        score: the metric that what a search found is judged by in the end; no search sees it.
+        score: the metric that judges the architecture found in the end; no search sees it.
         best: the highest score in the table, if it is known.
         name: for tables and plots.
     """
@@ -39,21 +40,13 @@ class Table:
     best: float | None = None
     name: str = "table"
 
-    stateful = False
-    failure_reward = 0.0
-    trials_per_epoch = 1.0
-
-    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Nothing to prepare."""
-        return iter(())
-
     def evaluate(self, proposal: Proposal) -> Result:
-        """The reward; the metrics are the `cost` and no more, so that nothing else can be learned from."""
+        """Return the reward, with the `cost` as the only metric, so that nothing else can be learned from."""
         reward, cost = self._figures(proposal.architecture, self.reward, self.cost)
         return Result(reward, {COST: cost})
 
     def final(self, architecture: Architecture) -> float:
-        """The score of an architecture that a search found."""
+        """Return the score of an architecture that a search found."""
         (score,) = self._figures(architecture, self.score)
         return score
 
@@ -67,10 +60,3 @@ class Table:
                 "which with Table(reward=..., cost=..., score=...)"
             )
         return [float(found[metric]) for metric in metrics]
-
-    def state_dict(self) -> State:
-        """Empty."""
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        """Nothing to take back."""
