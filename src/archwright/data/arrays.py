@@ -22,12 +22,11 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 def convert(
     parts: dict[str, Array], layout: Layout | None, image_size: tuple[int, int] | None
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """uint8 or float32 [n, channels, height, width] per part, and notes about what was recognised and changed.
+    """Return uint8 or float32 [n, channels, height, width] per part, and notes about what was recognised and changed.
 
     All parts get the same type: whole numbers within 0..255 become uint8, other numbers float32. `parts` are named as
     errors should name them. Without `layout` it is recognised from the shape, see `recognised`.
     """
-    notes = []
     first = next(iter(parts.values()))
     if layout is not None and layout not in get_args(Layout):
         raise ConfigError(f"layout {layout!r} is unknown; it is one of {', '.join(get_args(Layout))}")
@@ -35,18 +34,16 @@ def convert(
         if len(array.shape) and len(array) == 0:
             raise DataError(f"{where}: it is empty")
         if array.ndim != first.ndim or array.shape[1:] != first.shape[1:]:
-            raise DataError(
-                f"{where} has images of shape {array.shape[1:]}, the train part {first.shape[1:]}; "
-                "all must have the same"
-            )
+            shapes = f"{where} has images of shape {array.shape[1:]}, the train part {first.shape[1:]}"
+            raise DataError(f"{shapes}; all must have the same")
         if array.dtype.kind not in "biuf":
             raise DataError(f"{where} is of type {array.dtype}; images must be arrays of numbers of one shape")
         _finite(array, where)
     known = layout or recognised(first.shape, next(iter(parts)))
     moved = {where: _channels_first(array, known, where) for where, array in parts.items()}
     *_, height, width = next(iter(moved.values())).shape
-    how = "" if layout is None else ", as told"
-    notes.append(f"arrays of shape {first.shape[1:]} were read as {known}: {height}x{width} pixels{how}")
+    how = "" if layout is None else ", as asked for"
+    notes = [f"arrays of shape {first.shape[1:]} were read as {known}: {height}x{width} pixels{how}"]
     check_size((height, width))
     tensors = _typed(moved, notes)
     if image_size is not None and image_size != (height, width):
@@ -57,7 +54,7 @@ def convert(
 
 
 def recognised(shape: tuple[int, ...], where: str) -> Layout:
-    """The layout of images of this shape: (n, a, b) is NHW; of (n, a, b, c) the smaller of a and c is the channels.
+    """Return the layout of this shape: (n, a, b) is NHW; in (n, a, b, c) the smaller of a and c is the channels.
 
     If a and c are equal the layout is NCHW, torch's own. Hyperspectral patches with more bands than pixels a side need
     `layout` given.
@@ -88,7 +85,7 @@ def _finite(array: Array, where: str) -> None:
             fine = np.isfinite(array[start : start + CHUNK].astype(np.float32, copy=False))  # float64 may overflow
         if not fine.all():
             position = start + int(np.argwhere(~fine)[0, 0])
-            raise DataError(f"{where}: image {position} contains NaN or infinite values; remove or mend it")
+            raise DataError(f"{where}: image {position} contains NaN or infinite values; remove or fix it")
 
 
 def _typed(parts: dict[str, Array], notes: list[str]) -> dict[str, Tensor]:
@@ -118,7 +115,7 @@ def _tensor(array: Array) -> Tensor:
 def resize(
     x: Num[Tensor, "n channels height width"], size: tuple[int, int]
 ) -> Num[Tensor, "n channels new_height new_width"]:
-    """Bilinear with antialiasing, a chunk at a time; uint8 stays uint8."""
+    """Resize bilinearly with antialiasing, a chunk at a time; uint8 stays uint8."""
     out = torch.empty((*x.shape[:2], *size), dtype=x.dtype)
     for start in range(0, len(x), CHUNK):
         chunk = F.interpolate(x[start : start + CHUNK].float(), size, mode="bilinear", antialias=True)

@@ -50,7 +50,7 @@ class Encodings:
 def decode(
     parts: dict[str, Encodings], image_size: tuple[int, int] | None, progress: Progress | None = None
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """uint8 [n, channels, height, width] per part, all of one size, and notes about what was changed.
+    """Return uint8 [n, channels, height, width] per part, all of one size, and notes about what was changed.
 
     One image in colour makes all of them colour. The size is `image_size` (height, width) or else the most common one;
     other images are stretched to it. `progress(done, total)` counts decoded images.
@@ -84,7 +84,7 @@ def decode(
 def preprocess_image(
     image: str | Path | Image.Image, preprocessing: Preprocessing
 ) -> Num[Tensor, "channels height width"]:
-    """One image as the model's data was made: grey or colour, size, units; ready for `preprocessing(x)`.
+    """Return one image in the form of the model's data: grey or colour, size, units; ready for `preprocessing(x)`.
 
     uint8 for a model trained on bytes; float32 in their units for one trained on floats within 0..1 or 0..255. An
     unreadable file, unknown units, and a model that takes neither 1 nor 3 channels are a `DataError`.
@@ -116,7 +116,7 @@ def _check_memory(count: int, channels: int, size: tuple[int, int]) -> None:
 
 
 def physical_memory() -> int:
-    """Bytes of memory in this machine, or more than anyone has where the system does not say."""
+    """Return the bytes of memory in this machine, or infinitely many if the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -134,7 +134,7 @@ class _Look:
 
 @contextmanager
 def _open(source: Encoded, name: str) -> Iterator[Image.Image]:
-    """The image; what Pillow raises for a broken one (no common class) becomes a DataError with its name."""
+    """Open an image; errors of Pillow, which have no common class, become a DataError with its name."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -157,7 +157,7 @@ def _alpha(image: Image.Image) -> bool:
 
 
 def _look(source: Encoded, name: str) -> _Look:
-    """What the header says, without decoding the image."""
+    """Read the header without decoding the image."""
     with _open(source, name) as image:
         width, height = image.size
         if "exif" in image.info and image.getexif().get(ORIENTATION) in QUARTER_TURNS:

@@ -17,7 +17,7 @@ LISTED_CLASSES = 20
 
 
 def describe(data: ImageData) -> dict[str, Any]:
-    """Plain data: name, split, task, type and range of the images, mean and std, counts by class, notes, warnings."""
+    """Return plain data: name, split, task, type and range of images, mean, std, counts by class, notes, warnings."""
     task = data.task
     counts = {name: _counts(part, data.classes) for name, part in data.parts.items()}
     every = [part.x for part in data.parts.values() if len(part)]
@@ -40,7 +40,7 @@ def describe(data: ImageData) -> dict[str, Any]:
 
 
 def as_lines(description: Mapping[str, Any]) -> list[str]:
-    """A description as lines of text; of many classes only the rarest and the most frequent are listed."""
+    """Return a description as lines of text; if there are many classes, only the rarest and the most frequent."""
     task, parts = description["task"], description["parts"]
     low, high = description["range"]
     size = f"{task['height']}x{task['width']} pixels"
@@ -97,7 +97,7 @@ def _warnings(data: ImageData, counts: dict[str, dict[str, int]]) -> list[str]:
 
 
 def _duplicates(data: ImageData) -> list[str]:
-    """Identical images in two parts, or with two labels within the training part."""
+    """Warn of identical images in two parts, or with two labels within the training part."""
     labels: dict[bytes, set[int]] = {}
     for key, label in zip(_keys(data.train.x), data.train.y.tolist(), strict=True):
         labels.setdefault(key, set()).add(label)

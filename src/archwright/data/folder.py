@@ -17,9 +17,7 @@ def read_folder(folder: Path, image_size: tuple[int, int] | None, progress: Prog
 
     There are parts if "train" holds folders of its own (so a class may be called train). Class names are in text order.
     """
-    notes: list[str] = []
-    top = _descend(folder)
-    tops, notes = _parts(top)
+    tops, notes = _parts(_descend(folder))
     files: dict[str, list[Path]] = {}
     labels: dict[str, list[str]] = {}
     for part, path in tops.items():
@@ -49,7 +47,7 @@ def read_folder(folder: Path, image_size: tuple[int, int] | None, progress: Prog
 
 
 def _descend(folder: Path) -> Path:
-    """The folder that an archive was unpacked into often holds just one other folder."""
+    """Enter folders that hold just one other folder, as unpacked archives often do."""
     while len(inner := _folders_in(folder)) == 1 and _folders_in(folder / inner[0]) and not _images_in(folder):
         folder = folder / inner[0]
     return folder

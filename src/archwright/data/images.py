@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -43,7 +43,7 @@ class Images:
         return f"Images({len(self)} of {self.x.dtype} {tuple(self.x.shape[1:])})"
 
     def __getitem__(self, index: slice | Tensor) -> Images:
-        """A part: a view for a slice, a copy for a tensor of positions or a boolean mask."""
+        """Return a part: a view for a slice, a copy for a tensor of positions or a boolean mask."""
         return Images(self.x[index], self.y[index])
 
 
@@ -83,7 +83,7 @@ class Preprocessing:
 
     @staticmethod
     def of(x: Num[Tensor, "n channels height width"]) -> Preprocessing:
-        """The statistics of these images, computed in float64."""
+        """Compute the statistics of these images in float64."""
         _, channels, height, width = x.shape
         count = x.numel() // channels
         chunks = torch.split(x, CHUNK)
@@ -95,15 +95,8 @@ class Preprocessing:
         return Preprocessing(tuple(mean.tolist()), tuple(std.tolist()), channels, height, width, _file_scale(x))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: `{"mean", "std", "channels", "height", "width", "file_scale"}`."""
-        return {
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "channels": self.channels,
-            "height": self.height,
-            "width": self.width,
-            "file_scale": self.file_scale,
-        }
+        """Return plain data: `{"mean", "std", "channels", "height", "width", "file_scale"}`."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
     @staticmethod
     def from_json(data: Any) -> Preprocessing:

@@ -12,7 +12,7 @@ from archwright.errors import DataError
 
 
 def canonical(y: Any, where: str) -> Labels:
-    """Labels as one int64 or text array [n], from numbers or strings of shape (n,) or (n, 1), or one-hot (n, k).
+    """Return labels as one int64 or text array [n], from numbers or strings of shape (n,) or (n, 1), or one-hot (n, k).
 
     `where` names the labels in errors: missing, fractional or mixed values, other shapes.
     """
@@ -39,6 +39,12 @@ def canonical(y: Any, where: str) -> Labels:
     if array.dtype.kind in "UT":
         return array.astype(str)
     raise DataError(f"{where}: labels are of type {array.dtype}; they must be numbers or strings")
+
+
+def check_count(x_name: str, x: Any, y_name: str, y: Any) -> None:
+    """Refuse images and labels that are not as many."""
+    if len(x) != len(y):
+        raise DataError(f"{x_name} has {len(x)} images and {y_name} {len(y)} labels; they must be as many")
 
 
 def _from_one_hot(array: Labels, where: str) -> Labels:
@@ -79,7 +85,7 @@ def _from_floats(array: Labels, where: str) -> Labels:
 
 
 def number(parts: dict[str, Labels], names: tuple[str, ...] | None) -> tuple[dict[str, Labels], tuple[str, ...]]:
-    """Class numbers per part, and the class names, in sorted order of the labels of the training part.
+    """Return class numbers per part, and the class names, in sorted order of the labels of the training part.
 
     `parts` holds "train" and maybe others; `names[i]`, where given, is the name of label i. A label that the training
     part lacks, labels outside `names`, and a single class are errors.

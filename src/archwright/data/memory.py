@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, IterableDataset
 from archwright.data.arrays import Array, Layout
 from archwright.data.decode import Encodings, decode
 from archwright.data.found import PART_NAMES, Found, Part, Progress
-from archwright.data.labels import canonical
+from archwright.data.labels import canonical, check_count
 from archwright.data.npz import from_arrays, sort_keys
 from archwright.errors import DataError
 
@@ -45,17 +45,14 @@ def read_memory(
 
 
 def _parts(source: Any) -> dict[str, tuple[str, Any]]:
-    """{"train": (name, Dataset or ((x_name, x), (y_name, y)))}, and so on."""
+    """Return {"train": (name, Dataset or ((x_name, x), (y_name, y)))}, and so on."""
     if isinstance(source, Dataset):
         return {"train": (type(source).__name__, source)}
     if isinstance(source, Mapping):
         if source and all(isinstance(key, str) and key.lower() in PART_NAMES for key in source):
             return {PART_NAMES[key.lower()]: (key, _pair(value, f"_{key}")) for key, value in source.items()}
         keys = sort_keys([str(key) for key in source], "the dict")
-        return {
-            part: (part, ((pair["x"], source[pair["x"]]), (pair["y"], source[pair["y"]])))
-            for part, pair in keys.items()
-        }
+        return {part: (part, tuple((pair[k], source[pair[k]]) for k in ("x", "y"))) for part, pair in keys.items()}
     if isinstance(source, (tuple, list)):
         if len(source) in (2, 3) and all(isinstance(item, Dataset) or _is_pair(item) for item in source):
             names = ("train", "test") if len(source) == 2 else ("train", "validation", "test")
@@ -81,7 +78,7 @@ def _pair(item: Any, suffix: str) -> Any:
 
 
 def _fetched(dataset: Dataset[Any], name: str, progress: Progress | None) -> tuple[list[Any], list[Any]]:
-    """All items of a map-style dataset, images and labels."""
+    """Return all items of a map-style dataset, images and labels."""
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
         raise DataError(f"{name} has no length and cannot be split; give a map-style Dataset")
     images, labels = [], []
@@ -136,10 +133,7 @@ def _from_pillow(
         if strange is not None:
             raise DataError(f"{x_name} mixes Pillow images with {type(strange).__name__}; use one kind")
         labels[part] = canonical(y, y_name)
-        if len(x) != len(labels[part]):
-            raise DataError(
-                f"{x_name} has {len(x)} images and {y_name} {len(labels[part])} labels; they must be as many"
-            )
+        check_count(x_name, x, y_name, labels[part])
         encodings[part] = Encodings(x, lambda i, x_name=x_name: f"{x_name}, image {i}")  # type: ignore[misc]
     tensors, notes = decode(encodings, image_size, progress)
     return Found({part: Part(tensors[part], labels[part], part) for part in parts}, None, notes)

@@ -12,7 +12,7 @@ import numpy as np
 
 from archwright.data.arrays import Layout, convert
 from archwright.data.found import PART_NAMES, Found, Part
-from archwright.data.labels import canonical
+from archwright.data.labels import canonical, check_count
 from archwright.errors import DataError
 
 KINDS = dict.fromkeys(("x", "image", "images", "img", "imgs", "data"), "x") | dict.fromkeys(
@@ -45,7 +45,7 @@ def read_npz(path: Path, layout: Layout | None, image_size: tuple[int, int] | No
 
 
 def sort_keys(keys: list[str], where: str) -> dict[str, dict[str, str]]:
-    """{"train": {"x": key, "y": key}, ...}: x_train, train_images, X and the like; without parts, all is "train"."""
+    """Sort x_train, train_images, X...: {"train": {"x": key, "y": key}, ...}; without parts, all is "train"."""
     found: dict[str, dict[str, str]] = {}
     for key in keys:
         words = re.split(r"[_\W]+", key.lower())
@@ -77,14 +77,12 @@ def from_arrays(
     classes: tuple[str, ...] | None = None,
     notes: list[str] | None = None,
 ) -> Found:
-    """Parts given as (name of x, x, name of y, y); the names are for errors. Lengths must agree."""
+    """Join parts given as (name of x, x, name of y, y); the names are for errors. Lengths must agree."""
     labels = {}
     for part, (x_name, x, y_name, y) in parts.items():
         labels[part] = canonical(y, y_name)
-        if x.ndim and len(x) != len(labels[part]):
-            raise DataError(
-                f"{x_name} has {len(x)} images and {y_name} {len(labels[part])} labels; they must be as many"
-            )
+        if x.ndim:
+            check_count(x_name, x, y_name, labels[part])
     tensors, more = convert({x_name: x for x_name, x, _, _ in parts.values()}, layout, image_size)
     found = {part: Part(tensors[x_name], labels[part], part) for part, (x_name, *_) in parts.items()}
     return Found(found, classes, (notes or []) + more)
@@ -107,6 +105,6 @@ def _names(array: Any) -> tuple[str, ...] | None:
 
 
 def _reason(error: Exception) -> str:
-    if "pickle" in str(error):  # what NumPy says of anything that it does not know
+    if "pickle" in str(error):  # NumPy's message for any unknown format
         return "it is no archive of arrays, and pickles are not read because they may run code"
     return str(error)

@@ -29,7 +29,7 @@ class _Columns:
 
 
 def parquet_folder(folder: Path) -> Path | None:
-    """The folder itself or the only one below it (the Hub uses `data`) that holds .parquet files, or None."""
+    """Return the folder or the only one below it (the Hub uses `data`) that holds .parquet files, or None."""
     if any(folder.glob("*.parquet")):
         return folder
     below = sorted({path.parent for path in folder.glob("*/*.parquet")})
@@ -72,7 +72,7 @@ def read_parquet(path: Path, image_size: tuple[int, int] | None, progress: Progr
 
 
 def _part_of(file: Path) -> tuple[str, int | None]:
-    """The part's own name and the number of its shards, from a file name."""
+    """Return the part's own name and the number of its shards, from a file name."""
     match = SHARD.fullmatch(file.stem)
     assert match is not None
     return match["part"].lower(), int(match["count"]) if match["count"] else None
@@ -105,11 +105,7 @@ def _columns(file: Path) -> _Columns:
     import pyarrow as pa
 
     schema = _file(file).schema_arrow
-    structs = [
-        column.name
-        for column in schema
-        if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0
-    ]
+    structs = [c.name for c in schema if pa.types.is_struct(c.type) and c.type.get_field_index("bytes") >= 0]
     features = _features(schema.metadata)
     named = [name for name in IMAGE_COLUMNS if name in structs]
     if not named and len(structs) != 1:
@@ -130,7 +126,7 @@ def _columns(file: Path) -> _Columns:
 
 
 def _features(metadata: dict[bytes, bytes] | None) -> dict[str, dict[str, Any]]:
-    """The features that the `datasets` library describes in the schema; nothing where there is no such description."""
+    """Return the features that the `datasets` library describes in the schema; nothing without a description."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
@@ -156,7 +152,7 @@ def _file(file: Path) -> Any:
 
 
 def _read(file: Path, columns: _Columns) -> tuple[list[bytes], list[str], Labels]:
-    """The encoded images, their names for errors, and the labels of one file."""
+    """Return the encoded images, their names for errors, and the labels of one file."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -174,8 +170,5 @@ def _read(file: Path, columns: _Columns) -> tuple[list[bytes], list[str], Labels
         if not isinstance(content, bytes):
             raise DataError(f"{file}: row {row} has no image in it, at most a path; the images must be embedded")
     names = [f"{file}, row {row}" for row in range(len(contents))]
-    return (
-        contents,
-        names,
-        canonical(labels.to_pylist() if labels.null_count else labels.to_numpy(), f"{file}, {columns.label}"),
-    )
+    y = labels.to_pylist() if labels.null_count else labels.to_numpy()
+    return contents, names, canonical(y, f"{file}, {columns.label}")

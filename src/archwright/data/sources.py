@@ -1,4 +1,4 @@
-"""Where data comes from: `load` takes a word, a file, a folder, or what is already in Python."""
+"""Where images come from: `load` takes a word, a file, a folder, or data that is already in Python."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _read(
 
 
 def _digits(size: tuple[int, int] | None) -> Found:
-    """scikit-learn's 1,797 handwritten digits, 8x8, grey values 0..16 scaled to 0..255."""
+    """Load scikit-learn's 1,797 handwritten digits, 8x8, grey values 0..16 scaled to 0..255."""
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)

@@ -1,4 +1,4 @@
-"""Three parts from whatever parts there are: stratified, deterministic, and said in one sentence."""
+"""Three parts from whatever parts there are: stratified, deterministic, and described in one sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Integers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 def assemble(
     found: Found, *, name: str, seed: int, validation: float | None, test: float | None, limit: int | None
 ) -> ImageData:
-    """The data in three parts, with class numbers and statistics; `archwright.data.sources.load` states the rules.
+    """Return the data in three parts, with class numbers and statistics, by the rules of `archwright.data.sources.load`.
 
     Training and validation images come in random order, so that any stretch of them is a fair sample; a test part that
     the source has keeps its order.
@@ -52,7 +52,7 @@ def assemble(
 
 
 def stratified(y: Integers, fractions: dict[str, float], seed: int) -> dict[str, Integers]:
-    """Positions for "train" and for each part in `fractions` (shares of all of `y`), each in random order.
+    """Choose positions for "train" and for each part in `fractions` (shares of all of `y`), each in random order.
 
     `y` [n] numbers classes from 0. Every class is in every part, so it must have more images than `fractions` entries;
     beyond that, each class's share is as near to the fraction as whole images allow, and so is the part's size.
@@ -73,7 +73,7 @@ def stratified(y: Integers, fractions: dict[str, float], seed: int) -> dict[str,
 
 
 def allotted(counts: Integers, total: int, most: Integers) -> Integers:
-    """Whole numbers that sum to `total`, proportional to `counts` as nearly as 1 <= each <= `most` allows."""
+    """Return whole numbers that sum to `total`, proportional to `counts` as nearly as 1 <= each <= `most` allows."""
     quota = counts * (total / counts.sum())
     share: Integers = np.clip(np.floor(quota).astype(np.int64), 1, most)
     total = int(np.clip(total, len(counts), most.sum()))
@@ -85,7 +85,7 @@ def allotted(counts: Integers, total: int, most: Integers) -> Integers:
 
 
 def limited(images: Images, limit: int | None, seed: int) -> tuple[Images, str]:
-    """At most `limit` images with the class shares of all, every class among them, in order; and how to say so."""
+    """Return at most `limit` images with the class shares of all, every class among them, in order; and a note."""
     if limit is None or limit >= len(images):
         return images, ""
     y = images.y.numpy()
@@ -100,7 +100,7 @@ def limited(images: Images, limit: int | None, seed: int) -> tuple[Images, str]:
 
 
 def _own_parts(found: Found, test: float | None) -> dict[str, str]:
-    """{"test": the found part that serves as test, ...} for the parts that need not be split off train."""
+    """Return {"test": the found part that serves as test, ...} for the parts that need not be split off train."""
     own: dict[str, str] = {part: part for part in ("validation", "test") if part in found.parts}
     if own == {"validation": "validation"} and test is None:
         return {"test": "validation"}  # as in ImageNet, where the labels of the test part are withheld
@@ -137,14 +137,14 @@ def _enough(y: Integers, classes: tuple[str, ...], fractions: dict[str, float]) 
 
 
 def _sentence(found: Found, own: dict[str, str], images: dict[str, Images], seed: int) -> str:
-    drawn = [part for part in ("train", "validation", "test") if part not in own]
+    apart = [part for part in ("train", "validation", "test") if part not in own]
     sizes = {part: f"{len(images[part]):,} {part}" for part in images}
-    if drawn == ["train"]:
+    if apart == ["train"]:
         text = f"{sizes['train']} images"
     else:
-        whole = sum(len(images[part]) for part in drawn)
+        whole = sum(len(images[part]) for part in apart)
         pool = f"the {found.parts['train'].called} part" if own else "the data"
-        split = ", ".join(sizes[part] for part in drawn)
+        split = ", ".join(sizes[part] for part in apart)
         text = f"{split}: split by class from the {whole:,} images of {pool}, seed {seed}"
     for part, origin in own.items():
         called = found.parts[origin].called

@@ -63,7 +63,7 @@ class TextData:
         return digest.hexdigest()
 
     def encode(self, text: str) -> Int[Tensor, " n"]:
-        """Tokens of other text; those that are not in the vocabulary become <unk>, or are an error without it."""
+        """Encode other text; tokens that are not in the vocabulary become <unk>, or are an error without it."""
         return encode(tokens_of(text, self.level), self.vocabulary)
 
 
@@ -75,7 +75,7 @@ def tokens_of(text: str, level: Level) -> list[str]:
 
 
 def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> Int[Tensor, " n"]:
-    """Numbers of tokens."""
+    """Return the numbers of tokens."""
     numbers = {token: number for number, token in enumerate(vocabulary)}
     unknown = numbers.get(UNKNOWN)
     found = [numbers.get(token, unknown) for token in tokens]
@@ -85,7 +85,7 @@ def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> Int[Tensor, " n"
 
 
 def is_text(source: object) -> bool:
-    """Whether `source` names text: `topics`, `text:PATH`, a .txt file, or a folder with a training .txt file."""
+    """Return whether `source` names text: `topics`, `text:PATH`, a .txt file, or a folder with a training .txt file."""
     if isinstance(source, TextData):
         return True
     if not isinstance(source, (str, Path)):
@@ -154,7 +154,7 @@ def load_text(
 
 
 def _vocabulary(parts: dict[str, list[str]], most: int | None) -> tuple[tuple[str, ...], list[str]]:
-    """By frequency in the training part; ties by the token itself."""
+    """Sort tokens by frequency in the training part; ties by the token itself."""
     counts = Counter(parts["train"])
     words = sorted(counts, key=lambda token: (-counts[token], token))
     notes = []
@@ -211,7 +211,7 @@ def _read(path: Path) -> str:
 
 
 def _topics() -> str:
-    """The language reference as `help()` shows it, which comes with every interpreter."""
+    """Return the language reference as `help()` shows it, which comes with every interpreter."""
     from pydoc_data.topics import topics
 
     return "\n".join(topics[name] for name in sorted(topics))

@@ -229,7 +229,7 @@ class SharedWeights:
             "skipped": self.skipped,
             "skipped_in_epoch": self._skipped_in_epoch,
             "queue": [architecture.to_json() for architecture in self._queue],
-            "lessons": self._data.state_dict(),
+            "lessons": self._data.state_dict(),  # the key of version 0.1
         }
 
     def load_state_dict(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""How well a network does on images it is not trained on."""
+"""Accuracy and loss of a network on images that it is not trained on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Score(NamedTuple):
-    """What `evaluate_accuracy` found."""
+    """The result of `evaluate_accuracy`."""
 
     accuracy: float  # share of images whose class has the largest logit
     correct: Bool[Tensor, " n"]  # image by image, on the CPU: paired comparisons need it
@@ -61,5 +61,5 @@ def evaluate_accuracy(
 def score_logits(
     logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
 ) -> tuple[Bool[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """Image by image: whether the largest logit is the label's, and the cross entropy."""
+    """Return image by image whether the largest logit is the label's, and the cross entropy."""
     return logits.argmax(1) == labels, functional.cross_entropy(logits.float(), labels, reduction="none")

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def child_network(space: Space, architecture: Architecture, task: Any, seed: int) -> nn.Module:
-    """The untrained child; its weights depend on the seed alone."""
+    """Build the untrained child; its weights depend on the seed alone."""
     space = space.for_architecture(architecture)
     with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
         return space.network(Open.only(space, architecture), task)
 
 
 def child_recipe(space: Space, architecture: Architecture, recipe: Recipe) -> Recipe:
-    """The recipe, with what the architecture itself says of its training.
+    """Return the recipe with the fields that the architecture itself sets.
 
-    A learning rate below the recipe's least one is obeyed too: it stays where it is.
+    A learning rate below the recipe's least one is constant.
     """
-    said = dict(space.for_architecture(architecture).recipe(architecture))
-    if "learning_rate" in said:
-        said.setdefault("learning_rate_min", min(recipe.learning_rate_min, said["learning_rate"]))
-    return replace(recipe, **said)
+    own = dict(space.for_architecture(architecture).recipe(architecture))
+    if "learning_rate" in own:
+        own.setdefault("learning_rate_min", min(recipe.learning_rate_min, own["learning_rate"]))
+    return replace(recipe, **own)

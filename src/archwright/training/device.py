@@ -8,9 +8,9 @@ from archwright.errors import ConfigError
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of that name, with its number if it is a GPU; `ConfigError` where it is not there.
+    """Return the device of that name, with its number if it is a GPU; `ConfigError` if it does not exist.
 
-    "auto" is the first there is of cuda, mps and cpu.
+    "auto" is the first that exists of cuda, mps and cpu.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Memory errors, which every backend reports in its own way, as one kind of failure."""
+"""Out-of-memory errors, which every backend reports in its own way, as one kind of failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training one network: a loop that can be stopped after any step and taken up again, to the same bits on one CPU."""
+"""Training one network: a loop that can be stopped after any step and resumed, to the same bits on one CPU."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from archwright.training.training_data import TrainingSource
 class Fit:
     """Trains `model` on the training part of `data`. Iterate over it: every step yields a `Progress`.
 
-    Metrics of a step: `loss`, `learning_rate`, of images `accuracy` (of the batch, in training mode); at the end of an
-    epoch `validation_loss` and `validation_accuracy`, or of text `validation_perplexity`. At every yield `state_dict`
-    is consistent, and iterating anew goes on after the last step. The learning rate and drop path move with every step.
+    Metrics of a step: `loss`, `learning_rate`, for images `accuracy` (of the batch, in training mode); at the end of an
+    epoch `validation_loss` and `validation_accuracy`, or for text `validation_perplexity`. At every yield `state_dict`
+    is consistent, and iterating anew continues after the last step. Learning rate and drop path change with every step.
     At the end the model is in evaluation mode, with the average of its weights if the recipe asks for one. The test
     part is not touched.
 
@@ -36,7 +36,7 @@ class Fit:
         recipe: how to train.
         seed: of order, augmentation, dropout and drop path. The weights are the caller's.
         device: see `resolve_device`.
-        time_limit: seconds of work in here, those before a resume included; what the caller does between steps is free.
+        time_limit: seconds of training, those before a resume included; the caller's time between steps does not count.
         validate_last: measure validation after the last so many epochs only; None is after each.
         channels_last: keep channels innermost where that works: depthwise convolutions are several times faster.
         phase: the name in `Progress`.
@@ -151,20 +151,20 @@ class Fit:
         return metrics
 
     def state_dict(self) -> State:
-        """Weights, momentum, position and validation scores, as copies on the CPU."""
+        """Return weights, momentum, position and validation scores, as copies on the CPU."""
         return {
             "model": saved_network(self.model),
             "momentum": self._descent.state_dict(),
             "step": self.step,
             "steps": self.steps,
-            "lessons": self._data.state_dict(),
+            "lessons": self._data.state_dict(),  # the key of version 0.1
             **({} if self._average is None else {"average": self._average.state_dict()}),
             "validation": [list(measured) for measured in self.validation],
             "seconds": self.seconds,
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave; `RunError` if it is of a training of another length."""
+        """Restore what `state_dict` returned; `RunError` if it is of a training of another length."""
         if state["steps"] != self.steps:
             raise RunError(
                 f"the stored training has {state['steps']} steps, this one has {self.steps}: "

@@ -1,4 +1,4 @@
-"""Text cut into rows and pieces, and how well a model predicts text that it is not trained on."""
+"""Text cut into rows and pieces, and the perplexity of a model on text that it is not trained on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST_LOSS = 700.0  # nats; exp of more is no float
 class Rows:
     """`batch` rows of consecutive text; piece k holds tokens k * length.. of every row, and the tokens after them.
 
-    What is left over at the end, less than a token for each row, is not read.
+    A rest at the end of less than a token for each row is not read.
     """
 
     def __init__(self, tokens: Int[Tensor, " n"], batch: int, length: int) -> None:
@@ -46,7 +46,7 @@ class Rows:
 
 
 class TextScore(NamedTuple):
-    """What `evaluate_perplexity` found. `losses`: nats of every token predicted, in the order of the text."""
+    """The result of `evaluate_perplexity`. `losses`: nats of every token predicted, in the order of the text."""
 
     perplexity: float
     loss: float
@@ -75,5 +75,5 @@ def evaluate_perplexity(model: Any, tokens: Int[Tensor, " n"], *, length: int, r
 
 
 def perplexity(loss: float) -> float:
-    """Of a mean loss in nats. A model may diverge to losses whose perplexity no float holds: those are cut off."""
+    """Return the perplexity of a mean loss in nats, cut off where no float holds it, as for models that diverge."""
     return math.exp(min(loss, LARGEST_LOSS)) if math.isfinite(loss) else math.inf
