@@ -23,7 +23,7 @@ Integers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 def assemble(
     found: Found, *, name: str, seed: int, validation: float | None, test: float | None, limit: int | None
 ) -> ImageData:
-    """Return the data in three parts, with class numbers and statistics, by the rules of `archwright.data.sources.load`.
+    """Return the data in three parts with class numbers and statistics, by the rules of `archwright.data.sources.load`.
 
     Training and validation images come in random order, so that any stretch of them is a fair sample; a test part that
     the source has keeps its order.
