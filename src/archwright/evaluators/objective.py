@@ -1,4 +1,4 @@
-"""From metrics to a reward: small values that are called with what an evaluator measured."""
+"""From metrics to a reward: small values that are called with the metrics of an evaluator."""
 
 from __future__ import annotations
 
@@ -6,26 +6,33 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from archwright.errors import ChildFailure, ConfigError
 
 Objective: TypeAlias = "Callable[[Mapping[str, float]], float]"
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """The accuracy itself: NASNet and ENAS (NASNet 2018, section 3; ENAS 2018, section 2.2)."""
+class OfMetric:
+    """An objective that reads one metric, and `also` others."""
 
-    metric: str = "validation_accuracy"
+    metric: str
+    also: ClassVar[tuple[str, ...]] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The metrics it reads."""
-        return (self.metric,)
+        return self.metric, *self.also
+
+
+@dataclass(frozen=True)
+class Accuracy(OfMetric):
+    """The accuracy itself: NASNet and ENAS (NASNet 2018, section 3; ENAS 2018, section 2.2)."""
+
+    metric: str = "validation_accuracy"
 
     def __call__(self, metrics: Mapping[str, float]) -> float:
-        """The reward, 0 to 1."""
+        """Return the reward, 0 to 1."""
         return metrics[self.metric]
 
     def words(self, reward: float) -> str:
@@ -34,36 +41,26 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class AccuracyCubed:
+class AccuracyCubed(OfMetric):
     """The cube of the best accuracy of the last epochs: NAS (Zoph & Le 2017, section 4.1: of the last 5)."""
 
     metric: str = "best_validation_accuracy"
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The metrics it reads."""
-        return (self.metric,)
-
     def __call__(self, metrics: Mapping[str, float]) -> float:
-        """The reward, 0 to 1."""
+        """Return the reward, 0 to 1."""
         return metrics[self.metric] ** 3
 
 
 @dataclass(frozen=True)
-class InversePerplexity:
+class InversePerplexity(OfMetric):
     """`c / perplexity ** power`: power 1 is ENAS's (section 2.2), 2 is NAS's (Zoph & Le 2017, section 4.2); c is 80."""
 
     power: float = 1.0
     c: float = 80.0
     metric: str = "validation_perplexity"
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The metrics it reads."""
-        return (self.metric,)
-
     def __call__(self, metrics: Mapping[str, float]) -> float:
-        """The reward, greater than 0."""
+        """Return the reward, greater than 0."""
         return float(self.c / metrics[self.metric] ** self.power)
 
 
@@ -75,7 +72,7 @@ class InversePerplexitySquared(InversePerplexity):
 
 
 @dataclass(frozen=True)
-class LatencyWeighted:
+class LatencyWeighted(OfMetric):
     """`accuracy * (latency / target) ** weight`: MnasNet's soft constraint (Tan et al. 2019, 3.1: weight -0.07).
 
     `target` and the metric `latency` are seconds for one image.
@@ -84,18 +81,14 @@ class LatencyWeighted:
     target: float
     weight: float = -0.07
     metric: str = "validation_accuracy"
+    also: ClassVar[tuple[str, ...]] = ("latency",)
 
     def __post_init__(self) -> None:
         if not self.target > 0:
             raise ConfigError(f"LatencyWeighted: target is {self.target!r}; it must be seconds greater than zero")
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The metrics it reads."""
-        return (self.metric, "latency")
-
     def __call__(self, metrics: Mapping[str, float]) -> float:
-        """The reward."""
+        """Return the reward."""
         return float(metrics[self.metric] * (metrics["latency"] / self.target) ** self.weight)
 
 
@@ -131,18 +124,16 @@ def reward_words(objective: Objective, reward: float) -> str:
 
 
 def needs(objective: Objective) -> tuple[str, ...]:
-    """The metrics that an objective says it reads; a plain function says nothing."""
+    """Return the metrics that an objective declares; a plain function declares none."""
     return tuple(getattr(objective, "needs", ()))
 
 
 def require(objective: Objective, offered: Collection[str], by: str) -> None:
-    """`ConfigError` if the objective reads a metric that the evaluator `by` does not measure."""
+    """Raise ConfigError if the objective reads a metric that the evaluator `by` does not measure."""
     missing = [name for name in needs(objective) if name not in offered]
     if missing:
-        raise ConfigError(
-            f"{objective!r} needs {', '.join(missing)}, which {by} does not measure; it measures "
-            f"{', '.join(sorted(offered))}"
-        )
+        known = ", ".join(sorted(offered))
+        raise ConfigError(f"{objective!r} needs {', '.join(missing)}, which {by} does not measure; it measures {known}")
 
 
 def reward(objective: Objective, metrics: Mapping[str, float]) -> float:

@@ -63,8 +63,6 @@ class Modality(TrainingSource, Protocol):
     objective_from_scratch: ClassVar[str]
     costs: ClassVar[Mapping[str, Callable[[Any, Any], float]]]  # of a network and its task
 
-    scale: ClassVar[float] = 1.0
-
     def __init__(self, data: Any) -> None: ...
 
     @property

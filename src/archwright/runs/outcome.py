@@ -127,7 +127,7 @@ def _pictures(job: Job, architecture: Architecture, graphs: Sequence[Graph], res
                 folder / f"comparison.{suffix}",
                 title=f"{measured} on {modality.tested(result)} of the test part",
                 measure=f"test {modality.measure}",
-                scale=modality.scale,
+                scale=1.0,
             )
 
 
