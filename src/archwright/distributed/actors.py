@@ -1,4 +1,4 @@
-"""What runs in the processes of a search by replicas: a shard, and a replica with the loop that every search has."""
+"""The actors of a search by replicas: a shard, and a replica that runs the loop of every search."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from archwright.controllers.parameter_server import Pulled, Push, Replica, Shard
 from archwright.controllers.sharding import Piece
-from archwright.distributed.minibatches import News, Order, Record
+from archwright.distributed.minibatches import Events, Order, Record
 from archwright.engines.cluster import ray_module
 from archwright.engines.ray import RayTasks, Sent
 from archwright.errors import RunError
@@ -31,24 +32,24 @@ class ShardActor:
         self._restored = False
 
     def restore(self, state: State) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         self._shard.restore(state)
         self._restored = True
 
     def restored(self) -> bool:
-        """Whether there is anything to be had."""
+        """Return whether the shard has been restored since its process began."""
         return self._restored
 
     def pull(self) -> Pulled | None:
-        """See `Shard`."""
+        """Return the present values."""
         return self._shard.pull() if self._restored else None
 
     def push(self, push: Push) -> tuple[int | None] | None:
-        """See `Shard`; its answer comes in a tuple."""
+        """Apply a push; the answer of `Shard.push` comes in a tuple."""
         return (self._shard.push(push),) if self._restored else None
 
     def state(self) -> State | None:
-        """See `Shard`."""
+        """Return the state of the shard."""
         return self._shard.state_dict() if self._restored else None
 
 
@@ -59,12 +60,12 @@ class RemoteServers:
         self._shards, self._ray = shards, ray_module()
 
     def pull(self) -> list[Pulled]:
-        """What each holds."""
+        """Pull from each shard."""
         return self._all([shard.pull.remote for shard in self._shards])
 
     def push(self, pushes: Sequence[Push]) -> list[int | None]:
-        """Give each its part. Where the answer is lost it is given again: shards take each number once."""
-        calls = [_bound(shard.push.remote, push) for shard, push in zip(self._shards, pushes, strict=True)]
+        """Push to each shard its part, again where the answer is lost: shards take each number once."""
+        calls = [partial(shard.push.remote, push) for shard, push in zip(self._shards, pushes, strict=True)]
         return [answer[0] for answer in self._all(calls)]
 
     def _all(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -87,12 +88,8 @@ class RemoteServers:
             return None
 
 
-def _bound(call: Callable[[Push], Any], push: Push) -> Callable[[], Any]:
-    return lambda: call(push)
-
-
 class ReplicaActor:
-    """A replica: runs the loop over one minibatch after the other, and says what is to be recorded.
+    """A replica: runs the loop over one minibatch after the other, and returns the events to record.
 
     `controller`: pickled. `engine`: arguments of `RayTasks`.
     """
@@ -111,17 +108,17 @@ class ReplicaActor:
         self._replica = Replica(pickle.loads(controller), layout, RemoteServers(shards))
         self._evaluator = evaluator
         self._engine = RayTasks(self._replica.batch, **engine)
-        self._events: Iterator[Trial | Progress] = iter(())
+        self._loop: Iterator[Trial | Progress] = iter(())
         self._record: Record | None = None
 
-    def advance(self, order: Order | None) -> News:
-        """Begin with an order, or go on with it; until there is news. What was said before has been recorded by now."""
+    def advance(self, order: Order | None) -> Events:
+        """Begin an order, or go on with it, until the next event. Earlier events have been recorded by now."""
         if order is not None:
             self._replica.begin(order.number)
             self._record = Record(order, self._replica.batch)
-            self._events = run(
+            self._loop = run(
                 self._replica, self._evaluator, budget=Trials(order.count), store=self._record, engine=self._engine
             )
         assert self._record is not None
-        over = next(self._events, None) is None
+        over = next(self._loop, None) is None
         return self._record.take(over, self._replica.metrics())

@@ -1,15 +1,15 @@
-"""The search of NAS's figure 3 on a Ray cluster: shards and replicas as actors, children as tasks, one who records.
+"""The search of NAS's figure 3 on a Ray cluster: shards and replicas are actors, children are tasks.
 
 The process that searches holds the run's store and nothing that is learned. It gives minibatches to replicas, records
-what they say, and now and then saves what the shards hold, once all that they have learned from is recorded. Any of the
-others may die:
+their events, and now and then saves the shards' states, once all minibatches that they have applied are recorded. Any
+of the others may die:
 
-- a child, or the worker that has it: see `archwright.engines.ray`;
-- a replica: another one goes on with its minibatch where the record of it ends;
-- a shard: it comes back as it was last saved, and what it has learned since is learned again from the record;
+- a child, or its worker: see `archwright.engines.ray`;
+- a replica: another one goes on with its minibatch where the record ends;
+- a shard: it restarts from its last save, and the recorded minibatches since then are replayed;
 - the process that searches: all others end with it, and `resume` goes on from the store, as for a shard.
 
-As pushes are numbered, no shard takes any minibatch in twice.
+As pushes are numbered, no shard applies a minibatch twice.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from archwright.controllers.parameter_server import Applied
 from archwright.controllers.reinforce import Reinforce
 from archwright.controllers.sharding import joined, layout_of, split
 from archwright.distributed.actors import ReplicaActor, ShardActor
-from archwright.distributed.minibatches import Minibatches, News, Order
+from archwright.distributed.minibatches import Events, Minibatches, Order
 from archwright.engines.cluster import connect, ray_module
 from archwright.engines.ray import RayTasks, packed, search_path, send
 from archwright.errors import ArchwrightError, ConfigError, RunError
 from archwright.loop import Budget, Evaluator, Progress, State, Store, Tally, Trial
 
-CHECKPOINT_SECONDS = 10.0  # between two saves of what the shards hold; what is lost with one is learned again
+CHECKPOINT_SECONDS = 10.0  # between two saves of the shards' states; minibatches since the last one can be replayed
 LOOK_SECONDS = 0.5  # between two looks at the shards
-TRIES = 5  # replicas that may die one after the other with nothing to say
+TRIES = 5  # replicas that may die one after the other without an event
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """How many of what. NAS: 100 replicas of 8 children, 20 shards, for cells 10 gradients to an update.
+    """The numbers of actors. NAS: 100 replicas of 8 children, 20 shards, for cells 10 gradients to an update.
 
     `accumulate`: gradients to an update. Each child takes `cpus` and `gpus`.
     """
@@ -55,16 +55,16 @@ class Scheme:
 
 
 class ReplicatedSearch:
-    """A search by replicas of `controller`, whose `batch` is how many children a replica has. Iterate over it once.
+    """A search by replicas of `controller`, each with `batch` children. Iterate over it once.
 
-    Yields what `archwright.loop.run` does, and records the same. `close` ends all processes of it.
+    Yields and records the same as `archwright.loop.run`. `close` ends all its processes.
 
     Args:
-        controller: a `Reinforce`, as it begins; what is saved is loaded into it.
-        evaluator, budget, store, clock: as of `run`.
-        scheme: see there.
+        controller: a `Reinforce` in its initial state; a saved state is loaded into it.
+        evaluator, budget, store, clock: as in `run`.
+        scheme: the numbers of actors.
         address, object_store: of the cluster, see `archwright.engines.cluster.connect`.
-        limits: `time_limit`, `memory_limit` and `threads` of a child, as of `RayTasks`.
+        limits: `time_limit`, `memory_limit` and `threads` of a child, as in `RayTasks`.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class ReplicatedSearch:
         if saved.controller is not None:
             controller.load_state_dict(saved.controller)
         self._saved = split(saved.controller or controller.state_dict(), self._layout)
-        self._found: list[State] | None = None  # what the shards held, to be saved when all of it is recorded
-        self._told = len(saved.trials)
+        self._found: list[State] | None = None  # the shards' states, to be saved once all of it is recorded
+        self._reported = len(saved.trials)
         self._streams = saved.streams
         self._minibatches = Minibatches(controller.batch, saved, _applied(self._saved))
         self._figures: Mapping[str, float] = {}
@@ -103,7 +103,7 @@ class ReplicatedSearch:
         self._deaths = 0
         try:
             self._engine = {"cpus": scheme.cpus, "gpus": scheme.gpus, **(limits or {})}
-            RayTasks(1, **self._engine).close()  # says what is wrong with them
+            RayTasks(1, **self._engine).close()  # raises now if they are wrong
             self._sent = send(evaluator)
             self._packed = packed(controller)
             settings = {
@@ -123,11 +123,11 @@ class ReplicatedSearch:
         self._looked_at = 0.0
 
     def metrics(self) -> Mapping[str, float]:
-        """Of the controller, as the replica knew it that last learned; and the `staleness` of that."""
+        """Return the controller's, from the replica that learned last, and the `staleness` of its push."""
         return self._figures
 
     def close(self) -> None:
-        """End all actors and children; leave the cluster if this search joined it. Twice does no harm."""
+        """End all actors and children; leave the cluster if this search joined it. May be called twice."""
         for actor in (*getattr(self, "_replicas", ()), *getattr(self, "_shards", ())):
             with suppress(Exception):
                 self._ray.kill(actor)
@@ -143,39 +143,36 @@ class ReplicatedSearch:
             while idle and (order := self._minibatches.take(self._room())) is not None:
                 replica = idle.pop()
                 under_way[self._replicas[replica].advance.remote(order)] = (replica, order)
-            if not under_way or (self._spent() >= 1 and not self._counted()):
+            # Trials under way belong to the budget unless time has run out.
+            if not under_way or (self._spent() >= 1 and self._spent(seconds=0.0) < 1):
                 break
             done, _ = self._ray.wait(list(under_way), num_returns=1, timeout=LOOK_SECONDS)
             for reference in done:
                 replica, order = under_way.pop(reference)
-                news = self._news(reference)
-                if news is None:
+                events = self._events(reference)
+                if events is None:
                     self._minibatches.lost(order)
                     self._replicas[replica] = self._replica()
                     idle.append(replica)
                     continue
-                yield from self._recorded(news)
-                if news.over:
+                yield from self._recorded(events)
+                if events.over:
                     self._minibatches.done(order)
                     idle.append(replica)
                 else:
                     under_way[self._replicas[replica].advance.remote(None)] = (replica, order)
             self._look()
             self._save(self._checkpoint_seconds)
-        self._settle()
+        self._found = None
+        self._save(0.0)  # a shard that is gone at this moment keeps its last save: the next run replays the rest
 
-    def _spent(self, ahead: int = 0) -> float:
-        trials = self._told + ahead
-        epochs = trials / self._evaluator.trials_per_epoch
-        return self._budget.spent(Tally(trials, epochs, self._clock() - self._began))
-
-    def _counted(self) -> bool:
-        """Whether what is under way belongs to the budget: not if time has run out."""
-        trials = self._told
-        return self._budget.spent(Tally(trials, trials / self._evaluator.trials_per_epoch, 0.0)) >= 1
+    def _spent(self, ahead: int = 0, seconds: float | None = None) -> float:
+        trials = self._reported + ahead
+        elapsed = self._clock() - self._began if seconds is None else seconds
+        return self._budget.spent(Tally(trials, trials / self._evaluator.trials_per_epoch, elapsed))
 
     def _room(self) -> int:
-        """How many more trials a minibatch may begin."""
+        """Return how many more trials a minibatch may begin."""
         ahead, room = self._minibatches.outstanding, 0
         while room < self._controller.batch and self._spent(ahead + room) < 1:
             room += 1
@@ -185,11 +182,11 @@ class ReplicatedSearch:
         actor = self._ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(ReplicaActor)
         return actor.remote(search_path(), self._packed, self._layout, self._shards, self._sent, self._engine)
 
-    def _news(self, reference: Any) -> News | None:
-        """What a replica says; None if it died."""
+    def _events(self, reference: Any) -> Events | None:
+        """Return a replica's events; None if it died."""
         errors = self._ray.exceptions
         try:
-            news: News = self._ray.get(reference)
+            events: Events = self._ray.get(reference)
         except errors.RayTaskError as error:
             if isinstance(error.cause, ArchwrightError):
                 raise error.cause from None
@@ -200,43 +197,41 @@ class ReplicatedSearch:
                 raise RunError(f"{self._deaths} replicas died one after the other: {error}") from None
             return None
         self._deaths = 0
-        return news
+        return events
 
-    def _recorded(self, news: News) -> Iterator[Trial]:
-        if news.proposed:
-            self._streams = max(self._streams, *(proposal.stream + 1 for _, proposal in news.proposed))
-            self._store.proposed(news.proposed, self._streams)
-        self._minibatches.record(news)
-        self._figures = news.figures or self._figures
-        if news.told:
-            self._store.told(news.told, None)
-            self._told += len(news.told)
-            yield from news.told
+    def _recorded(self, events: Events) -> Iterator[Trial]:
+        if events.proposed:
+            self._streams = max(self._streams, *(proposal.stream + 1 for _, proposal in events.proposed))
+            self._store.proposed(events.proposed, self._streams)
+        self._minibatches.record(events)
+        self._figures = events.figures or self._figures
+        if events.reported:
+            self._store.told(events.reported, None)
+            self._reported += len(events.reported)
+            yield from events.reported
 
     def _look(self) -> None:
-        """Restore shards that have come back."""
+        """Restore shards that have restarted."""
         if not self._looks and self._clock() - self._looked_at >= LOOK_SECONDS:
             self._looks = {shard.restored.remote(): index for index, shard in enumerate(self._shards)}
             self._looked_at = self._clock()
-        done, _ = (
-            self._ray.wait(list(self._looks), num_returns=len(self._looks), timeout=0) if self._looks else ([], [])
-        )
-        for reference in done:
+        looks = list(self._looks)
+        for reference in self._ray.wait(looks, num_returns=len(looks), timeout=0)[0] if looks else ():
             index = self._looks.pop(reference)
             with suppress(self._ray.exceptions.RayActorError):  # it is not back yet
                 if not self._ray.get(reference):
                     self._shards[index].restore.remote(self._saved[index])
                     self._found = None
-                    self._minibatches.forgotten(_applied(self._saved))
+                    self._minibatches.replay(_applied(self._saved))
 
     def _save(self, every: float) -> None:
-        """Save what the shards hold, if it is time, and all that they have learned from is recorded."""
+        """Save the shards' states if it is time and all minibatches that they have applied are recorded."""
         if self._found is None and self._clock() - self._saved_at >= every:
             states = self._states()
             if states is None or [s["applied"] for s in states] == [s["applied"] for s in self._saved]:
                 return
             self._found = states
-        if self._found is not None and self._minibatches.complete(_applied(self._found)):
+        if self._found is not None and self._minibatches.recorded(_applied(self._found)):
             self._saved, self._found = self._found, None
             state = joined(self._saved, self._layout, self._controller)
             self._controller.load_state_dict(state)
@@ -250,11 +245,6 @@ class ReplicatedSearch:
         except (errors.RayActorError, errors.GetTimeoutError):
             return None
         return None if None in states else states
-
-    def _settle(self) -> None:
-        """Save the end. A shard that is gone at this moment is as it was saved last: the next run makes up for it."""
-        self._found = None
-        self._save(0.0)
 
 
 def _applied(states: list[State]) -> list[Applied]:
