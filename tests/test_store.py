@@ -92,7 +92,7 @@ def test_a_new_run_has_nothing_recorded(store):
 
 
 def test_a_result_without_a_proposal_is_an_error_that_names_it(store):
-    with pytest.raises(RunError, match="trial 0 was told"):
+    with pytest.raises(RunError, match="trial 0 was reported"):
         store.told([trial(0)], None)
 
 

@@ -23,7 +23,7 @@ SCHEMAS = (
         "CREATE TABLE controller (id INTEGER PRIMARY KEY CHECK (id = 0), trials INTEGER NOT NULL,"
         " sha256 TEXT NOT NULL, state BLOB NOT NULL)",
         "CREATE TABLE architectures (id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
-        # place: 0, 1, ... in the order told; it and what follows are NULL while a proposal is pending. proposed, told:
+        # place: 0, 1, ... in the order reported; it and the rest are NULL while a proposal is pending. proposed, told:
         # seconds since 1970. log_prob and reward: numbers, or the text 'nan', because SQLite has no NaN.
         "CREATE TABLE trials (number INTEGER PRIMARY KEY, stream INTEGER NOT NULL,"
         " architecture TEXT NOT NULL REFERENCES architectures (id), log_prob, proposed REAL NOT NULL,"
@@ -32,7 +32,7 @@ SCHEMAS = (
     ),
     (  # version 2 adds these
         "CREATE TABLE figures (number INTEGER PRIMARY KEY REFERENCES trials (number), json TEXT NOT NULL)",
-        # What goes with the evaluator's state: how many trials had been told and proposed, the next unused stream, and
+        # With the evaluator's state: how many trials had been reported and proposed, the next unused stream, and
         # the row of `controller`, which is NULL where there was none.
         "CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 0), told INTEGER NOT NULL,"
         " proposed INTEGER NOT NULL, streams INTEGER NOT NULL, trials INTEGER, sha256 TEXT, state BLOB)",

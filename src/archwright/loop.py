@@ -109,7 +109,6 @@ def run(
     saved_at, dirty = -math.inf if saved.checkpoint is None else began, False
     described = controller if isinstance(controller, Describes) else None
     training: dict[str, float] = {}
-    shown: dict[str, float] = {}
 
     def ask(n: int) -> list[Proposal]:
         nonlocal streams
@@ -137,13 +136,6 @@ def run(
             training.update(progress.metrics)
             checkpoint(CHECKPOINT_SECONDS)
             yield progress
-
-    def figures() -> dict[str, float]:
-        """Return the figures of controller and training, if they have changed."""
-        nonlocal shown
-        now = {**training, **(described.metrics() if described is not None else {})}
-        before, shown = shown, now
-        return now if now != before else {}
 
     while room():
         # Nothing is begun that a counted budget has no room for: what is under way when it ends would be lost.
@@ -177,7 +169,8 @@ def run(
                 changed = controller.tell([trial])
                 told += 1
                 if repeated.pop(index, None) is None:
-                    answered.append(replace(trial, figures=changes) if (changes := figures()) else trial)
+                    figures = {**training, **(described.metrics() if described is not None else {})}
+                    answered.append(replace(trial, figures=figures))
                 if answered and (changed or future is ended[-1]):
                     recorded, answered = answered, []
                     if store is not None:

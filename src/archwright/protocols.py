@@ -16,7 +16,7 @@ State: TypeAlias = "dict[str, Any]"  # nested dicts of tensors, arrays, numbers,
 class Proposal:
     """An architecture that a controller wants scored. `stream` numbers the random stream it was drawn from.
 
-    `soft` is for gradient search: the weights of each decision's options, by the decision's name. It is not stored.
+    `soft` is for gradient search: the weights of each decision's options, by the decision's name; never stored.
     """
 
     stream: int
@@ -29,7 +29,7 @@ class Proposal:
 class Result:
     """An evaluator's answer to a proposal. A failed child has an `error` and the evaluator's `failure_reward`.
 
-    `gradient` answers a proposal's soft weights: what the loss changes with each of them. It is not stored.
+    `gradient` is that of the loss with respect to the proposal's soft weights; never stored.
     """
 
     reward: float
@@ -42,8 +42,7 @@ class Result:
 class Trial:
     """A proposal with its result. `number` counts the trials of a run from 0 in the order they were proposed.
 
-    `figures` are the controller's (entropy, baseline) and the evaluator's training's (loss, learning rate) after the
-    trial was reported; empty where they are as they were at the last trial that has some.
+    `figures` are the controller's (entropy, baseline) and those of the last `Progress` (loss, learning rate).
     """
 
     number: int
@@ -152,7 +151,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Saved:
-    """What a store holds of a run. `trials` are in the order told; `pending` were proposed and not answered.
+    """What a store holds of a run. `trials` are in the order reported; `pending` were proposed and not answered.
 
     `checkpoint` is the run as it was when `evaluator` was saved; None if it was never saved. The proposals pending
     there may have been answered since.
@@ -162,7 +161,7 @@ class Saved:
     pending: Sequence[tuple[int, Proposal]]
     streams: int  # the next unused stream number
     controller: State | None = None
-    controller_trials: int = 0  # how many trials had been told when `controller` was saved
+    controller_trials: int = 0  # trials reported when `controller` was saved
     evaluator: State | None = None
     checkpoint: Saved | None = None
 

@@ -107,7 +107,7 @@ class RunStore:
         return Saved(trials, pending, streams, *state, evaluator, checkpoint)
 
     def trials(self) -> Iterator[Trial]:
-        """Yield the finished trials, in the order told."""
+        """Yield the finished trials, in the order reported."""
         figured = self._database.version > 1
         joined = "json FROM trials LEFT JOIN figures USING (number)" if figured else "NULL FROM trials"
         cache: dict[str, Architecture] = {}
@@ -156,9 +156,7 @@ class RunStore:
                 result = trial.result
                 row = (place, _real(result.reward), _json(result.metrics), _text(result.error), trial.seconds, now)
                 if connection.execute(_TELL, (*row, trial.number)).rowcount != 1:
-                    raise RunError(
-                        f"{self._database.path}: trial {trial.number} was told, but is not among the pending ones"
-                    )
+                    raise RunError(f"{self._database.path}: trial {trial.number} was reported, but is not pending")
                 if trial.figures:
                     connection.execute("INSERT INTO figures VALUES (?, ?)", (trial.number, _json(trial.figures)))
                 place += 1
@@ -214,7 +212,7 @@ class RunStore:
 
 
 def _controller(trials: int | None, digest: str | None, data: bytes | None) -> tuple[State | None, int]:
-    """Return a stored controller's state and how many trials had been told by then."""
+    """Return a stored controller's state and how many trials had been reported by then."""
     if trials is None or data is None:
         return None, 0
     if hashlib.sha256(data).hexdigest() != digest:
