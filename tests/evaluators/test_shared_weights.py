@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
 
 import pytest
 import torch
 
-from archwright import states
+from archwright import loop, states
 from archwright.controllers.random import Random
+from archwright.controllers.reinforce import Reinforce
 from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
 from archwright.evaluators.objective import AccuracyCubed
 from archwright.evaluators.shared_weights import SharedWeights
 from archwright.loop import Proposal, Trial, Trials, run
 from archwright.space import Architecture, Open, replay, sample
 from archwright.spaces.enas_micro import EnasMicro
+from archwright.store import RunStore
 from archwright.training.recipe import Recipe
 from small_images import image_data
+from test_loop import Interrupted, Mortal
 
 SPACE = EnasMicro(nodes=1, repeats=1, filters=8)
 RECIPE = Recipe(epochs=3, batch=8, cutout=3, restart_period=1)  # 3 steps an epoch: 8, 8 and 9 images
@@ -183,6 +189,32 @@ def test_it_learns_and_the_loop_runs_it():
     assert shared.epoch == 15
     late = [t.reward for t in trials[-10:]]
     assert sum(late) / 10 > 0.6  # chance is 1/3
+
+
+@pytest.mark.parametrize("seconds", [0.0, 7.0, 1e6])  # of a clock that goes on by one at each look
+def test_an_enas_search_killed_anywhere_ends_at_the_same_bits(tmp_path, monkeypatch, seconds):
+    """Also where the policy has moved on, and trials are recorded, since the weights were saved."""
+
+    def searched(store: Any) -> tuple[bytes, bytes]:
+        controller, shared, ticks = Reinforce(SPACE, batch=2, seed=1), evaluator(trials_per_epoch=2), count()
+        for _ in run(controller, shared, budget=Trials(7), store=store, clock=lambda: float(next(ticks))):
+            pass
+        return states.pack(controller.state_dict()), states.pack(shared.state_dict())
+
+    uninterrupted = searched(None)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
+    with RunStore(tmp_path / "whole", create=True) as store:
+        searched(store)
+        whole = [(trial.architecture, trial.reward) for trial in store.trials()]
+    RunStore(tmp_path / "run", create=True).close()
+    ended = None
+    while ended is None:
+        with RunStore(tmp_path / "run") as store, suppress(Interrupted):
+            ended = searched(Mortal(store, 3))
+            assert [(trial.architecture, trial.reward) for trial in store.trials()] == whole
+            assert states.pack(store.load().evaluator) == uninterrupted[1]
+            assert store.load().streams == 4 * 3 + 8  # each epoch asks for three, each round for two
+    assert ended == uninterrupted
 
 
 def poison(shared: SharedWeights, operation: str) -> None:
