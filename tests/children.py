@@ -10,18 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from archwright.errors import ConfigError, Diverged
 from archwright.evaluators.function import Function
 from archwright.loop import Proposal, Result
 from archwright.space import Architecture
-
-
-class Stubborn(Exception):
-    """Can be neither pickled nor unpickled."""
-
-    def __init__(self, one: str, two: str) -> None:
-        super().__init__(f"{one} {two}")
-        self.lock = lambda: None
 
 
 def act(architecture: Architecture) -> float | Result:
@@ -46,20 +37,12 @@ def act(architecture: Architecture) -> float | Result:
         ctypes.string_at(0)
     elif what == "value error":
         raise ValueError("a wrong value")
-    elif what == "stubborn":
-        raise Stubborn("cannot", "travel")
-    elif what == "diverged":
-        raise Diverged("reward is NaN")
-    elif what == "config error":
-        raise ConfigError("no such data")
     elif what == "allocate":
         return float(len(bytearray(int(500e6))))
     elif what == "threads":
         import torch
 
         return float(torch.get_num_threads())
-    elif what == "unpicklable result":
-        return Result(1.0, {"x": lambda: None})  # type: ignore[dict-item]
     return Result(len(str(what)), {"pid": os.getpid()})
 
 
