@@ -22,8 +22,8 @@ from torch import Tensor
 from archwright.nets.language import LanguageModel
 from archwright.nets.recurrent import LstmCell, RecurrentCell, TreeCell
 from archwright.spaces.nas_recurrent import NAS_CELL, NasRecurrent
-from archwright.training.descent import Descent
 from archwright.training.measure import tune_malloc
+from archwright.training.optimizer import Optimizer
 from archwright.training.recipe import NAS_RECURRENT
 from archwright.training.regularisation import token_loss
 
@@ -63,7 +63,7 @@ class ByHand(RecurrentCell):
 def words_per_second(model: LanguageModel, steps: int) -> float:
     """Of forward, backward, clip and SGD, after one step that does not count."""
     recipe = NAS_RECURRENT
-    descent = Descent(model, recipe)
+    optimizer = Optimizer(model, recipe)
     vocabulary = model.embedding.num_embeddings
     tokens = torch.randint(0, vocabulary, (LENGTH + 1, BATCH))
     for step in range(steps + 1):
@@ -71,8 +71,8 @@ def words_per_second(model: LanguageModel, steps: int) -> float:
             began = time.perf_counter()
         loss, _ = token_loss(model, tokens[:-1], tokens[1:], model.start(BATCH), recipe)
         loss.backward()
-        descent.step(0.1, descent.gradient_norm().item())
-        descent.clear()
+        optimizer.step(0.1, optimizer.gradient_norm().item())
+        optimizer.clear()
     return BATCH * LENGTH * steps / (time.perf_counter() - began)
 
 

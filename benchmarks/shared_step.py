@@ -52,7 +52,7 @@ def image_steps(space: Any, recipe: Any, variant: str, count: int) -> Iterator[C
 
     from archwright.space import Open, Task, sample
     from archwright.training.batches import arrange
-    from archwright.training.descent import Descent
+    from archwright.training.optimizer import Optimizer
     from archwright.training.regularisation import training_loss
 
     task = Task(3, 32, 32, 10)
@@ -63,19 +63,19 @@ def image_steps(space: Any, recipe: Any, variant: str, count: int) -> Iterator[C
         network = space.network(open_, task).train()
         if tuned:
             network.to(memory_format=torch.channels_last)
-        return network, Descent(network, recipe)
+        return network, Optimizer(network, recipe)
 
-    network, descent = placed(Open.all(space)) if variant != "child" else (None, None)
+    network, optimizer = placed(Open.all(space)) if variant != "child" else (None, None)
     for seed in range(count):
         architecture = sample(space, seed)
         if variant == "child":
-            network, descent = placed(Open.only(space, architecture))
+            network, optimizer = placed(Open.only(space, architecture))
 
-        def step(network: Any = network, descent: Any = descent, architecture: Any = architecture) -> None:
+        def step(network: Any = network, optimizer: Any = optimizer, architecture: Any = architecture) -> None:
             loss, _ = training_loss(network, x, labels, recipe, architecture)
             loss.backward()
-            descent.step(recipe.learning_rate, descent.gradient_norm().item())
-            descent.clear()
+            optimizer.step(recipe.learning_rate, optimizer.gradient_norm().item())
+            optimizer.clear()
 
         yield step
 
@@ -86,7 +86,7 @@ def text_steps(variant: str, count: int) -> Iterator[Callable[[], None]]:
 
     from archwright.space import Open, TextTask, sample
     from archwright.spaces import EnasRecurrent
-    from archwright.training.descent import Descent
+    from archwright.training.optimizer import Optimizer
     from archwright.training.recipe import ENAS_RECURRENT as RECIPE
     from archwright.training.regularisation import token_loss
 
@@ -94,7 +94,7 @@ def text_steps(variant: str, count: int) -> Iterator[Callable[[], None]]:
     task = TextTask(VOCABULARY)
     tokens = torch.randint(0, VOCABULARY, (LENGTH + 1, ROWS))
     shared = space.network(Open.all(space), task).train() if variant == "shared" else None
-    descent = Descent(shared, RECIPE) if shared is not None else None
+    optimizer = Optimizer(shared, RECIPE) if shared is not None else None
     for seed in range(count):
         architecture = sample(space, seed)
         if variant == "products":
@@ -103,13 +103,13 @@ def text_steps(variant: str, count: int) -> Iterator[Callable[[], None]]:
         network = shared
         if variant == "child":
             network = space.network(Open.only(space, architecture), task).train()
-            descent = Descent(network, RECIPE)
+            optimizer = Optimizer(network, RECIPE)
 
-        def step(network: Any = network, descent: Any = descent, architecture: Any = architecture) -> None:
+        def step(network: Any = network, optimizer: Any = optimizer, architecture: Any = architecture) -> None:
             loss, _ = token_loss(network, tokens[:-1], tokens[1:], network.start(ROWS), RECIPE, architecture)
             loss.backward()
-            descent.step(0.1, descent.gradient_norm().item())
-            descent.clear()
+            optimizer.step(0.1, optimizer.gradient_norm().item())
+            optimizer.clear()
 
         yield step
 

@@ -14,9 +14,10 @@ from archwright.evaluators.objective import OBJECTIVES, Objective, require, rewa
 from archwright.loop import Ask, Progress, Proposal, Result, State
 from archwright.modalities import modality
 from archwright.space import Architecture, Open, sample
-from archwright.training.descent import Descent, saved_network
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
+from archwright.training.optimizer import Optimizer
+from archwright.training.placement import saved_network
 from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
 
@@ -120,7 +121,7 @@ class SharedWeights:
             )
         require(self.objective, self._scoring.metrics, "SharedWeights")
         self._steps = steps_per_epoch or self._data.per_epoch
-        self._descent = Descent(self.network, recipe)
+        self._optimizer = Optimizer(self.network, recipe)
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
         """Train the epochs that are due after `told` reported trials; every step yields."""
@@ -169,17 +170,17 @@ class SharedWeights:
                 loss.backward()  # type: ignore[no-untyped-call]
                 for name, value in {"loss": loss.detach(), **{n: v / len(sampled) for n, v in others.items()}}.items():
                     figures[name] = figures[name] + value if name in figures else value
-            norm = self._descent.gradient_norm()
+            norm = self._optimizer.gradient_norm()
             # The one moment of a step at which the host waits for the device.
             *values, norm_value = torch.stack([*figures.values(), norm]).tolist()
             metrics = dict(zip(figures, values, strict=True))
             if math.isfinite(metrics["loss"]) and math.isfinite(norm_value):
-                self._descent.step(rate, norm_value)
+                self._optimizer.step(rate, norm_value)
             else:
                 self.skipped += 1
                 self._skipped_in_epoch += 1
                 self._data.restart()
-            self._descent.clear()
+            self._optimizer.clear()
         return {**metrics, "learning_rate": rate, "epoch": self.epoch + 1, "skipped": self.skipped}
 
     def evaluate(self, proposal: Proposal) -> Result:
@@ -222,7 +223,7 @@ class SharedWeights:
         """Return weights, momentum, position and the architectures in the queue, as copies on the CPU."""
         return {
             "network": saved_network(self.network),
-            "momentum": self._descent.state_dict(),
+            "momentum": self._optimizer.state_dict(),
             "epoch": self.epoch,
             "step": self.step,
             "steps": self._steps,
@@ -240,7 +241,7 @@ class SharedWeights:
                 f"{self._steps}: data, batch and steps_per_epoch must be those it was begun with"
             )
         self.network.load_state_dict(state["network"])
-        self._descent.load_state_dict(state["momentum"])
+        self._optimizer.load_state_dict(state["momentum"])
         self._data.load_state_dict(state["lessons"])
         self.epoch, self.step, self.skipped = int(state["epoch"]), int(state["step"]), int(state["skipped"])
         self._skipped_in_epoch = int(state["skipped_in_epoch"])

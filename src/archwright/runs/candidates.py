@@ -14,9 +14,9 @@ from archwright.nets.network import without_auxiliary
 from archwright.runs.events import Event, Message
 from archwright.runs.networks import network_of
 from archwright.space import Architecture, sample
-from archwright.training.descent import saved_network
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters
+from archwright.training.placement import saved_network
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality

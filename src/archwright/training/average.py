@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from archwright.training.descent import saved
+from archwright.training.placement import saved
 
 
 class WeightAverage:

@@ -13,9 +13,10 @@ import torch
 from archwright.errors import Diverged, RunError, TimedOut
 from archwright.loop import Progress, State
 from archwright.training.average import WeightAverage
-from archwright.training.descent import Descent, saved_network
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
+from archwright.training.optimizer import Optimizer
+from archwright.training.placement import saved_network
 from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import Recipe
 from archwright.training.training_data import TrainingSource
@@ -69,7 +70,7 @@ class Fit:
         self._validate_from = 0 if validate_last is None else math.ceil(recipe.epochs) - validate_last
         with out_of_memory(f"the network and the training part on {self._device}"):
             self._data = data.training_data(model, recipe, seed=seed, device=self._device, channels_last=channels_last)
-        self._descent = Descent(model, recipe)
+        self._optimizer = Optimizer(model, recipe)
         self._average = WeightAverage(model, recipe.average) if recipe.average else None
         self._delivered = False  # the model has the average instead of the weights
 
@@ -122,7 +123,7 @@ class Fit:
         ):
             loss, figures = self._data.loss(self.model, step)
             loss.backward()  # type: ignore[no-untyped-call]
-            norm = self._descent.gradient_norm()
+            norm = self._optimizer.gradient_norm()
             # The one moment of a step at which the host waits for the device.
             value, size, *others = torch.stack([loss.detach(), norm, *figures.values()]).tolist()
             if not math.isfinite(value) or not math.isfinite(size):
@@ -130,8 +131,8 @@ class Fit:
                     f"{self.phase}: step {step + 1} of {self.steps} has loss {value:g} and gradient norm "
                     f"{size:g} at learning rate {rate:g}; a lower learning rate may help"
                 )
-            self._descent.step(rate, size)
-            self._descent.clear()
+            self._optimizer.step(rate, size)
+            self._optimizer.clear()
         if self._average is not None:
             self._average.update(step)
         self.step += 1
@@ -154,7 +155,7 @@ class Fit:
         """Return weights, momentum, position and validation scores, as copies on the CPU."""
         return {
             "model": saved_network(self.model),
-            "momentum": self._descent.state_dict(),
+            "momentum": self._optimizer.state_dict(),
             "step": self.step,
             "steps": self.steps,
             "lessons": self._data.state_dict(),  # the key of version 0.1
@@ -171,7 +172,7 @@ class Fit:
                 "data, batch and epochs must be those it was begun with"
             )
         self.model.load_state_dict(state["model"])
-        self._descent.load_state_dict(state["momentum"])
+        self._optimizer.load_state_dict(state["momentum"])
         self._data.load_state_dict(state["lessons"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])

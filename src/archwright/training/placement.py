@@ -1,9 +1,11 @@
-"""Puts a network on its device, in the memory format that trains fastest there."""
+"""Where networks lie: on a device, in the memory format that trains fastest there, and in state dicts."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def place(network: nn.Module, device: torch.device, *, channels_last: bool) -> bool:
@@ -29,3 +31,13 @@ def _corrupts(network: nn.Module) -> bool:
         and 1 < module.in_channels // module.groups < 8
         for module in network.modules()
     )
+
+
+def saved(tensor: Tensor) -> Tensor:
+    """Copy a tensor for a state dict: on the CPU, contiguous, and no longer changed by training."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def saved_network(network: nn.Module) -> dict[str, Any]:
+    """Return `saved` copies of a network's parameters and buffers by name."""
+    return {name: saved(tensor) for name, tensor in network.state_dict().items()}

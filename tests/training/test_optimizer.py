@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from archwright.training.descent import Descent
+from archwright.training.optimizer import Optimizer
 from archwright.training.recipe import Recipe
 
 RECIPE = Recipe(weight_decay=0.01, clip_norm=0.5)
@@ -19,11 +19,11 @@ def network() -> nn.Sequential:
     return model.to(memory_format=torch.channels_last)
 
 
-def advance(model: nn.Sequential, descent: Descent, step: int) -> None:
+def advance(model: nn.Sequential, optimizer: Optimizer, step: int) -> None:
     x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(step))
     model(x).square().sum().backward()
-    descent.step(0.1 / (step + 1), descent.gradient_norm().item())
-    descent.clear()
+    optimizer.step(0.1 / (step + 1), optimizer.gradient_norm().item())
+    optimizer.clear()
 
 
 def settings(recipe: Recipe) -> dict[str, object]:
@@ -48,32 +48,32 @@ def settings(recipe: Recipe) -> dict[str, object]:
 )
 def test_with_every_gradient_there_it_is_pytorchs(pytorchs, recipe):
     ours, theirs = network(), network()
-    descent = Descent(ours, recipe)
-    optimizer = pytorchs(theirs.parameters(), lr=1, weight_decay=recipe.weight_decay, **settings(recipe))
+    optimizer = Optimizer(ours, recipe)
+    reference = pytorchs(theirs.parameters(), lr=1, weight_decay=recipe.weight_decay, **settings(recipe))
     for step in range(4):
-        advance(ours, descent, step)
+        advance(ours, optimizer, step)
         theirs(torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(step))).square().sum().backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
-        optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
-        optimizer.step()
-        optimizer.zero_grad()
+        reference.param_groups[0]["lr"] = 0.1 / (step + 1)
+        reference.step()
+        reference.zero_grad()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
 
 
 def test_a_parameter_without_a_gradient_keeps_its_value_and_its_momentum():
     model = nn.ModuleList([nn.Linear(2, 1), nn.Linear(2, 1)])
-    descent = Descent(model, RECIPE)
+    optimizer = Optimizer(model, RECIPE)
     for active in (0, 1, 1, 0):
         still = 1 - active
         before = [p.detach().clone() for p in model[still].parameters()]
-        momentum = {n: t for n, t in descent.state_dict().items() if n.startswith(f"{still}.")}
+        momentum = {n: t for n, t in optimizer.state_dict().items() if n.startswith(f"{still}.")}
         moving = model[active].weight.detach().clone()
         model[active](torch.ones(1, 2)).sum().backward()
-        descent.step(0.1, descent.gradient_norm().item())
-        descent.clear()
+        optimizer.step(0.1, optimizer.gradient_norm().item())
+        optimizer.clear()
         assert all(torch.equal(a, b) for a, b in zip(before, model[still].parameters(), strict=True))
-        assert all(torch.equal(momentum[n], t) for n, t in descent.state_dict().items() if n.startswith(f"{still}."))
+        assert all(torch.equal(momentum[n], t) for n, t in optimizer.state_dict().items() if n.startswith(f"{still}."))
         assert not torch.equal(moving, model[active].weight)
 
 
@@ -81,14 +81,14 @@ def test_a_parameter_without_a_gradient_keeps_its_value_and_its_momentum():
 def test_its_state_is_enough_to_go_on_from_and_a_copy(optimizer):
     recipe = replace(RECIPE, optimizer=optimizer)
     ours, other = network(), network()
-    descent = Descent(ours, recipe)
-    advance(ours, descent, 0)
-    state = descent.state_dict()
+    optimizer = Optimizer(ours, recipe)
+    advance(ours, optimizer, 0)
+    state = optimizer.state_dict()
     other.load_state_dict(ours.state_dict())
     frozen = {name: tensor.clone() for name, tensor in state.items()}
-    advance(ours, descent, 1)
+    advance(ours, optimizer, 1)
     assert all(torch.equal(frozen[name], state[name]) for name in frozen)
-    resumed = Descent(other, recipe)
+    resumed = Optimizer(other, recipe)
     resumed.load_state_dict(state)
     advance(other, resumed, 1)
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), other.parameters(), strict=True))

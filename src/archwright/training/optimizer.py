@@ -1,0 +1,96 @@
+"""PyTorch's optimizer of a recipe: SGD with momentum, Adam or RMSProp. Its state goes by the parameters' names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from archwright.training.placement import saved
+from archwright.training.recipe import Recipe
+from archwright.training.regularisation import clip_to, total_norm
+
+# The stored name of each tensor that PyTorch keeps for a parameter; "steps" is one number.
+SLOTS: Mapping[str, Mapping[str, str]] = {
+    "sgd": {"momentum": "momentum_buffer"},
+    "adam": {"first": "exp_avg", "second": "exp_avg_sq", "steps": "step"},
+    "rmsprop": {"second": "square_avg", "momentum": "momentum_buffer", "steps": "step"},
+}
+
+
+class Optimizer:
+    """Moves the parameters that have a gradient; momentum and weight decay reach no others.
+
+    In a supernet most operations are not sampled in a step; those keep weights and momentum as they are. (TensorFlow's
+    dense optimizers, which the official code uses, move them all.)
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        self._parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self._slots, self._clip_norm = SLOTS[recipe.optimizer], recipe.clip_norm
+        self._optimizer = _optimizer(list(self._parameters.values()), recipe)
+        # The fused SGD of PyTorch cannot begin for some parameters later than for others.
+        self._begins = recipe.optimizer == "sgd" and recipe.momentum > 0
+        self._active: list[Tensor] = []
+        self._gradients: list[Tensor] = []
+
+    def gradient_norm(self) -> Float[Tensor, ""]:
+        """Collect the gradients of the backward passes since the last `clear`, and return their total norm."""
+        self._active = [p for p in self._parameters.values() if p.grad is not None]
+        self._gradients = [p.grad for p in self._active if p.grad is not None]
+        return total_norm(self._gradients)
+
+    def step(self, learning_rate: float, norm: float) -> None:
+        """Clip the gradients that `gradient_norm` collected, of total norm `norm`, and move the parameters."""
+        clip_to(self._gradients, norm, self._clip_norm)
+        state = self._optimizer.state
+        if self._begins:
+            for parameter in self._active:
+                if parameter not in state:
+                    state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        self._optimizer.param_groups[0]["lr"] = learning_rate
+        self._optimizer.step()
+
+    def clear(self) -> None:
+        """Drop the gradients."""
+        for parameter in self._active:
+            parameter.grad = None
+        self._active, self._gradients = [], []
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return copies of what is kept for every parameter that has moved, as NAME/SLOT."""
+        return {
+            f"{name}/{slot}": saved(self._optimizer.state[parameter][key])
+            for name, parameter in self._parameters.items()
+            for slot, key in self._slots.items()
+            if key in self._optimizer.state.get(parameter, {})
+        }
+
+    def load_state_dict(self, stored: Mapping[str, Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+        state, fused = self._optimizer.state, self._optimizer.param_groups[0].get("fused")
+        state.clear()
+        for place, value in stored.items():
+            name, slot = place.rsplit("/", 1)
+            parameter = self._parameters[name]
+            if slot == "steps":
+                kept = value.to(parameter.device if fused else "cpu", copy=True)
+            else:
+                kept = torch.empty_like(parameter, requires_grad=False).copy_(value)
+            state[parameter][self._slots[slot]] = kept
+
+
+def _optimizer(parameters: list[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+    common: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused, **common)
+    if recipe.optimizer == "adam":
+        betas = recipe.momentum, recipe.second_decay
+        return torch.optim.Adam(parameters, betas=betas, eps=recipe.epsilon, fused=fused, **common)
+    return torch.optim.RMSprop(
+        parameters, momentum=recipe.momentum, alpha=recipe.second_decay, eps=recipe.epsilon, **common
+    )
