@@ -11,8 +11,9 @@ from typing import Any
 from archwright.analysis.collapse import Collapse
 from archwright.components import name_of_space
 from archwright.errors import ConfigError, RunError
+from archwright.loop import Trial
 from archwright.modalities import load_model
-from archwright.runs.events import Event, Message, Scored
+from archwright.runs.events import Event, Message
 from archwright.runs.folder import found_in, new_folder, opened
 from archwright.runs.job import Job
 from archwright.runs.outcome import conclude
@@ -151,7 +152,7 @@ def complete(job: Job, watch: Watch | None = None) -> Run:
     watch = watch or _ignore
     for event in job:
         watch(event)
-        if isinstance(event, Scored) and (warning := collapse.see(event.trial, event.figures)):
+        if isinstance(event, Trial) and (warning := collapse.see(event)):
             watch(Message(warning))
     result = job.store.get("result")
     if result is None:

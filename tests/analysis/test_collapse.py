@@ -12,9 +12,9 @@ from archwright.spaces.enas_micro import EnasMicro
 def warnings(collapse: Collapse, architectures: list[Architecture], entropies: list[float] | None = None) -> list[str]:
     found = []
     for number, architecture in enumerate(architectures):
-        trial = Trial(number, Proposal(number, architecture), Result(0.5, {}), 0.0)
         figures = {} if entropies is None else {"entropy": entropies[number]}
-        if words := collapse.see(trial, figures):
+        trial = Trial(number, Proposal(number, architecture), Result(0.5, {}), 0.0, figures)
+        if words := collapse.see(trial):
             found.append(words)
     return found
 

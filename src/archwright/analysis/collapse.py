@@ -7,7 +7,6 @@ architecture proposed again and again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 
 from archwright.loop import Trial
 from archwright.space import Architecture, Links, Space, decisions_of
@@ -26,23 +25,25 @@ class Collapse:
     def __init__(self, trials: int, space: Space) -> None:
         self._trials, self._space = trials, space
         self._first_entropy: float | None = None
+        self._entropy: float | None = None
         self._recent: deque[tuple[int, int, int, int]] = deque(maxlen=WINDOW)
         self._said: set[str] = set()
 
-    def see(self, trial: Trial, figures: Mapping[str, float]) -> str | None:
-        """Return a warning after this trial, or None; `figures["entropy"]` is of a decision, in nats."""
+    def see(self, trial: Trial) -> str | None:
+        """Return a warning after this trial, or None; the entropy in its figures is of a decision, in nats."""
         self._recent.append(self._counts(trial.architecture))
-        if "entropy" in figures and self._first_entropy is None:
-            self._first_entropy = figures["entropy"]
-        for kind, words in self._signs(trial, figures):
+        self._entropy = trial.figures.get("entropy", self._entropy)
+        if self._first_entropy is None:
+            self._first_entropy = self._entropy
+        for kind, words in self._signs(trial):
             if kind not in self._said:
                 self._said.add(kind)
                 return f"warning: {words}"
         return None
 
-    def _signs(self, trial: Trial, figures: Mapping[str, float]) -> list[tuple[str, str]]:
+    def _signs(self, trial: Trial) -> list[tuple[str, str]]:
         signs: list[tuple[str, str]] = []
-        done, entropy, first = trial.number + 1, figures.get("entropy"), self._first_entropy
+        done, entropy, first = trial.number + 1, self._entropy, self._first_entropy
         if entropy is not None and first and entropy < SETTLED * first and done < EARLY * self._trials:
             signs.append(
                 (

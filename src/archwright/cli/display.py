@@ -7,9 +7,9 @@ import time
 from contextlib import AbstractContextManager
 
 from archwright.cli.progress import ProgressView
-from archwright.loop import Progress
+from archwright.loop import Progress, Trial
 from archwright.report.words import duration
-from archwright.runs.events import Event, Message, Scored, Stage
+from archwright.runs.events import Event, Message, Stage
 
 
 class Display(AbstractContextManager["Display"]):
@@ -43,14 +43,14 @@ class Display(AbstractContextManager["Display"]):
             self.say(f"{event.name} (about {duration(event.seconds)}; {duration(event.remaining)} to the end)")
             self._view.begin(event.name)
             return
-        if isinstance(event, Scored):
-            self._trials = event.trial.number + 1
-            self._figures = event.figures
-            if event.trial.result.error is None:
-                self._best = max(self._best, event.trial.reward)
+        if isinstance(event, Trial):
+            self._trials = event.number + 1
+            self._figures = {**self._figures, **event.figures}
+            if event.result.error is None:
+                self._best = max(self._best, event.reward)
             else:
                 self._failed += 1
-                self.say(f"trial {event.trial.number} failed: {event.trial.result.error}")
+                self.say(f"trial {event.number} failed: {event.result.error}")
         else:
             self._progress = event
             if self._share < 0:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from archwright.controllers.parameter_server import Applied
@@ -97,7 +97,6 @@ class ReplicatedSearch:
         self._reported = len(saved.trials)
         self._streams = saved.streams
         self._minibatches = Minibatches(controller.batch, saved, _applied(self._saved))
-        self._figures: Mapping[str, float] = {}
         self._joined = connect(address, cpus=scheme.replicas * controller.batch * scheme.cpus, **cluster)
         self._ray = ray_module()
         self._deaths = 0
@@ -121,10 +120,6 @@ class ReplicatedSearch:
             raise
         self._looks: dict[Any, int] = {}
         self._looked_at = 0.0
-
-    def metrics(self) -> Mapping[str, float]:
-        """Return the controller's, from the replica that learned last, and the `staleness` of its push."""
-        return self._figures
 
     def close(self) -> None:
         """End all actors and children; leave the cluster if this search joined it. May be called twice."""
@@ -204,11 +199,12 @@ class ReplicatedSearch:
             self._streams = max(self._streams, *(proposal.stream + 1 for _, proposal in events.proposed))
             self._store.proposed(events.proposed, self._streams)
         self._minibatches.record(events)
-        self._figures = events.figures or self._figures
         if events.reported:
-            self._store.told(events.reported, None)
-            self._reported += len(events.reported)
-            yield from events.reported
+            # The controller's figures, as the replica knew them that learned last, and the staleness of that.
+            trials = [replace(trial, figures=events.figures) for trial in events.reported]
+            self._store.told(trials, None)
+            self._reported += len(trials)
+            yield from trials
 
     def _look(self) -> None:
         """Restore shards that have restarted."""

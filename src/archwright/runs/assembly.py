@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from archwright.components import controller_class
-from archwright.loop import Describes, Engine, Inline, run
+from archwright.loop import Engine, Inline, run
 
 if TYPE_CHECKING:
-    from archwright.distributed.search import ReplicatedSearch
     from archwright.loop import Budget, Progress, Store, Trial
     from archwright.modalities.protocol import Modality
     from archwright.runs.plan import Plan
@@ -42,35 +42,16 @@ def engine(plan: Plan) -> Engine:
     return LocalProcesses(cluster.workers, threads=max(1, plan.threads // cluster.workers), **cluster.limits)
 
 
-class Search:
-    """The search of a plan: iterate over it for what `loop.run` yields, and close it."""
-
-    def __init__(self, plan: Plan, modality: Modality, *, budget: Budget, store: Store) -> None:
-        self._controller = controller(plan)
-        scored_by = evaluator(plan, modality)
-        self._engine = engine(plan)
-        self._events = run(self._controller, scored_by, budget=budget, store=store, engine=self._engine)
-
-    def __iter__(self) -> Iterator[Trial | Progress]:
-        return self._events
-
-    def metrics(self) -> Mapping[str, float]:
-        """Return figures of the controller."""
-        return self._controller.metrics() if isinstance(self._controller, Describes) else {}
-
-    def close(self) -> None:
-        """End the engine."""
-        self._engine.close()
-
-
-def search(plan: Plan, modality: Modality, *, budget: Budget, store: Store) -> Search | ReplicatedSearch:
-    """Return the search of a plan, by one controller or by replicas of it."""
+def search(plan: Plan, modality: Modality, *, budget: Budget, store: Store) -> Generator[Trial | Progress, None, None]:
+    """Yield what a search yields, by one controller or by replicas of it; closing the generator ends its workers."""
     cluster = plan.cluster
     if not cluster.replicas:
-        return Search(plan, modality, budget=budget, store=store)
+        with contextlib.closing(engine(plan)) as workers:
+            yield from run(controller(plan), evaluator(plan, modality), budget=budget, store=store, engine=workers)
+        return
     from archwright.distributed.search import ReplicatedSearch, Scheme
 
-    return ReplicatedSearch(
+    replicated = ReplicatedSearch(
         controller(plan),
         evaluator(plan, modality),
         scheme=Scheme(cluster.replicas, cluster.shards, cluster.accumulate, cluster.child_cpus, cluster.child_gpus),
@@ -79,3 +60,5 @@ def search(plan: Plan, modality: Modality, *, budget: Budget, store: Store) -> S
         address=cluster.ray_address,
         limits=cluster.limits,
     )
+    with contextlib.closing(replicated):
+        yield from replicated

@@ -24,12 +24,4 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A trial, with what the controller has to show at that moment."""
-
-    trial: Trial
-    figures: dict[str, float]
-
-
-Event: TypeAlias = "Stage | Message | Progress | Scored"
+Event: TypeAlias = "Stage | Message | Progress | Trial"

@@ -20,7 +20,7 @@ from archwright.modalities import modality
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.clock import SHORT, Clock
-from archwright.runs.events import Event, Message, Scored, Stage
+from archwright.runs.events import Event, Message, Stage
 from archwright.runs.grid import GRID_SHARE, changed, described, grid
 from archwright.runs.networks import recipe_of
 from archwright.runs.plan import Plan
@@ -105,12 +105,9 @@ class Job:
             budget = _Either(budget, limit)
         with contextlib.closing(assembly.search(self.plan, self.modality, budget=budget, store=self.store)) as search:
             for event in search:
-                if isinstance(event, Trial):
-                    if (counted := plan.method.counted(event, trials)) is not None:
-                        yield counted
-                    yield Scored(event, dict(search.metrics()))
-                else:
-                    yield event
+                if isinstance(event, Trial) and (counted := plan.method.counted(event, trials)) is not None:
+                    yield counted
+                yield event
                 self.clock.account("search", every=ACCOUNTED)
 
     def _derive(self) -> Iterator[Event]:
