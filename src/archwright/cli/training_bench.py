@@ -36,11 +36,12 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
         folder=folder,
     )
     searched: list[Searched] = []
-    total, ended = len(strategies) * runs * setup.trials, 0
+    trials, epochs = setup.plan.search.trials, setup.plan.search.recipe.epochs
+    total, ended = len(strategies) * runs * trials, 0
     with ProgressView(json_output=True) as view:
         view.say(
             f"{counted(len(strategies), 'strategy', 'strategies')}, {counted(runs, 'run')} of "
-            f"{counted(setup.trials, 'child', 'children')} of {counted(setup.epochs, 'epoch')}: "
+            f"{counted(trials, 'child', 'children')} of {counted(epochs, 'epoch')}: "
             f"about {setup.seconds / 60:.0f} min from the start ({setup.seconds / 3600:.1f} h); "
             f"stopped and given again, the command goes on in {folder}"
         )
@@ -55,22 +56,22 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
                 found = event.course
                 scores = f"validation {found.score:.2f} %, test {event.test:.2f} %"
                 view.say(f"{found.strategy}, run {found.run}: {scores}")
-            earlier = max(0, len(searched) * setup.trials - ended)  # in another process
+            earlier = max(0, len(searched) * trials - ended)  # in another process
             view.count(earlier + ended, total, "children", earlier=earlier)
     tests = {
         strategy.label: [one.test for one in searched if one.course.strategy == strategy.label]
         for strategy in strategies
     }
     about = {
-        "table": setup.name,
+        "table": f"{setup.plan.search.space.name} on {setup.data.name}",
         "runs": runs,
         "seed": given.seed,
         "command": command,
-        "children": {"epochs": setup.epochs, "trials": setup.trials},
+        "children": {"epochs": epochs, "trials": trials},
         "test": tests,
     }
     courses = [one.course for one in searched]
-    allowed = Allowance(trials=setup.trials)
+    allowed = Allowance(trials=trials)
     conclude(courses, allowed, about, out=folder, score="validation accuracy, %", json_output=given.json)
     for label, values in tests.items():
         view.say(f"test accuracy of the best child, {label}: {fmean(values):.2f} %")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -86,6 +86,15 @@ class Course:
         return next((score for end, _, score in reversed(self.improvements) if end <= used), None)
 
 
+def best_so_far(ended: Iterable[tuple[float, Trial]]) -> list[tuple[float, Trial]]:
+    """Return the trials that were the best so far, of trials in order, each with the `used` budget at its end."""
+    found: list[tuple[float, Trial]] = []
+    for used, trial in ended:
+        if trial.result.error is None and (not found or trial.reward > found[-1][1].reward):
+            found.append((float(used), trial))
+    return found
+
+
 class _Metered:
     """A table with a clock that counts the training its trials would have taken.
 
@@ -148,23 +157,18 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
     """Run one search. A trial that would end after the budget does not count (as in Dong & Yang's code)."""
     metered = _Metered(table, free=allowed.trials is not None)
     controller = Timed(strategy.make(table.space, seed + number))
-    improvements: list[tuple[float, float, float]] = []
-    best: Trial | None = None
-    trials = 0
+    ended: list[tuple[float, Trial]] = []
     for event in run(controller, metered, budget=allowed.budget(), clock=metered.clock):
         if not isinstance(event, Trial):
             continue
         if allowed.seconds is not None and metered.seconds > allowed.seconds:
             break
-        trials += 1
-        if event.result.error is None and (best is None or event.reward > best.reward):
-            best = event
-            used = float(trials) if allowed.trials is not None else metered.seconds
-            improvements.append((used, event.reward, table.final(event.architecture)))
-    if best is None:
-        what = "all of them failed" if trials else "not one trial fits"
-        raise ConfigError(f"{strategy.label}, {trials} trials: {what} in a budget of {allowed.total:g} {allowed.unit}")
-    return Course(strategy.label, number, trials, tuple(improvements), controller.seconds)
+        ended.append((len(ended) + 1 if allowed.seconds is None else metered.seconds, event))
+    improvements = tuple((used, t.reward, table.final(t.architecture)) for used, t in best_so_far(ended))
+    if not improvements:
+        count, what = len(ended), "all of them failed" if ended else "not one trial fits"
+        raise ConfigError(f"{strategy.label}, {count} trials: {what} in a budget of {allowed.total:g} {allowed.unit}")
+    return Course(strategy.label, number, len(ended), improvements, controller.seconds)
 
 
 def contest(

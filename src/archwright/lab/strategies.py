@@ -1,4 +1,4 @@
-"""What is compared: a controller with settings, by a name."""
+"""Strategies by name: a controller with settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Strategy:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, space: Space, seed: int) -> Controller:
-        """The controller, as it begins. Raises ConfigError if it has no such settings, or not with such values."""
+        """Return a new controller; raise ConfigError if it has no such settings, or not with such values."""
         make = controller_class(self.controller)
         if not callable(make):
             raise ConfigError(f"{self.controller} is no controller: it must be a class, called with a space and a seed")
@@ -43,7 +43,7 @@ class Strategy:
             raise ConfigError(f"{self.label}: there is no setting {unknown[0]!r}; {pick}")
         try:
             controller: Controller = make(space, seed=seed, **self.settings)
-        except (TypeError, ValueError) as error:  # of a value that is no number, say
+        except (TypeError, ValueError) as error:  # a value that is no number, say
             raise ConfigError(f"{self.label}: its settings cannot be used ({error})") from None
         return controller
 

@@ -16,7 +16,7 @@ from archwright.components import space_class
 from archwright.errors import ConfigError, RunError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.files import write
-from archwright.lab.contest import Course, Timed
+from archwright.lab.contest import Course, Timed, best_so_far
 from archwright.lab.record import JsonLines
 from archwright.lab.strategies import Strategy
 from archwright.loop import Proposal, Result, Trial, Trials, run
@@ -25,7 +25,6 @@ from archwright.runs import assembly
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, pin_threads
 from archwright.runs.preparation import prepare as prepare_run
-from archwright.space import Architecture
 from archwright.store import RunStore
 from archwright.training.measure import tune_malloc
 
@@ -48,25 +47,10 @@ class Setup:
     seed: int = 0  # of run 0; run r has this plus r, for its controllers and for its children
 
     @property
-    def trials(self) -> int:
-        """The number of children of one search."""
-        return self.plan.search.trials
-
-    @property
-    def epochs(self) -> float:
-        """The epochs of one child."""
-        return self.plan.search.recipe.epochs
-
-    @property
-    def name(self) -> str:
-        """The space and the data."""
-        return f"{self.plan.search.space.name} on {self.data.name}"
-
-    @property
     def seconds(self) -> float:
         """About how long all of it takes, from the start; children that two strategies share are counted twice."""
-        each = self.plan.budget.estimate["search"] / self.plan.search.trials
-        return len(self.strategies) * self.runs * (self.plan.search.trials + 1) * each
+        trials = self.plan.search.trials
+        return len(self.strategies) * self.runs * (trials + 1) * self.plan.budget.estimate["search"] / trials
 
     def begin(self) -> None:
         """Make the folder, or see that it is this comparison's. More strategies or runs may be asked of it."""
@@ -181,33 +165,16 @@ def _search(setup: Setup, strategy: Strategy, number: int) -> Iterator[Trial | S
         for event in run(controller, remembered, budget=Trials(plan.search.trials), store=store):
             if isinstance(event, Trial):
                 yield event
-        trials = list(store.trials())
-        best = _best(trials)
-        if store.get("test") is None:
-            store.put("test", _tested(evaluator, setup.data, best.architecture, plan))
         if store.get("own seconds") is None:
             store.put("own seconds", controller.seconds)
-        yield Searched(_course(strategy.label, number, trials, store.get("own seconds")), 100 * store.get("test"))
-
-
-def _best(trials: Sequence[Trial]) -> Trial:
-    good = [trial for trial in trials if trial.result.error is None]
-    if not good:
-        raise RunError("no child of this search could be trained")
-    return max(good, key=lambda trial: trial.reward)
-
-
-def _course(label: str, number: int, trials: Sequence[Trial], own_seconds: float) -> Course:
-    improvements: list[tuple[float, float, float]] = []
-    for count, trial in enumerate(trials, start=1):
-        if trial.result.error is None and (not improvements or trial.reward > improvements[-1][1]):
-            accuracy = 100 * trial.result.metrics.get("validation_accuracy", trial.reward)
-            improvements.append((float(count), trial.reward, accuracy))
-    return Course(label, number, len(trials), tuple(improvements), own_seconds)
-
-
-def _tested(evaluator: FromScratch, data: Data, architecture: Architecture, plan: Plan) -> float:
-    """Return the test accuracy of a child, trained again exactly as in the search."""
-    network = evaluator.trained(architecture).model
-    accuracy: float = modality(data).test(network, plan.search.recipe, plan.device)["accuracy"]
-    return accuracy
+        trials = list(store.trials())
+        best = best_so_far(enumerate(trials, start=1))
+        if not best:
+            raise RunError("no child of this search could be trained")
+        if store.get("test") is None:
+            network = evaluator.trained(best[-1][1].architecture).model  # again exactly as in the search
+            store.put("test", modality(setup.data).test(network, plan.search.recipe, plan.device)[METRIC])
+        scores = [100 * trial.result.metrics.get("validation_accuracy", trial.reward) for _, trial in best]
+        improvements = tuple((used, trial.reward, score) for (used, trial), score in zip(best, scores, strict=True))
+        course = Course(strategy.label, number, len(trials), improvements, store.get("own seconds"))
+        yield Searched(course, 100 * store.get("test"))

@@ -45,7 +45,7 @@ class _Ordering:
         self.down: list[list[int]] = [[] for _ in number]
         gaps: list[list[tuple[int, int, bool]]] = [[] for _ in ranks.rows]
         straight = set(ranks.straight)
-        self.straight = {(number[a], number[b]) for a, b in straight}
+        self.straight = {pair for a, b in straight for pair in ((number[a], number[b]), (number[b], number[a]))}
         for above, below in ranks.segments:
             a, b = number[above], number[below]
             self.down[a].append(b)
@@ -60,12 +60,10 @@ class _Ordering:
         """Sweep down and up from a given order, and keep the best order found."""
         rows, stale = [list(row) for row in start], 0
         for sweep in range(SWEEPS):
-            if sweep % 2 == 0:
-                for index in range(1, len(rows)):
-                    rows[index] = _by_barycentre(rows[index], rows[index - 1], self.up)
-            else:
-                for index in range(len(rows) - 2, -1, -1):
-                    rows[index] = _by_barycentre(rows[index], rows[index + 1], self.down)
+            down = sweep % 2 == 0
+            for index in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
+                fixed, towards = (rows[index - 1], self.up) if down else (rows[index + 1], self.down)
+                rows[index] = _by_barycentre(rows[index], fixed, towards)
             self.exchange(rows)
             stale = 0 if self.keep(rows) or self.keep([row[::-1] for row in rows]) else stale + 1
             if stale > PATIENCE:
@@ -119,14 +117,11 @@ class _Ordering:
     def between(self, left: int, right: int, place: Sequence[int]) -> int:
         """Count crossings among the edges of two items of one rank when `left` stands left of `right`."""
         total, straight = 0, self.straight
-        for a in self.up[left]:
-            for b in self.up[right]:
-                if place[a] > place[b]:
-                    total += STRAIGHT if (a, left) in straight and (b, right) in straight else 1
-        for a in self.down[left]:
-            for b in self.down[right]:
-                if place[a] > place[b]:
-                    total += STRAIGHT if (left, a) in straight and (right, b) in straight else 1
+        for near in (self.up, self.down):
+            for a in near[left]:
+                for b in near[right]:
+                    if place[a] > place[b]:
+                        total += STRAIGHT if (a, left) in straight and (b, right) in straight else 1
         return total
 
 

@@ -30,11 +30,6 @@ class Box:
     width: float
     height: float
 
-    def overlaps(self, other: Box) -> bool:
-        """Return whether the two share more than an edge."""
-        across = abs(self.x - other.x) < (self.width + other.width) / 2 - 1e-9
-        return across and abs(self.y - other.y) < (self.height + other.height) / 2 - 1e-9
-
 
 @dataclass(frozen=True)
 class Route:
