@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from archwright.controllers.policy import Policy
+from archwright.controllers.policy import Policy, bounded
 from archwright.space import Architecture, Choice, Link, Links, Space, Walk
 
 
@@ -36,7 +36,9 @@ def plain(policy: Policy, space: Space, architecture: Architecture) -> tuple[flo
         if isinstance(question, Choice):
             rows = policy.inputs.options[question.vocabulary]
             picked = question.options.index(answer)
-            log_probs = torch.log_softmax(policy._squash_choice(policy.head[rows] @ state), 0)
+            log_probs = torch.log_softmax(
+                bounded(policy.head[rows] @ state, policy._temperature, policy._choice_constant), 0
+            )
             x = policy.embedding[rows.start + picked]
         elif isinstance(question, Link):
             picked = question.among.index(answer)
@@ -63,4 +65,5 @@ def plain(policy: Policy, space: Space, architecture: Architecture) -> tuple[flo
 
 def scores(policy: Policy, state: Tensor, keys: Sequence[Tensor]) -> Tensor:
     query = state @ policy.attention.current
-    return policy._squash_links(torch.stack([policy.attention.score @ torch.tanh(key + query) for key in keys]))
+    logits = torch.stack([policy.attention.score @ torch.tanh(key + query) for key in keys])
+    return bounded(logits, policy._temperature, policy._link_constant)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from plain_policy import plain
 
 from archwright.controllers.answers import Rollout
-from archwright.controllers.policy import Policy, Squash
+from archwright.controllers.policy import Policy, bounded
 from archwright.errors import ConfigError, SpaceError, UnknownOption
 from archwright.space import Architecture, Space, check, enumerate_space
 from archwright.spaces.enas_micro import EnasMicro
@@ -197,9 +197,9 @@ def test_leaves_the_global_random_state_alone() -> None:
 
 def test_logits_are_bounded() -> None:
     u = torch.tensor([[-50.0, -1.0, 0.0, 3.0]])
-    torch.testing.assert_close(Squash(5.0, 2.5)(u), 2.5 * torch.tanh(u / 5))
-    torch.testing.assert_close(Squash(5.0, None)(u), u / 5)
-    torch.testing.assert_close(Squash(None, 2.5)(u), 2.5 * torch.tanh(u))
+    torch.testing.assert_close(bounded(u, 5.0, 2.5), 2.5 * torch.tanh(u / 5))
+    torch.testing.assert_close(bounded(u, 5.0, None), u / 5)
+    torch.testing.assert_close(bounded(u, None, 2.5), 2.5 * torch.tanh(u))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -59,18 +58,13 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@dataclass(frozen=True)
-class Squash:
-    """Bounds logits: constant * tanh(logit / temperature) (ENAS; None leaves a part out)."""
-
-    temperature: float | None
-    constant: float | None
-
-    def __call__(self, logits: Float[Tensor, "rows options"]) -> Float[Tensor, "rows options"]:
-        """Return the logits in [-constant, constant]."""
-        if self.temperature is not None:
-            logits = logits / self.temperature
-        return logits if self.constant is None else self.constant * torch.tanh(logits)
+def bounded(
+    logits: Float[Tensor, "rows options"], temperature: float | None, constant: float | None
+) -> Float[Tensor, "rows options"]:
+    """Return constant * tanh(logits / temperature) (ENAS; None leaves a part out)."""
+    if temperature is not None:
+        logits = logits / temperature
+    return logits if constant is None else constant * torch.tanh(logits)
 
 
 class Attention(nn.Module):
@@ -176,10 +170,8 @@ class Policy(nn.Module):
         self.lstm = nn.Parameter(torch.empty(layers, 2 * units, 4 * units))
         self.lstm_bias = nn.Parameter(torch.empty(layers, 4 * units)) if bias else None
         self.attention = Attention(units)
-        self._squash_links = Squash(temperature, tanh_constant)
-        self._squash_choice = Squash(
-            temperature, tanh_constant if choice_tanh_constant is None else choice_tanh_constant
-        )
+        self._temperature, self._link_constant = temperature, tanh_constant
+        self._choice_constant = tanh_constant if choice_tanh_constant is None else choice_tanh_constant
         source = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for _, parameter in sorted(self.named_parameters()):
@@ -271,5 +263,6 @@ class Policy(nn.Module):
     ) -> Float[Tensor, "rows options"]:
         """Return the logits of one section's questions, asked in these states; `among` [rows, anchors] numbers keys."""
         if kind is Choice:
-            return self._squash_choice(states @ self.head[self.inputs.options[vocabulary]].t())
-        return self._squash_links(self.attention(states, keys, torch.from_numpy(among)))
+            scores = states @ self.head[self.inputs.options[vocabulary]].t()
+            return bounded(scores, self._temperature, self._choice_constant)
+        return bounded(self.attention(states, keys, torch.from_numpy(among)), self._temperature, self._link_constant)

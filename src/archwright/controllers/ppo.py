@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,18 +34,10 @@ def ppo_loss(
     return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
 
 
-@dataclass(frozen=True)
-class ClippedLoss:
-    """`ppo_loss` less the entropy bonus, for `epochs` steps."""
-
-    clip: float
-    epochs: int
-    entropy_weight: float
-
-    def __call__(self, rollout: Rollout, proposed: Tensor, advantage: Tensor) -> Tensor:
-        """Return the loss of a minibatch."""
-        loss = ppo_loss(rollout.log_prob, proposed, advantage, self.clip)
-        return loss - self.entropy_weight * rollout.entropy.mean()
+def _minibatch_loss(
+    rollout: Rollout, proposed: Tensor, advantage: Tensor, *, clip: float, entropy_weight: float
+) -> Tensor:
+    return ppo_loss(rollout.log_prob, proposed, advantage, clip) - entropy_weight * rollout.entropy.mean()
 
 
 class Ppo:
@@ -99,7 +91,8 @@ class Ppo:
             baseline_decay=baseline_decay,
             **settings,
         )
-        self._learner.loss = ClippedLoss(clip, epochs, entropy_weight)
+        self._learner.loss = partial(_minibatch_loss, clip=clip, entropy_weight=entropy_weight)
+        self._learner.epochs = epochs
 
     @property
     def policy(self) -> Policy:

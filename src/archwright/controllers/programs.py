@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,19 +38,6 @@ NOTHING: Ints = np.zeros(0, dtype=np.int64)
 END = Asked(Anchor(""))  # pending when a program has ended
 
 
-class BatchedProgram(Protocol):
-    """One run of a program for its `rows`. `asked` is the pending question, `END` when the program has ended."""
-
-    rows: Ints
-    asked: Asked
-
-    def send(self, answers: Answers) -> None:
-        """Answer the pending question for each row (ignored for an Anchor) and go to the next."""
-
-    def architectures(self) -> Iterator[Architecture]:
-        """Yield the finished architecture of each row."""
-
-
 class _Asking:
     """Locates the anchors of one program as its questions come up."""
 
@@ -73,7 +60,7 @@ class _Asking:
 
 
 class SharedProgram:
-    """A program that never reads its answers, run once for any number of rows."""
+    """A program that never reads its answers, run once for any number of `rows`. `asked`: the pending question."""
 
     def __init__(self, space: Space, plan: tuple[Asked, ...], rows: Sequence[int]) -> None:
         self.rows = np.array(rows, dtype=np.int64)
@@ -82,7 +69,7 @@ class SharedProgram:
         self.asked = plan[0] if plan else END
 
     def send(self, answers: Answers) -> None:
-        """Record the answers and go to the next question."""
+        """Answer the pending question for each row (ignored for an Anchor) and go to the next."""
         self._answers.append(answers)
         step = len(self._answers)
         self.asked = self._plan[step] if step < len(self._plan) else END
@@ -101,7 +88,7 @@ class SharedProgram:
 
 
 class SingleProgram:
-    """Any program, run for one row."""
+    """Any program, run for one row. `asked`: the pending question."""
 
     def __init__(self, space: Space, row: int) -> None:
         self.rows = np.array([row], dtype=np.int64)
@@ -117,6 +104,9 @@ class SingleProgram:
     def architectures(self) -> Iterator[Architecture]:
         """Yield the one finished architecture."""
         yield self._walk.architecture()
+
+
+BatchedProgram: TypeAlias = "SharedProgram | SingleProgram"
 
 
 def programs_of(spaces: Sequence[Space]) -> list[BatchedProgram]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -82,24 +82,8 @@ def next_baseline(baseline: float | None, rewarded: Sequence[float], decay: floa
     return float(torch.tensor(rewarded).mean()) if baseline is None else moving_average(baseline, rewarded, decay)
 
 
-class Loss(Protocol):
-    """The loss of a minibatch, minimised by `epochs` steps of Adam. `proposed`: log-probabilities when proposed."""
-
-    @property
-    def epochs(self) -> int:
-        """Steps for each minibatch."""
-
-    def __call__(
-        self, rollout: Rollout, proposed: Float[Tensor, " batch"], advantage: Float[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """Return the loss."""
-
-
-class _ReinforceLoss:
-    epochs = 1
-
-    def __call__(self, rollout: Rollout, proposed: Tensor, advantage: Tensor) -> Tensor:
-        return reinforce_loss(rollout.log_prob, advantage, 0.0)
+def _minibatch_loss(rollout: Rollout, proposed: Tensor, advantage: Tensor) -> Tensor:
+    return reinforce_loss(rollout.log_prob, advantage, 0.0)
 
 
 class Reinforce:
@@ -167,9 +151,7 @@ class Reinforce:
                 f"Reinforce(skip_weight={skip_weight!r}, skip_target={skip_target!r}): the weight must be zero or more "
                 "and the target between 0 and 1"
             )
-        self.space = space
-        self.batch = batch
-        self.seed = seed
+        self.space, self.batch, self.seed = space, batch, seed
         self.policy = Policy(
             space,
             units=units,
@@ -181,7 +163,9 @@ class Reinforce:
             choice_tanh_constant=choice_tanh_constant,
             seed=seed,
         )
-        self.loss: Loss = _ReinforceLoss()  # PPO has another
+        # PPO has others. A loss gets the minibatch's rollout, log-probabilities when proposed, and advantages.
+        self.loss: Callable[[Rollout, Tensor, Tensor], Tensor] = _minibatch_loss
+        self.epochs = 1
         self.baseline = baseline_start
         self.updates = 0
         self.rewarded: list[float] = []  # of the last minibatch, with the entropy bonus
@@ -226,15 +210,13 @@ class Reinforce:
             baseline = float(rewarded.mean()) if self.baseline is None else self.baseline
             proposed = _proposed(trials, rollout.log_prob.detach())
             self._step(rollout, proposed, rewarded - baseline)
-            for _ in range(1, self.loss.epochs):
-                again = self.policy.score(spaces, rollout.architectures)
-                self._step(again, proposed, rewarded - baseline)
+            for _ in range(1, self.epochs):
+                self._step(self.policy.score(spaces, rollout.architectures), proposed, rewarded - baseline)
         self.rewarded = rewarded.tolist()
         self.baseline = next_baseline(self.baseline, self.rewarded, self.baseline_decay)
         self.updates += 1
-        decisions = int(rollout.decisions.sum())
         self._figures = {
-            "entropy": float(entropy.sum()) / max(decisions, 1),
+            "entropy": float(entropy.sum()) / max(int(rollout.decisions.sum()), 1),
             "reward": sum(rewards) / len(rewards),
             "not_finite": self._figures.get("not_finite", 0.0) + sum(not math.isfinite(reward) for reward in reported),
         }
@@ -294,8 +276,5 @@ class Reinforce:
 
 def _proposed(trials: Sequence[Trial], now: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
     """Return log-probabilities under the policies that proposed, or where unknown under the present one."""
-    known = [trial.proposal.log_prob for trial in trials]
-    return torch.tensor(
-        [there if before is None else before for before, there in zip(known, now.tolist(), strict=True)],
-        dtype=now.dtype,
-    )
+    pairs = zip((trial.proposal.log_prob for trial in trials), now.tolist(), strict=True)
+    return torch.tensor([present if then is None else then for then, present in pairs], dtype=now.dtype)

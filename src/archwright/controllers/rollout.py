@@ -37,20 +37,15 @@ Section: TypeAlias = "tuple[Kind, str]"  # a kind and, for a Choice, its vocabul
 
 @dataclass(frozen=True)
 class Inputs:
-    """The fixed entries of the input table: options of each vocabulary in order of name, the start input, zeros."""
+    """The fixed entries of the input table: options of each vocabulary in order of name, the start input, zeros.
+
+    `zeros` is the value of a given anchor, `anchors` the first entry of an anchor.
+    """
 
     options: Mapping[str, slice]
     start: int
-
-    @property
-    def zeros(self) -> int:
-        """The entry of zeros, the value of a given anchor: just before the anchors."""
-        return self.start + 1
-
-    @property
-    def anchors(self) -> int:
-        """The first entry of an anchor."""
-        return self.start + 2
+    zeros: int
+    anchors: int
 
     @staticmethod
     def of(space: Space) -> Inputs:
@@ -59,7 +54,7 @@ class Inputs:
         for name, options in sorted(space.vocabularies.items()):
             entries[name] = slice(first, first + len(options))
             first += len(options)
-        return Inputs(entries, first)
+        return Inputs(entries, start=first, zeros=first + 1, anchors=first + 2)
 
 
 @dataclass(frozen=True)
