@@ -31,9 +31,7 @@ def describe(data: ImageData) -> dict[str, Any]:
         "mean": list(data.preprocessing.mean),
         "std": list(data.preprocessing.std),
         "classes": list(data.classes),
-        "parts": {
-            name: {"images": len(data.parts[name]), "per_class": per_class} for name, per_class in counts.items()
-        },
+        "parts": {name: {"images": len(part), "per_class": counts[name]} for name, part in data.parts.items()},
         "notes": list(data.notes),
         "warnings": _warnings(data, counts),
     }
@@ -55,11 +53,8 @@ def as_lines(description: Mapping[str, Any]) -> list[str]:
     lines += [f"note      {note}" for note in description["notes"]]
     lines += [f"warning   {warning}" for warning in description["warnings"]]
     classes = sorted(description["classes"], key=lambda c: -parts["train"]["per_class"][c])  # stable: ties keep order
-    listed = classes
-    if len(classes) > LISTED_CLASSES:
-        listed = classes[: LISTED_CLASSES // 2] + classes[-(LISTED_CLASSES // 2) :]
-    else:
-        listed = description["classes"]
+    half = LISTED_CLASSES // 2
+    listed = description["classes"] if len(classes) <= LISTED_CLASSES else classes[:half] + classes[-half:]
     width = max(len("class"), len("all"), *(len(name) for name in listed))
     lines += ["", f"{'class':{width}}" + "".join(f"  {name:>10}" for name in parts)]
     for position, name in enumerate(listed):
@@ -102,16 +97,14 @@ def _duplicates(data: ImageData) -> list[str]:
     for key, label in zip(_keys(data.train.x), data.train.y.tolist(), strict=True):
         labels.setdefault(key, set()).add(label)
     validation, test = set(_keys(data.validation.x)), list(_keys(data.test.x))
-    warnings = []
-    if (shared := sum(key in labels for key in test)) > 0:
-        warnings.append(f"{shared:,} test images are in the training part too; test accuracy will be too high")
-    if (shared := sum(key in validation for key in test)) > 0:
-        warnings.append(f"{shared:,} test images are in the validation part too")
-    if (shared := len(validation & labels.keys())) > 0:
-        warnings.append(f"{shared:,} validation images are in the training part too; rewards will be too high")
-    if (mixed := sum(len(given) > 1 for given in labels.values())) > 0:
-        warnings.append(f"{mixed:,} training images are there with two different labels")
-    return warnings
+    both = "images are in the {} part too"
+    found = (
+        (sum(key in labels for key in test), f"test {both.format('training')}; test accuracy will be too high"),
+        (sum(key in validation for key in test), f"test {both.format('validation')}"),
+        (len(validation & labels.keys()), f"validation {both.format('training')}; rewards will be too high"),
+        (sum(len(given) > 1 for given in labels.values()), "training images are there with two different labels"),
+    )
+    return [f"{count:,} {what}" for count, what in found if count]
 
 
 def _keys(x: Tensor) -> list[bytes]:

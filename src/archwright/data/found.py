@@ -1,4 +1,4 @@
-"""What a reader found: parts by name, not yet checked against each other, labelled with numbers or split."""
+"""The result of a reader: parts by name, not yet checked against each other, labelled with numbers or split."""
 
 from __future__ import annotations
 
@@ -12,21 +12,13 @@ from torch import Tensor
 Progress: TypeAlias = Callable[[int, int], None]
 Labels: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
-PART_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
+PART_NAMES = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
+PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "validation")
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part as found. `x`: [n, channels, height, width]; `y`: int64 or text [n]; `called`: its own name."""
+    """One part of a source. `x`: [n, channels, height, width]; `y`: int64 or text [n]; `called`: its own name."""
 
     x: Tensor
     y: Labels

@@ -59,9 +59,8 @@ def stratified(y: Integers, fractions: dict[str, float], seed: int) -> dict[str,
     """
     counts = np.bincount(y)
     rng = generator((seed, 0))
-    by_class = [
-        rng.permutation(positions) for positions in np.split(np.argsort(y, kind="stable"), counts.cumsum()[:-1])
-    ]
+    grouped = np.split(np.argsort(y, kind="stable"), counts.cumsum()[:-1])
+    by_class = [rng.permutation(positions) for positions in grouped]
     begin = np.zeros_like(counts)
     parts = {}
     for later, (part, fraction) in zip(range(len(fractions), 0, -1), fractions.items(), strict=True):
@@ -119,9 +118,8 @@ def _fractions(found: Found, own: dict[str, str], validation: float | None, test
         if part not in own:
             fractions[part] = defaults[part] if given is None else given
     if sum(fractions.values()) >= 1:
-        raise ConfigError(
-            f"test={fractions['test']} and validation={fractions['validation']} leave nothing to train on"
-        )
+        shares = " and ".join(f"{part}={fraction}" for part, fraction in fractions.items())
+        raise ConfigError(f"{shares} leave nothing to train on")
     return fractions
 
 

@@ -58,7 +58,7 @@ class Augmentation:
 
     @staticmethod
     def of(recipe: Recipe) -> Augmentation:
-        """What this recipe asks for."""
+        """Return the augmentation of a recipe."""
         return Augmentation(recipe.pad, recipe.flip, recipe.cutout, recipe.cutout_at)
 
     def __call__(

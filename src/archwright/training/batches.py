@@ -29,7 +29,7 @@ def split(count: int, batch: int) -> list[slice]:
 
 
 def arrange(x: Tensor, channels_last: bool) -> Tensor:
-    """The same images with the channels innermost in memory, if asked for."""
+    """Return the same images with the channels innermost in memory, if asked for."""
     return x.contiguous(memory_format=torch.channels_last) if channels_last else x
 
 
@@ -64,7 +64,7 @@ class Batches:
         return len(self._pieces)
 
     def __getitem__(self, step: int) -> tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]:
-        """The images and labels of a step, counted from 0 over all epochs."""
+        """Return the images and labels of a step, counted from 0 over all epochs."""
         epoch, piece = divmod(step, len(self._pieces))
         if self._order is None or self._order[0] != epoch:
             order = stream(Stream.ORDER, self._seed, epoch).permutation(len(self._y))

@@ -18,12 +18,12 @@ from archwright.space import Task
 
 
 def parameters(module: nn.Module, *, trainable_only: bool = True) -> int:
-    """How many numbers the module's parameters hold. Buffers (running statistics) do not count."""
+    """Count the numbers in the module's parameters. Buffers (running statistics) do not count."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable_only)
 
 
 def multiply_adds(module: nn.Module, shape: tuple[int, int, int] | Task) -> int:
-    """Multiply-adds of one image of `shape` (channels, height, width): half the operations of `FlopCounterMode`.
+    """Count multiply-adds of one image of `shape` (channels, height, width): half the operations of `FlopCounterMode`.
 
     That counts convolutions and matrix products; BatchNorm, pooling, activations and additions are not counted, as in
     the papers' figures.
@@ -34,7 +34,7 @@ def multiply_adds(module: nn.Module, shape: tuple[int, int, int] | Task) -> int:
 
 
 def latency(module: nn.Module, shape: tuple[int, int, int] | Task, *, seconds: float = 0.2) -> float:
-    """Seconds for one image at a time: the median of as many runs as fit in `seconds` (torch.utils.benchmark)."""
+    """Measure seconds for one image at a time: the median of as many runs as fit in `seconds` (torch.utils.benchmark)."""
     with _inference(module):
         timer = Timer(
             "module(x)", globals={"module": module, "x": _image(module, shape)}, num_threads=torch.get_num_threads()
@@ -44,7 +44,7 @@ def latency(module: nn.Module, shape: tuple[int, int, int] | Task, *, seconds: f
 
 
 def time_steps(step: Callable[[], object], repeats: int = 5, *, warmup: int = 1) -> float:
-    """The median seconds of `step()` over `repeats` runs, after `warmup` runs that do not count.
+    """Return the median seconds of `step()` over `repeats` runs, after `warmup` runs that do not count.
 
     Waits for a CUDA device at the end of each run, so that its work is timed and not its launch.
     """

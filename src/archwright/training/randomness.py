@@ -24,7 +24,7 @@ class Stream(IntEnum):
 
 
 def stream(purpose: Stream, seed: int, position: int = 0) -> np.random.Generator:
-    """The numbers for one purpose at one position (an epoch, a step, a proposal)."""
+    """Return the generator for one purpose at one position (an epoch, a step, a proposal)."""
     return generator((purpose, seed, position))
 
 

@@ -107,7 +107,7 @@ class Recipe:
         self._require("decay_at", all(0 < share < 1 for share in self.decay_at), "shares between 0 and 1")
 
     def rate(self, position: float) -> float:
-        """The learning rate at `position`, in epochs."""
+        """Return the learning rate at `position`, in epochs."""
         if self.decay_at:
             return step_decay(position, self.epochs, high=self.learning_rate, at=self.decay_at)
         if self.decay_every is not None:

@@ -35,7 +35,7 @@ def classification_loss(
 
 
 def total_norm(gradients: Sequence[Tensor]) -> Float[Tensor, ""]:
-    """The Euclidean norm of all gradients taken as one vector."""
+    """Return the Euclidean norm of all gradients taken as one vector."""
     return torch.nn.utils.get_total_norm(gradients)
 
 
@@ -52,7 +52,7 @@ def training_loss(
     recipe: Recipe,
     architecture: Architecture | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The recipe's loss on a batch, at the recipe's precision, and the share of images classified correctly."""
+    """Return the loss on a batch at the recipe's precision, and the share of images classified correctly."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         logits, auxiliary = network.with_auxiliary(x, architecture)
         loss = classification_loss(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def restart_periods(total: float, *, period: float = 10, factor: int = 2) -> tuple[float, ...]:
-    """The lengths of the cosine periods that fill `total`: `period`, `period * factor`, ... all stretched alike.
+    """Return the lengths of the cosine periods that fill `total`: `period`, `period * factor`, ... all stretched alike.
 
     Where `total` is such a sum (10, 30, 70, 150, 310, 630 for the defaults) nothing is stretched. Otherwise as many
     whole periods as fit are stretched to fill it, so that training always ends at the minimum; a shorter `total`
