@@ -34,7 +34,7 @@ def multiply_adds(module: nn.Module, shape: tuple[int, int, int] | Task) -> int:
 
 
 def latency(module: nn.Module, shape: tuple[int, int, int] | Task, *, seconds: float = 0.2) -> float:
-    """Measure seconds for one image at a time: the median of as many runs as fit in `seconds` (torch.utils.benchmark)."""
+    """Measure seconds for one image at a time: the median of as many runs as fit in `seconds`."""
     with _inference(module):
         timer = Timer(
             "module(x)", globals={"module": module, "x": _image(module, shape)}, num_threads=torch.get_num_threads()
