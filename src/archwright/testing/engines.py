@@ -33,7 +33,7 @@ class EngineContract(ABC):
             assert [future.result(SECONDS).reward for future in futures] == list(range(1, 13))
 
     def test_a_child_that_fails_is_an_exception_of_the_same_name_in_its_future(self) -> None:
-        """Of a `ChildFailure`, or an error of archwright, the type too: the loop ends a run by it, or goes on."""
+        """Errors of archwright keep their type too: by it the loop goes on or ends the run."""
         with self._engine() as engine:
             for error in ERRORS:
                 before, failed, after = (_submit(engine, what) for what in ("a", type(error).__name__, "bb"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 import random
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
@@ -36,6 +35,10 @@ class EvaluatorContract(ABC):
     def make(self) -> Evaluator:
         """Make a new evaluator; another one is its twin."""
 
+    def proposal(self, stream: int) -> Proposal:
+        """Return the proposal of a stream, a uniform one; override it for an evaluator that needs soft weights."""
+        return Proposal(stream, sample(self.space, (5, stream)))
+
     def test_it_says_how_a_loop_must_treat_it(self) -> None:
         evaluator = self.make()
         assert isinstance(evaluator.stateful, bool)
@@ -47,7 +50,9 @@ class EvaluatorContract(ABC):
         assert any(result.error is None for result in results), f"every child fails: {results[0].error}"
         for result in results:
             assert isinstance(result, Result)
-            assert json.loads(json.dumps(result.metrics)) == {**result.metrics}, "metrics are plain numbers by name"
+            assert json.loads(json.dumps(dict(result.metrics))) == {**result.metrics}, (
+                "metrics are plain numbers by name"
+            )
             assert all(isinstance(number, float | int) for number in (result.reward, *result.metrics.values()))
 
     def test_a_score_depends_on_the_state_and_the_proposal_alone(self) -> None:
@@ -69,19 +74,19 @@ class EvaluatorContract(ABC):
             assert self._scores(elsewhere, range(2)) == self._scores(evaluator, range(2))
 
     def test_preparing_reports_its_steps_and_is_done_once(self) -> None:
-        evaluator, ask = self.make(), _Uniform(self.space)
+        evaluator, ask = self.make(), _Ask(self.proposal)
         for progress in evaluator.prepare(ask, 0):
             assert 1 <= progress.step <= progress.steps
         assert not list(evaluator.prepare(ask, 0)), "prepare() works again though no trial has been reported since"
 
     def test_a_preparation_that_is_cut_off_goes_on_to_the_same_bits(self) -> None:
         """Cut off after the first step, after the next, in the middle, and when it is done; restored each time."""
-        whole, ask = self.make(), _Uniform(self.space)
+        whole, ask = self.make(), _Ask(self.proposal)
         told = math.ceil(2 * whole.trials_per_epoch)
         expected = list(whole.prepare(ask, told))
         events, stored, streams = list[Progress](), pack(self.make().state_dict()), 0
         for cut in (*sorted({1, 2, len(expected) // 2, len(expected)}), math.inf):
-            part, again = self.make(), _Uniform(self.space, streams)
+            part, again = self.make(), _Ask(self.proposal, streams)
             _draw_random_numbers()
             part.load_state_dict(unpack(stored))
             for progress in part.prepare(again, told):
@@ -96,13 +101,13 @@ class EvaluatorContract(ABC):
 
     def _prepared(self) -> Evaluator:
         evaluator = self.make()
-        for _ in evaluator.prepare(_Uniform(self.space), 0):
+        for _ in evaluator.prepare(_Ask(self.proposal), 0):
             pass
         return evaluator
 
     def _scores(self, evaluator: Evaluator, streams: Sequence[int]) -> list[Result]:
         """Return results as a loop takes them, without measured times."""
-        return [self._score(evaluator, Proposal(stream, sample(self.space, (1, stream)))) for stream in streams]
+        return [self._score(evaluator, self.proposal(stream)) for stream in streams]
 
     def _score(self, evaluator: Evaluator, proposal: Proposal) -> Result:
         try:
@@ -116,15 +121,15 @@ class EvaluatorContract(ABC):
         return replace(result, metrics={name: v for name, v in result.metrics.items() if name not in self.measured})
 
 
-class _Uniform:
-    """Uniform proposals, numbered as the loop numbers them."""
+class _Ask:
+    """Numbers its proposals as the loop numbers them."""
 
-    def __init__(self, space: Space, streams: int = 0) -> None:
-        self.space, self.streams = space, streams
+    def __init__(self, proposal: Callable[[int], Proposal], streams: int = 0) -> None:
+        self.proposal, self.streams = proposal, streams
 
     def __call__(self, n: int) -> list[Proposal]:
         first, self.streams = self.streams, self.streams + n
-        return [Proposal(stream, sample(self.space, (5, stream))) for stream in range(first, self.streams)]
+        return [self.proposal(stream) for stream in range(first, self.streams)]
 
 
 @contextmanager
@@ -132,7 +137,9 @@ def _no_randomness() -> Iterator[None]:
     """Check that the global generators of Python, numpy and torch are where they were."""
     before = _generators()
     yield
-    assert _generators() == before, "a global random generator was used; draw from a seed and the place of use"
+    after = _generators()
+    for library, state in before.items():
+        assert after[library] == state, f"{library}'s global random generator was used; draw from a seed and a position"
 
 
 def _draw_random_numbers() -> None:
@@ -143,10 +150,11 @@ def _draw_random_numbers() -> None:
             attrgetter(draw)(sys.modules[library])(1)
 
 
-def _generators() -> list[object]:
-    states: list[object] = [random.getstate()]
+def _generators() -> dict[str, object]:
+    """Return the states of the global generators of the libraries that are loaded."""
+    states: dict[str, object] = {"python": random.getstate()}
     if "numpy" in sys.modules:
-        states.append([str(part) for part in sys.modules["numpy"].random.get_state()])
+        states["numpy"] = [str(part) for part in sys.modules["numpy"].random.get_state()]
     if "torch" in sys.modules:
-        states.append(sys.modules["torch"].get_rng_state().tolist())
+        states["torch"] = sys.modules["torch"].get_rng_state().tolist()
     return states
