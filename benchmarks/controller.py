@@ -5,7 +5,7 @@
 One architecture is 40 decisions in 54 steps of an LSTM with 100 units. Beside it, in turns in the same process, so
 that the ratios hold on a busy machine too: the bare LSTM forward and backward over as many steps of as many rows, with
 fixed inputs and no decisions (PyTorch's LSTMCell in a loop, which is what the steps of a controller have to be; its
-LSTM, which is told all inputs at once, for information), and the same proposals asked for one by one. Each figure is
+LSTM, which is given all inputs at once, for information), and the same proposals asked for one by one. Each figure is
 the median over the repeats.
 
 The controller runs on one thread whatever PyTorch is set to, and so do the references unless `--threads` says
@@ -30,7 +30,7 @@ LANES, STEPS, UNITS = 20, 54, 100
 
 
 class Ours:
-    """A controller that is asked and told again and again; rewards are of no account here."""
+    """A controller that proposes and learns again and again; its rewards do not matter."""
 
     def __init__(self) -> None:
         self.controller = Reinforce(EnasMicro(), units=UNITS, batch=LANES)
@@ -82,7 +82,7 @@ def measure(repeats: int) -> dict[str, float]:
         "update from 20 rewards": ours.update,
         "sample 20, one by one": ours.one_by_one,
         "bare LSTMCell in a loop": bare.loop,
-        "bare LSTM told all inputs at once": bare.whole,
+        "bare LSTM given all inputs at once": bare.whole,
     }
     seconds: dict[str, list[float]] = {name: [] for name in work}
     totals: list[float] = []

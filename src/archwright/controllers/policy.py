@@ -22,8 +22,8 @@ The first step is fed a learned start input. The next is fed
 
 The LSTM has no biases by default, as in the official code, and starts from zero states. Sampling answers the groups of
 a step as they come up; scoring given architectures (teacher forcing) knows the answers, so the heads follow together
-after the last step. The parameters stay on the CPU: some fifty dependent steps of twenty rows are each over sooner than
-a GPU can be told to begin.
+after the last step. The parameters stay on the CPU: each of some fifty dependent steps of twenty rows takes less time
+than launching it on a GPU.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class Unrolled:
     """The LSTM, one step at a time: o, i, f, g = split(x W_x + h W_h + b); c = f c + i g; h = o tanh(c).
 
     Weights are `lstm` [layers, 2 * units, 4 * units], on input and hidden state. The bottom layer's x is an entry of a
-    table of everything that can be fed: the `fixed` inputs, then the anchors so far. The table holds x W_x.
+    table of everything that can be fed: the `fixed` inputs, then the anchors so far. The table holds x W_x. Gradients
+    are autograd's: a backward pass written by hand made ask and tell together only 1.05 to 1.26 times as fast.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ from archwright.controllers.programs import (
     SharedProgram,
     programs_of,
 )
-from archwright.decisions import Anchor, Choice, Decision, Link, Links
+from archwright.decisions import Anchor, Choice, Decision, Link, Links, Question
 from archwright.space import Space
 
 Kind: TypeAlias = "type[Choice] | type[Link] | type[Links]"
@@ -145,8 +145,10 @@ def play(spaces: Sequence[Space], inputs: Inputs, answer: Callable[[Step], Seque
             groups, anchored = _shared_groups(alone.asked, batch)
             asking, resting = ([live], []) if groups else ([], live)
         else:
-            asking, resting, anchored = _sorted(live)
+            alike = _alike(live)
+            resting, asking = alike.pop((Anchor, ""), []), list(alike.values())
             groups = tuple([_group(members, anchors, batch) for members in asking])
+            anchored = bool(resting) or any(_anchors(program.asked.question) for program in live)
         steps.append(Step(len(steps), entries, feed, groups, anchors[-1] if anchored else None))
         answered.append(answer(steps[-1]))
         entries, feed = _next_input(inputs, batch, groups, answered[-1])
@@ -160,20 +162,18 @@ def play(spaces: Sequence[Space], inputs: Inputs, answer: Callable[[Step], Seque
     return Script(tuple(steps), tuple(answered), tuple(programs))
 
 
-def _sorted(live: Sequence[BatchedProgram]) -> tuple[list[list[BatchedProgram]], list[BatchedProgram], bool]:
-    """Return programs that ask for a decision, by kind and vocabulary; those at an Anchor; whether any is an anchor."""
-    asking: dict[tuple[type, str], list[BatchedProgram]] = {}
-    resting: list[BatchedProgram] = []
-    anchored = False
+def _alike(live: Sequence[BatchedProgram]) -> dict[tuple[type, str], list[BatchedProgram]]:
+    """Return the programs by the kind and vocabulary of their pending questions."""
+    alike: dict[tuple[type, str], list[BatchedProgram]] = {}
     for program in live:
         question = program.asked.question
-        if isinstance(question, Anchor):
-            resting.append(program)
-        else:
-            vocabulary = question.vocabulary if isinstance(question, Choice) else ""
-            asking.setdefault((type(question), vocabulary), []).append(program)
-            anchored |= isinstance(question, Links) and question.anchor is not None
-    return list(asking.values()), resting, anchored or bool(resting)
+        vocabulary = question.vocabulary if isinstance(question, Choice) else ""
+        alike.setdefault((type(question), vocabulary), []).append(program)
+    return alike
+
+
+def _anchors(question: Question) -> bool:
+    return isinstance(question, Anchor) or (isinstance(question, Links) and question.anchor is not None)
 
 
 def _group(members: Sequence[BatchedProgram], anchors: Sequence[int], batch: int) -> Group:
@@ -195,11 +195,9 @@ def _group(members: Sequence[BatchedProgram], anchors: Sequence[int], batch: int
 @lru_cache(maxsize=4096)
 def _shared_groups(asked: Asked, batch: int) -> tuple[tuple[Group, ...], bool]:
     """Return the groups of a step of one program for all rows, and whether the step is an anchor."""
-    question = asked.question
-    if isinstance(question, Anchor):
+    if isinstance(asked.question, Anchor):
         return (), True
-    group = _part(asked, np.arange(batch), asked.ordinals, batch, shared=True)
-    return (group,), isinstance(question, Links) and question.anchor is not None
+    return (_part(asked, np.arange(batch), asked.ordinals, batch, shared=True),), _anchors(asked.question)
 
 
 def _part(asked: Asked, rows: Ints, anchors: Sequence[int], batch: int, shared: bool = False) -> Group:
