@@ -32,7 +32,6 @@ class Accuracy(OfMetric):
     metric: str = "validation_accuracy"
 
     def __call__(self, metrics: Mapping[str, float]) -> float:
-        """Return the reward, 0 to 1."""
         return metrics[self.metric]
 
     def words(self, reward: float) -> str:
@@ -47,7 +46,6 @@ class AccuracyCubed(OfMetric):
     metric: str = "best_validation_accuracy"
 
     def __call__(self, metrics: Mapping[str, float]) -> float:
-        """Return the reward, 0 to 1."""
         return metrics[self.metric] ** 3
 
 
@@ -60,7 +58,6 @@ class InversePerplexity(OfMetric):
     metric: str = "validation_perplexity"
 
     def __call__(self, metrics: Mapping[str, float]) -> float:
-        """Return the reward, greater than 0."""
         return float(self.c / metrics[self.metric] ** self.power)
 
 
@@ -88,7 +85,6 @@ class LatencyWeighted(OfMetric):
             raise ConfigError(f"LatencyWeighted: target is {self.target!r}; it must be seconds greater than zero")
 
     def __call__(self, metrics: Mapping[str, float]) -> float:
-        """Return the reward."""
         return float(metrics[self.metric] * (metrics["latency"] / self.target) ** self.weight)
 
 

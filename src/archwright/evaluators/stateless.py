@@ -15,12 +15,10 @@ class Stateless:
     trials_per_epoch = 1.0
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Yield nothing."""
         return iter(())
 
     def state_dict(self) -> State:
-        """Return nothing."""
         return {}
 
     def load_state_dict(self, state: State) -> None:
-        """Restore nothing."""
+        pass

@@ -48,7 +48,6 @@ class ImageTrainingData:
         return loss, {"accuracy": accuracy}
 
     def validate(self, model: Any) -> Mapping[str, float]:
-        """Return accuracy and loss."""
         part, preprocessing = self._data.validation[: self._recipe.validation_limit], self._data.preprocessing
         if not len(part):
             return {}
@@ -56,14 +55,13 @@ class ImageTrainingData:
         return {"validation_accuracy": score.accuracy, "validation_loss": score.loss}
 
     def restart(self) -> None:
-        """Do nothing."""
+        pass
 
     def state_dict(self) -> State:
-        """Return nothing."""
         return {}
 
     def load_state_dict(self, state: State) -> None:
-        """Restore nothing."""
+        pass
 
 
 class ImageScoring:
@@ -80,18 +78,15 @@ class ImageScoring:
         self._x, self._y = data.validation.x.to(device), data.validation.y.to(device)
 
     def whole(self, *seeds: int) -> list[Tensor]:
-        """Return the positions of the images of every minibatch."""
         order = torch.from_numpy(stream(Stream.VALIDATION, *seeds).permutation(len(self._x)))
         count = len(order) // self.size
         return list(order[: count * self.size].view(count, -1))
 
     def batch(self, name: Tensor) -> Batch:
-        """Return the images at these positions, and their labels."""
         chosen = name.to(self._x.device)
         return arrange(self._preprocessing(self._x[chosen]), self._channels_last), self._y[chosen]
 
     def score(self, network: Any, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
-        """Return accuracy and loss."""
         x, labels = batch
         with torch.no_grad():
             correct, losses = score_logits(network(x, architecture), labels)
@@ -99,5 +94,4 @@ class ImageScoring:
         return {"validation_accuracy": count / len(labels), "validation_loss": loss}
 
     def mean(self, scores: list[Mapping[str, float]]) -> Mapping[str, float]:
-        """Return the mean of each metric."""
         return {name: sum(score[name] for score in scores) / len(scores) for name in self.metrics}

@@ -48,7 +48,6 @@ class Images(Modality):
 
     @property
     def wording(self) -> Wording:
-        """Per cent, and points."""
         return PER_CENT
 
     @staticmethod
@@ -65,7 +64,6 @@ class Images(Modality):
 
     @staticmethod
     def load(source: Any, *, seed: int, **options: Any) -> ImageData:
-        """Load the data. See `archwright.data.sources.load`."""
         from archwright.data.sources import load
 
         return load(source, seed=seed, **options)
@@ -82,7 +80,6 @@ class Images(Modality):
 
     @staticmethod
     def shown_size(network: Any, space: Any, task: Task) -> tuple[dict[str, Any], str]:
-        """Return parameters and multiply-adds at the task's size."""
         facts = {
             "input": [task.channels, task.height, task.width],
             "classes": task.classes,
@@ -94,34 +91,28 @@ class Images(Modality):
         return facts, f"{facts['parameters']:,} parameters, {facts['multiply_adds']:,} multiply-adds at {shape}"
 
     def describe(self) -> tuple[dict[str, Any], list[str]]:
-        """Return what was understood of the data. See `archwright.data.describe`."""
         from archwright.data.describe import as_lines, describe
 
         description = describe(self.data)
         return description, as_lines(description)
 
     def per_step(self, recipe: Recipe) -> int:
-        """Return how many images are in a training step."""
         return recipe.batch
 
     def training_data(
         self, model: Any, recipe: Recipe, *, seed: int, device: torch.device, channels_last: bool = True
     ) -> ImageTrainingData:
-        """Move the model to the device and return its training data."""
         return ImageTrainingData(model, self.data, recipe, seed=seed, device=device, channels_last=channels_last)
 
     def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> ImageScoring:
-        """Return the validation images in minibatches of `size`."""
         return ImageScoring(self.data, size, device, channels_last=channels_last)
 
     def residual(self, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Residual:
-        """Return a hand-made residual network of about so many parameters."""
         from archwright.nets.residual import residual_network
 
         return residual_network(self.data.task, parameters, stem_stride=stem_stride, dropout=dropout)
 
     def size(self, network: Any) -> dict[str, int]:
-        """Return the multiply-adds of one image."""
         return {"multiply_adds": multiply_adds(network, self.data.task)}
 
     def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
@@ -145,15 +136,12 @@ class Images(Modality):
         }
 
     def difference(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[float, float, float]:
-        """Return the difference paired by image."""
         return paired_difference(_bits(ours), _bits(theirs))
 
     def validated(self, record: Mapping[str, Any]) -> str:
-        """Return the share of the validation images."""
         return f"{record['validation_accuracy']:.2%} of validation images"
 
     def tested(self, figures: Mapping[str, Any]) -> str:
-        """Return the number of images."""
         return f"{figures['test_images']} images"
 
     def details(self, figures: Mapping[str, Any]) -> list[str]:
@@ -169,7 +157,6 @@ class Images(Modality):
         return [f"{label if not i else '':<17}{row}" for i, row in enumerate(rows)]
 
     def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
-        """Return the accuracy by class as a table."""
         lines = ["## Accuracy by class", "", "| class | accuracy | test images |", "|---|---|---|"]
         for name, found in figures["per_class"].items():
             accuracy = "" if found["accuracy"] is None else f"{found['accuracy']:.2%}"
@@ -177,7 +164,6 @@ class Images(Modality):
         return [*lines, ""]
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
-        """Write a trained model."""
         TrainedModel(network, architecture, space, self.data.classes, self.data.preprocessing).save(folder)
 
 

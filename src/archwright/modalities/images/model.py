@@ -44,17 +44,14 @@ class TrainedModel(TrainedNetwork):
 
     @property
     def task(self) -> Task:
-        """What the network takes and returns."""
         size = self.preprocessing
         return Task(size.channels, size.height, size.width, len(self.classes))
 
     def described(self) -> dict[str, Any]:
-        """Return class names and preprocessing."""
         return {"classes": list(self.classes), "preprocessing": self.preprocessing.to_json()}
 
     @staticmethod
     def parsed(described: dict[str, Any]) -> dict[str, Any]:
-        """Return class names and preprocessing."""
         classes = tuple(str(name) for name in described["classes"])
         return {"classes": classes, "preprocessing": Preprocessing.from_json(described["preprocessing"])}
 

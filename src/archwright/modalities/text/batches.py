@@ -46,7 +46,6 @@ class TextTrainingData:
         return loss, {}
 
     def validate(self, model: Any) -> Mapping[str, float]:
-        """Return perplexity and loss."""
         part = self._data.validation[: self._recipe.validation_limit].to(self._device)
         if not len(part):
             return {}
@@ -54,17 +53,14 @@ class TextTrainingData:
         return {"validation_perplexity": score.perplexity, "validation_loss": score.loss}
 
     def restart(self) -> None:
-        """Let the next step start from zero states."""
         self._begun = self._carried = None
 
     def state_dict(self) -> State:
-        """Return the states carried to the next step."""
         if self._carried is None:
             return {}
         return {"carried": [[part.cpu().clone() for part in state] for state in self._carried]}
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` returned."""
         if "carried" in state:
             self._carried = tuple(tuple(part.to(self._device) for part in layer) for layer in state["carried"])
 
@@ -79,15 +75,12 @@ class TextScoring:
         self._rows = Rows(data.validation.to(device), self.size, length)
 
     def whole(self, *seeds: int) -> list[int]:
-        """Return the numbers of all pieces of full length, shuffled."""
         return [int(piece) for piece in stream(Stream.VALIDATION, *seeds).permutation(max(1, self._rows.whole))]
 
     def batch(self, name: int) -> Batch:
-        """Return a piece: its tokens, and those that follow them."""
         return self._rows[name]
 
     def score(self, network: Any, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
-        """Return perplexity and loss."""
         tokens, following = batch
         with torch.no_grad():
             logits, _ = network(tokens, network.start(tokens.shape[1]), architecture)
@@ -95,6 +88,5 @@ class TextScoring:
         return {"validation_perplexity": perplexity(loss), "validation_loss": loss}
 
     def mean(self, scores: list[Mapping[str, float]]) -> Mapping[str, float]:
-        """Return the mean loss and its perplexity."""
         loss = sum(score["validation_loss"] for score in scores) / len(scores)
         return {"validation_perplexity": perplexity(loss), "validation_loss": loss}

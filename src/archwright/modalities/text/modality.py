@@ -50,12 +50,10 @@ class Text(Modality):
 
     @property
     def wording(self) -> Wording:
-        """Perplexity, or bits."""
         return WORDINGS[self.data.level]
 
     @staticmethod
     def recognises(source: Any) -> bool:
-        """Return whether a source names text."""
         return is_text(source)
 
     @staticmethod
@@ -72,7 +70,6 @@ class Text(Modality):
 
     @staticmethod
     def shown_size(network: Any, space: Any, task: TextTask) -> tuple[dict[str, Any], str]:
-        """Return vocabulary, units and parameters."""
         facts = {
             "vocabulary": task.vocabulary,
             "units": network.embedding.embedding_dim,
@@ -107,17 +104,14 @@ class Text(Modality):
         ]
 
     def per_step(self, recipe: Recipe) -> int:
-        """Return how many tokens are in a training step."""
         return recipe.batch * recipe.length
 
     def training_data(
         self, model: Any, recipe: Recipe, *, seed: int, device: torch.device, channels_last: bool = True
     ) -> TextTrainingData:
-        """Move the model to the device and return its training data."""
         return TextTrainingData(model, self.data, recipe, device=device)
 
     def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> TextScoring:
-        """Return the validation text in minibatches of `size` rows."""
         return TextScoring(self.data, size, recipe.length, device)
 
     def size(self, network: Any) -> dict[str, int]:
@@ -144,7 +138,6 @@ class Text(Modality):
         }
 
     def difference(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[float, float, float]:
-        """Return the difference paired by block of text."""
         mean, low, high = mean_interval(np.array(ours["blocks"]) - np.array(theirs["blocks"]))
         difference = ours["loss"] - theirs["loss"]
         if self.data.level == "characters":
@@ -156,13 +149,10 @@ class Text(Modality):
         return ours["perplexity"] - base, low, high
 
     def validated(self, record: Mapping[str, Any]) -> str:
-        """Return the perplexity, or bits, of the validation part."""
         return f"validation {self.words(perplexity(record['validation_loss']))}"
 
     def tested(self, figures: Mapping[str, Any]) -> str:
-        """Return the number of tokens."""
         return f"{figures['test_tokens']:,} tokens"
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
-        """Write a trained model."""
         TrainedLanguageModel(network, architecture, space, self.data.vocabulary, self.data.level).save(folder)

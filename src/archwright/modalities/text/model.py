@@ -27,16 +27,13 @@ class TrainedLanguageModel(TrainedNetwork):
 
     @property
     def task(self) -> TextTask:
-        """What the network predicts."""
         return TextTask(len(self.vocabulary))
 
     def described(self) -> dict[str, Any]:
-        """Return vocabulary and level."""
         return {"vocabulary": list(self.vocabulary), "level": self.level}
 
     @staticmethod
     def parsed(described: dict[str, Any]) -> dict[str, Any]:
-        """Return vocabulary and level."""
         level = "characters" if described["level"] == "characters" else "words"
         return {"vocabulary": tuple(str(token) for token in described["vocabulary"]), "level": level}
 
