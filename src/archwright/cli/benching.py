@@ -168,7 +168,7 @@ def conclude(
         notes=f"mean of {runs} with its 95 % interval",
     )
     console = Console(stderr=json_output, highlight=False)
-    title = f"{about['table']}, {allowed.total:g} {allowed.unit}, {runs}: {score}"
+    title = f"{about['table']}, {allowed.words}, {runs}: {score}"
     show_table(*table(standings(courses)), title=title, console=console)
     console.print(f"{out / 'bench.json'}, {picture}", soft_wrap=True, highlight=False)
     if json_output:

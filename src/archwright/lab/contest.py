@@ -18,6 +18,7 @@ from archwright.evaluators.table import COST, Table
 from archwright.lab.strategies import Strategy
 from archwright.lab.tables import load_table
 from archwright.loop import Budget, Controller, Minutes, Proposal, Result, Trial, Trials, run
+from archwright.report.words import counted
 
 CHUNKS = 25  # pieces of work for each process and strategy; a piece is recorded at its end, and lost with a kill
 
@@ -38,6 +39,13 @@ class Allowance:
     def unit(self) -> str:
         """The unit of `total`, in words."""
         return "trials" if self.trials is not None else "seconds of training"
+
+    @property
+    def words(self) -> str:
+        """The amount with its unit."""
+        return (
+            counted(self.total, "trial") if self.trials is not None else f"{counted(self.total, 'second')} of training"
+        )
 
     def budget(self) -> Budget:
         """Return the budget for `archwright.loop.run` on the clock of the table."""
@@ -167,7 +175,7 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
     improvements = tuple((used, t.reward, table.final(t.architecture)) for used, t in best_so_far(ended))
     if not improvements:
         count, what = len(ended), "all of them failed" if ended else "not one trial fits"
-        raise ConfigError(f"{strategy.label}, {count} trials: {what} in a budget of {allowed.total:g} {allowed.unit}")
+        raise ConfigError(f"{strategy.label}, {counted(count, 'trial')}: {what} in a budget of {allowed.words}")
     return Course(strategy.label, number, len(ended), improvements, controller.seconds)
 
 
