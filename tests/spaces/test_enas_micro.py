@@ -166,7 +166,7 @@ def test_a_size_below_one_is_refused(field: str) -> None:
 
 @pytest.mark.parametrize("operations", [(), ("identity", "identity")])
 def test_operations_must_differ(operations: tuple[str, ...]) -> None:
-    with pytest.raises(SpaceError, match="operations must be different names"):
+    with pytest.raises(SpaceError, match="one or more different names"):
         EnasMicro(operations=operations)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from archwright.export.expressions import Variable
 from archwright.export.forward import Forward, forward
-from archwright.export.layers import Argument, Layer, held
+from archwright.export.layers import Argument, LayerSource, held
 from archwright.export.partition import Partition
 from archwright.export.tracing import Call, Traced
 
@@ -26,7 +26,7 @@ class Part:
     """One class for one part of the network, before parts that are alike share a class."""
 
     call: Call
-    attributes: dict[str, Layer]
+    attributes: dict[str, LayerSource]
     forward: Forward
 
     def skeleton(self) -> str:
@@ -35,7 +35,7 @@ class Part:
         return repr((self.call.kind, layers, self.forward.skeleton()))
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """What the part holds, by name in its state dict."""
+        """Yield the tensors of the part, by name in its state dict."""
         for name, layer in self.attributes.items():
             yield from layer.tensors(name)
 
@@ -46,16 +46,16 @@ class Class:
 
     name: str
     parts: tuple[Call, ...]
-    attributes: dict[str, Layer]
+    attributes: dict[str, LayerSource]
     forward: Forward
     settings: dict[str, str] = field(default_factory=dict)
 
 
 def classes(traced: Traced, name: str, taken: Sequence[str]) -> tuple[list[Class], dict[str, Tensor]]:
-    """The classes, the innermost first and the network (called `name`) last, and the network's state dict."""
+    """Return the classes, the innermost first and the network (called `name`) last, and the network's state dict."""
     partition = Partition(traced)
     finished: list[Class] = []
-    instances: dict[Call, Layer] = {}
+    instances: dict[Call, LayerSource] = {}
     names = {name, *taken}
     for level in partition.levels:
         alike: dict[str, list[Part]] = defaultdict(list)
@@ -70,9 +70,9 @@ def classes(traced: Traced, name: str, taken: Sequence[str]) -> tuple[list[Class
     raise AssertionError("a partition ends with the network")
 
 
-def _part(partition: Partition, call: Call, instances: dict[Call, Layer]) -> Part:
+def _part(partition: Partition, call: Call, instances: dict[Call, LayerSource]) -> Part:
     units = partition.units(call)
-    layers: dict[str, Layer] = {}
+    layers: dict[str, LayerSource] = {}
     for unit in units:
         if unit.part is not None:
             layers[unit.path] = instances[unit.part]
@@ -88,7 +88,7 @@ def _part(partition: Partition, call: Call, instances: dict[Call, Layer]) -> Par
     return Part(call, {attributes[path]: layer for path, layer in layers.items()}, written)
 
 
-def _shared(parts: list[Part], name: str, instances: dict[Call, Layer]) -> Class:
+def _shared(parts: list[Part], name: str, instances: dict[Call, LayerSource]) -> Class:
     """One class for parts that are alike: what differs between them becomes arguments of its constructor."""
     first = parts[0]
     rows = [[a.value for layer in part.attributes.values() for a in layer.values()] for part in parts]
@@ -104,17 +104,17 @@ def _shared(parts: list[Part], name: str, instances: dict[Call, Layer]) -> Class
         position = columns.index(column)
         types[setting] = " | ".join(dict.fromkeys(_type(row[position]) for row in rows))
         for part, row in zip(parts, rows, strict=True):
-            instance = instances.setdefault(part.call, Layer(name))
+            instance = instances.setdefault(part.call, LayerSource(name))
             argument = Argument(setting, row[position], named=True)
             instances[part.call] = replace(instance, arguments=(*instance.arguments, argument))
     for part in parts:
-        instance = instances.setdefault(part.call, Layer(name))
+        instance = instances.setdefault(part.call, LayerSource(name))
         instances[part.call] = replace(instance, state=tuple(part.tensors()))
     return Class(name, tuple(part.call for part in parts), attributes, first.forward, types)
 
 
 def _settings(uses: dict[tuple[str, ...], list[tuple[str, str]]]) -> dict[tuple[str, ...], str]:
-    """A name for each value by what it is used as, told apart by where it is used first."""
+    """Name each value by what it is used as, and where names clash also by where it is used first."""
     short = {}
     for value, where in uses.items():
         names = list(dict.fromkeys(name for _, name in where))
@@ -132,7 +132,7 @@ def _type(value: Any) -> str:
 
 
 def attribute_names(paths: list[str], base: str) -> dict[str, str]:
-    """A short name for each path, unlike the others: the parts of the path that tell it from its neighbours."""
+    """Give each path a short name of its own: the parts of the path that distinguish it from its neighbours."""
     relative = {path: _relative(path, base).split(".") for path in paths}
     branches: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for parts in relative.values():
@@ -158,7 +158,7 @@ def _relative(path: str, base: str) -> str:
 
 
 def identifier(text: str) -> str:
-    """A Python name made of `text`, which may be anything."""
+    """Make a Python name of `text`, which may be anything."""
     name = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_") or "layer"
     name = f"layer_{name}" if name[0].isdecimal() else name
     return f"{name}_" if keyword.iskeyword(name) or name in RESERVED else name

@@ -65,7 +65,7 @@ Name = Callable[[fx.Node], Text]
 
 
 def literal(value: Any, name: Name | None = None) -> str:
-    """The source of a constant, or of a structure of constants and steps (whose source `name` gives)."""
+    """Write a constant, or a structure of constants and steps (whose source `name` gives)."""
     if isinstance(value, Variable):
         return str(value)
     if isinstance(value, fx.Node) and name is not None:
@@ -93,13 +93,13 @@ def literal(value: Any, name: Name | None = None) -> str:
 
 
 def text(value: str) -> str:
-    """A string literal, in double quotes where that needs no escapes. Whatever is inside stays inside."""
+    """Write a string literal, in double quotes where that needs no escapes; no content can end it."""
     quoted = repr(value)
     return f'"{quoted[1:-1]}"' if quoted[0] == "'" and '"' not in quoted and "\\" not in quoted else quoted
 
 
 def expression(node: fx.Node, name: Name) -> Text:
-    """The source of a function, method or operator step."""
+    """Write a function, method or operator step."""
     depth = 1 + max((name(source).depth for source in node.all_input_nodes), default=0)
     args, target = node.args, node.target
     if target in BINARY and len(args) == 2:
@@ -120,7 +120,7 @@ def expression(node: fx.Node, name: Name) -> Text:
 
 
 def arguments(args: Any, kwargs: Any, name: Name) -> str:
-    """The source of a call's arguments."""
+    """Write a call's arguments."""
     return ", ".join([literal(arg, name) for arg in args] + [f"{k}={literal(v, name)}" for k, v in kwargs.items()])
 
 
@@ -142,7 +142,7 @@ def _index(value: Any, name: Name) -> str:
 
 
 def _copying(name: str) -> str:
-    """The function that does the same but overwrites nothing: the written code may need the value again."""
+    """Return the function that does the same but overwrites nothing: the written code may need the value again."""
     return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
 
@@ -165,7 +165,7 @@ def _function(target: Any) -> tuple[str, dict[str, Any]]:
 
 
 def fold(source: str, indent: int) -> str:
-    """The statement or argument `source` at `indent`, broken after brackets and commas where it is too long."""
+    """Indent the statement or argument `source`, and break it after brackets and commas where it is too long."""
     if indent + len(source) <= WIDTH:
         return " " * indent + source
     if _is_text(source):
@@ -220,7 +220,7 @@ def _is_text(source: str) -> bool:
 
 
 def _pieces(source: str, width: int) -> list[str]:
-    """A long string literal as several, which Python joins."""
+    """Split a long string literal into several, which Python joins."""
     pieces = [""]
     for character in ast.literal_eval(source):
         if len(text(pieces[-1] + character)) > width:

@@ -52,7 +52,7 @@ def write_program(
 
 
 def run_source(written: Source, name: str) -> nn.Module:
-    """The network that the written source makes of the weights."""
+    """Run the written source and load the weights into its network."""
     module = types.ModuleType("model")
     module.__file__ = "model.py"
     exec(compile(written.text, "model.py", "exec"), module.__dict__)

@@ -105,7 +105,7 @@ class _Writer:
         return self._source(unit, None)
 
     def _read(self, unit: Unit) -> list[fx.Node]:
-        """The values that a unit reads, as often as it does."""
+        """Return the values that a unit reads, as often as it does."""
         if unit.part is not None or len(unit.nodes) > 1:
             return _boundary(unit.nodes)[0]
         found: list[fx.Node] = []
@@ -113,7 +113,7 @@ class _Writer:
         return [node for node in found if node.op != "get_attr"]
 
     def _leaves(self, unit: Unit) -> Iterator[fx.Node]:
-        """The named values that a statement reads."""
+        """Return the named values that a statement reads."""
         for node in self._read(unit):
             yield from self._leaves_of(node)
 
@@ -160,7 +160,7 @@ class _Names:
         return self._names[node]
 
     def take(self, node: fx.Node) -> str:
-        """A name for a new value: the one freed last if there is one."""
+        """Name a new value; the name freed last is used first."""
         if self._free:
             self._names[node] = self._free.pop(0)
         else:
@@ -170,13 +170,13 @@ class _Names:
         return self._names[node]
 
     def free(self, nodes: Iterator[fx.Node]) -> None:
-        """These values are not read any more."""
+        """Release the names of values that are not read any more."""
         freed = list(dict.fromkeys(self._names[node] for node in nodes))
         self._free = freed + [name for name in self._free if name not in freed]
 
 
 def _boundary(nodes: Sequence[fx.Node]) -> tuple[list[fx.Node], list[fx.Node]]:
-    """The values that steps read from outside, in the order read, and those of theirs that are read outside."""
+    """Return the values that steps read from outside, in the order read, and those of theirs that are read outside."""
     inside = set(nodes)
     read = [source for node in nodes for source in node.all_input_nodes]
     inputs = dict.fromkeys(source for source in read if source not in inside and source.op != "get_attr")

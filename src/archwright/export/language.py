@@ -116,7 +116,7 @@ def _stepped(step: Callable[..., tuple[Tensor, Tensor]], tokens: Tensor, states:
 def _source(
     model: LanguageModel, vocabulary: Sequence[str], level: str, architecture: Architecture
 ) -> tuple[Source, Tensor]:
-    """The source and the weights, and the logits of the tokens that it is checked with."""
+    """Return the source and the weights, and the logits of the tokens that it is checked with."""
     if not isinstance(model, LanguageModel):
         raise ExportError(f"a {type(model).__name__} cannot be written as plain PyTorch; archwright predict runs it")
     own: Any = evaluated(model)

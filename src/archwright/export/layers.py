@@ -41,24 +41,24 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSource:
     """A constructor call: of other layers, then arguments. `state` are the tensors that it holds itself, by name."""
 
     kind: str
     arguments: tuple[Argument, ...] = ()
-    children: tuple[Layer, ...] = ()
+    children: tuple[LayerSource, ...] = ()
     state: tuple[tuple[str, Tensor], ...] = ()
     buffer: bool = False  # a plain tensor: registered, not assigned
 
     def write(self) -> str:
-        """The source."""
+        """Write the source."""
         parts = [child.write() for child in self.children]
         parts += [literal(a.value) for a in self.arguments if not a.named]
         parts += [f"{a.name}={literal(a.value)}" for a in self.arguments if a.named]
         return f"{self.kind}({', '.join(parts)})"
 
     def skeleton(self) -> Any:
-        """What two layers have in common when only the values of their arguments differ."""
+        """Return a value that is equal for layers which differ in the values of their arguments only."""
         return (
             self.kind,
             self.buffer,
@@ -72,8 +72,8 @@ class Layer:
         for child in self.children:
             yield from child.values()
 
-    def with_values(self, values: Iterator[Any]) -> Layer:
-        """The same call with other values for what `values` lists."""
+    def with_values(self, values: Iterator[Any]) -> LayerSource:
+        """Return the same call with other values for what `values` lists."""
         arguments = tuple(replace(argument, value=next(values)) for argument in self.arguments)
         return replace(self, arguments=arguments, children=tuple(child.with_values(values) for child in self.children))
 
@@ -85,28 +85,28 @@ class Layer:
             yield from child.tensors(f"{prefix}.{index}" if self.kind == "nn.Sequential" else prefix)
 
 
-def sequential(layers: Sequence[Layer]) -> Layer:
+def sequential(layers: Sequence[LayerSource]) -> LayerSource:
     """One after the other; a single layer is itself."""
-    return layers[0] if len(layers) == 1 else Layer("nn.Sequential", children=tuple(layers))
+    return layers[0] if len(layers) == 1 else LayerSource("nn.Sequential", children=tuple(layers))
 
 
-def held(tensor: Tensor) -> Layer:
-    """A parameter or a buffer of this shape."""
+def held(tensor: Tensor) -> LayerSource:
+    """Return a parameter or a buffer of this shape."""
     shape = tuple(Argument("size", size, named=False) for size in tensor.shape)
     if tensor.dtype != torch.float32:
         shape += (Argument("dtype", tensor.dtype, named=True),)
     if not tensor.shape:
         shape = (Argument("size", (), named=False), *shape)
     state = (("", tensor.detach()),)
-    zeros = Layer("torch.zeros", shape)
+    zeros = LayerSource("torch.zeros", shape)
     if not isinstance(tensor, nn.Parameter):
         return replace(zeros, state=state, buffer=True)
     frozen = () if tensor.requires_grad else (Argument("requires_grad", False, named=True),)
-    return Layer("nn.Parameter", frozen, (zeros,), state)
+    return LayerSource("nn.Parameter", frozen, (zeros,), state)
 
 
-def from_module(module: nn.Module, path: str) -> Layer:
-    """The constructor call of one of torch.nn's own layers, read off its attributes."""
+def from_module(module: nn.Module, path: str) -> LayerSource:
+    """Return the constructor call of one of torch.nn's own layers, read off its attributes."""
     kind = type(module)
     recurrent = isinstance(module, nn.RNNBase)  # their constructors hide the arguments behind *args
     parameters = inspect.signature(nn.RNNBase if recurrent else kind).parameters
@@ -133,17 +133,17 @@ def from_module(module: nn.Module, path: str) -> Layer:
         if required or value != parameter.default:
             arguments.append(Argument(name, value, named=not required))
     state = tuple((name, tensor.detach()) for name, tensor in module.state_dict().items())
-    return Layer(f"nn.{kind.__name__}", tuple(arguments), state=state)
+    return LayerSource(f"nn.{kind.__name__}", tuple(arguments), state=state)
 
 
-def from_function(node: fx.Node, tensor_of: Callable[[fx.Node], Tensor | None]) -> Layer | None:
-    """The layer that does the same as a function of one tensor, and of parameters that nothing else uses, if any.
+def from_function(node: fx.Node, tensor_of: Callable[[fx.Node], Tensor | None]) -> LayerSource | None:
+    """Return the layer that does the same as a function of one tensor, and of parameters of its own, if any.
 
     `tensor_of` gives the tensor that a node stands for, or None where it is computed or used elsewhere too.
     """
     target: Any = node.target
     if target in RELU:
-        return Layer("nn.ReLU")
+        return LayerSource("nn.ReLU")
     if target in (functional.conv2d, functional.linear):
         return _weighted(node, tensor_of)
     if target in POOLING and len(node.all_input_nodes) == 1:
@@ -151,7 +151,7 @@ def from_function(node: fx.Node, tensor_of: Callable[[fx.Node], Tensor | None]) 
     return None
 
 
-def _weighted(node: fx.Node, tensor_of: Callable[[fx.Node], Tensor | None]) -> Layer | None:
+def _weighted(node: fx.Node, tensor_of: Callable[[fx.Node], Tensor | None]) -> LayerSource | None:
     names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
     given: dict[str, Any] = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
     weight, bias = (tensor_of(given[n]) if isinstance(given.get(n), fx.Node) else None for n in ("weight", "bias"))

@@ -113,7 +113,7 @@ def source(
 
 
 def evaluated(model: nn.Module) -> nn.Module:
-    """A copy on the CPU in evaluation mode, in float32.
+    """Copy a model to the CPU, in evaluation mode and float32.
 
     Raises:
         ExportError: if it has a BatchNorm without running statistics.
@@ -132,7 +132,7 @@ def evaluated(model: nn.Module) -> nn.Module:
 
 
 def check_images(preprocessing: Preprocessing) -> Tensor:
-    """The two images that an exported network checks itself with (`largest_difference` in the template)."""
+    """Return the two images that an exported network checks itself with (`largest_difference` in the template)."""
     noise = template.noise(2, preprocessing.channels, preprocessing.height, preprocessing.width)
     std = torch.tensor([value or 1.0 for value in preprocessing.std]).view(-1, 1, 1)
     return noise * std + torch.tensor(preprocessing.mean).view(-1, 1, 1)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from torch import Tensor, fx, nn
 
-from archwright.export.layers import Layer, from_function, from_module, sequential
+from archwright.export.layers import LayerSource, from_function, from_module, sequential
 from archwright.export.tracing import Call, Traced, call_of, common_path
 
 SMALL = 4  # statements; what is shorter is written in its caller
@@ -21,7 +21,7 @@ class Unit:
 
     nodes: tuple[fx.Node, ...]
     path: str = ""  # of what is called, in the network
-    layer: Layer | None = None
+    layer: LayerSource | None = None
     part: Call | None = None
 
 
@@ -33,14 +33,14 @@ class Partition:
 
     def __init__(self, traced: Traced) -> None:
         self.traced = traced
-        self._layers: dict[fx.Node, Layer | None] = {}
+        self._layers: dict[fx.Node, LayerSource | None] = {}
         self._within: dict[Call, list[fx.Node]] = defaultdict(list)
         for node in traced.nodes:
             for call in call_of(node).callers():
                 self._within[call].append(node)
 
     def within(self, call: Call) -> list[fx.Node]:
-        """The steps made during a call."""
+        """Return the steps made during a call."""
         return self._within[call]
 
     @cached_property
@@ -96,11 +96,11 @@ class Partition:
         return entangled | {call for call in self._within if called[call.path] > 1}
 
     def owner(self, node: fx.Node) -> Call:
-        """The class that a step is written in."""
+        """Return the class that a step is written in."""
         return next(call for call in call_of(node).callers() if call in self._chosen)
 
     def units(self, owner: Call) -> list[Unit]:
-        """What the forward method of a class does, in order."""
+        """Return the units of a class's forward method, in order."""
         parts: dict[Call, list[fx.Node]] = defaultdict(list)
         chains: dict[fx.Node, list[fx.Node]] = {}  # by last step
         for node in self.within(owner):
@@ -161,7 +161,7 @@ class Partition:
         return layer is not None and bool(layer.state)
 
     def _joined(self, node: fx.Node, owner: Call) -> fx.Node | None:
-        """The step before, if both can be in one `nn.Sequential`: layers, and nothing else reads what is between."""
+        """Return the step before, if both can be in one `nn.Sequential` and nothing else reads what is between."""
         sources = [source for source in node.all_input_nodes if source.op != "get_attr"]
         if len(sources) != 1 or self._layer(node) is None or self._layer(sources[0]) is None:
             return None
@@ -173,12 +173,12 @@ class Partition:
         shared = set(_below(before, owner)) & set(_below(node, owner))
         return before if shared else None
 
-    def _layer(self, node: fx.Node) -> Layer | None:
+    def _layer(self, node: fx.Node) -> LayerSource | None:
         if node not in self._layers:
             self._layers[node] = self._as_layer(node)
         return self._layers[node]
 
-    def _as_layer(self, node: fx.Node) -> Layer | None:
+    def _as_layer(self, node: fx.Node) -> LayerSource | None:
         if node.op == "call_module":
             alone = len(self.uses.get(str(node.target), [node])) == 1
             simple = len(node.args) == 1 and not node.kwargs and isinstance(node.args[0], fx.Node)
@@ -195,6 +195,6 @@ class Partition:
 
 
 def _below(node: fx.Node, owner: Call) -> list[Call]:
-    """The calls between a class and a step in it, the innermost first."""
+    """Return the calls between a class and a step in it, the innermost first."""
     calls = list(call_of(node).callers())
     return calls[: calls.index(owner)]

@@ -24,7 +24,7 @@ NOTES = "archwright.json"  # the file inside a .pt2 that says what the program i
 
 
 def notes(classes: Sequence[str], preprocessing: Preprocessing, architecture: Architecture | None) -> dict[str, Any]:
-    """What goes along with a program, as plain data."""
+    """Return the plain data that is stored in a program."""
     return {
         "classes": list(classes),
         "preprocessing": preprocessing.to_json(),

@@ -52,14 +52,14 @@ class Model(nn.Module):
 
 
 def load(weights: str | Path = WEIGHTS, device: str | torch.device = "cpu") -> Model:
-    """The network with its weights, ready to classify: `load()(images)` gives logits [n, classes]."""
+    """Load the network with its weights, ready to classify: `load()(images)` gives logits [n, classes]."""
     network = Model()
     network.load_state_dict(read_safetensors(weights))
     return network.eval().to(device)
 
 
 def predict(images: Tensor, network: Model | None = None, batch: int = 256) -> tuple[list[str], Tensor]:
-    """The class name of each image [n, channels, height, width], and the probabilities [n, classes].
+    """Classify images [n, channels, height, width]: return class names and probabilities [n, classes].
 
     Images are uint8 or float: raw pixels in the units of the training data. Without `network`, the weights beside this
     file are loaded once.
@@ -80,7 +80,7 @@ def _stored() -> Model:
 
 
 def read_safetensors(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file: a length, a JSON header, then numbers. Nothing in it can run code."""
+    """Read a safetensors file: a length, a JSON header, then numbers. Nothing in it can run code."""
     data = Path(path).read_bytes()
     start = 8 + struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8:start])

@@ -33,7 +33,7 @@ class Cell(nn.Module):
     """Stands for the cell."""
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """The state after a step that reads x; its first tensor is the output."""
+        """Return the state after a step that reads x; its first tensor is the output."""
         return state
 
 
@@ -52,7 +52,7 @@ class Model(nn.Module):
             self.classify.weight = self.embedding.weight
 
     def start(self, batch: int) -> Tensor:
-        """The states before the first token, [batch, LAYERS * STATES, UNITS]."""
+        """Return the states before the first token, [batch, LAYERS * STATES, UNITS]."""
         return self.embedding.weight.new_zeros(batch, LAYERS * STATES, UNITS)
 
     def step(self, tokens: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,7 +75,7 @@ class Model(nn.Module):
 
 
 def load(weights: str | Path = WEIGHTS, device: str | torch.device = "cpu") -> Model:
-    """The model with its weights, ready to read and write."""
+    """Load the model with its weights, ready to read and write."""
     network = Model()
     tensors = read_safetensors(weights)
     if TIED:
@@ -91,12 +91,12 @@ def _stored() -> Model:
 
 @functools.cache
 def vocabulary() -> tuple[str, ...]:
-    """The tokens by their numbers."""
+    """Return the tokens by their numbers."""
     return tuple(json.loads(VOCABULARY.read_text(encoding="utf-8")))
 
 
 def encode(text: str) -> Tensor:
-    """The numbers of the text's tokens: words between spaces, each line ending with <eos>; or characters."""
+    """Return the text's tokens as numbers: words between spaces, each line ending with <eos>; or characters."""
     tokens = list(text)
     if LEVEL == "words":
         tokens = [token for line in text.splitlines() for token in (*line.split(), EOS)]
@@ -158,7 +158,7 @@ def largest_difference(network: Model) -> float:
 
 
 def check_tokens(size: int) -> Tensor:
-    """The text that an exported model checks itself with, [8, 2]."""
+    """Return the text that an exported model checks itself with, [8, 2]."""
     return (torch.arange(16) * 7919 % size).view(8, 2)
 
 

@@ -60,7 +60,7 @@ class Call:
         return 0 if self.caller is None else 1 + self.caller.depth
 
     def callers(self) -> Iterator[Call]:
-        """This call, its caller, and so on to the network's own."""
+        """Yield this call, its caller, and so on to the network's own."""
         call: Call | None = self
         while call is not None:
             yield call
@@ -87,13 +87,13 @@ class Traced:
 
 
 def call_of(node: fx.Node) -> Call:
-    """The module call that a step belongs to."""
+    """Return the module call that a step belongs to."""
     call: Call = node.meta["call"]
     return call
 
 
 def trace(network: nn.Module, example: Tensor) -> Traced:
-    """What `network` (in evaluation mode) computes of its first argument, the others left at their defaults.
+    """Trace `network` (in evaluation mode) from its first argument, the others at their defaults.
 
     `example` tells shapes: each node whose value is a tensor has it as `node.meta["shape"]`.
     """
@@ -208,7 +208,7 @@ def _computed(node: fx.Node, tensors: dict[str, Tensor]) -> Tensor:
 
 
 def common_path(paths: list[list[str]]) -> str:
-    """The longest path that all begin with."""
+    """Return the longest path that all begin with."""
     shared: list[str] = []
     for names in zip(*paths, strict=False):
         if len(set(names)) > 1:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.nets.concatenate import concatenate
+from archwright.nets.feature_map import FeatureMap, apply
 from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation, pad_same
-from archwright.nets.state import State, apply
 
 SIDES = ("left", "right")
 Wiring: TypeAlias = "tuple[tuple[tuple[int, str], ...], ...]"  # for each node, its operands: (source state, operation)
@@ -41,7 +41,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Manner:
+class CellVariant:
     """Where NASNet's cells differ from ENAS's, whose are the defaults.
 
     Args:
@@ -55,12 +55,12 @@ class Manner:
     same_padding: bool = False
 
 
-ENAS = Manner()
-NASNET = Manner(always_project=True, strided_identity=True, same_padding=True)  # papers: B5
+ENAS = CellVariant()
+NASNET = CellVariant(always_project=True, strided_identity=True, same_padding=True)  # papers: B5
 
 
 def loose_ends(wiring: Wiring, kept: Sequence[int] = ()) -> tuple[int, ...]:
-    """The states that no node reads, inputs included (ENAS C4), and those that are `kept` all the same."""
+    """Return the states that no node reads, inputs included (ENAS C4), and those that are `kept` all the same."""
     used = {source for node in wiring for source, _ in node} - set(kept)
     return tuple(state for state in range(len(wiring) + 2) if state not in used)
 
@@ -75,21 +75,21 @@ class Side(nn.Module):
         strides: Mapping[int, int],
         keep: float,
         widths: Sequence[int],
-        manner: Manner,
+        variant: CellVariant,
     ) -> None:
         super().__init__()
         self.operations = nn.ModuleDict(
             {
                 name: nn.ModuleDict(
-                    {str(s): _operation(name, widths[s], channels, strides[s], manner) for s in operands.sources}
+                    {str(s): _operation(name, widths[s], channels, strides[s], variant) for s in operands.sources}
                 )
                 for name in operands.operations
             }
         )
         self.drop_path = DropPath(keep) if keep < 1 else None
 
-    def forward(self, states: Sequence[State], source: int, name: str) -> Tensor:
-        """The operand."""
+    def forward(self, states: Sequence[FeatureMap], source: int, name: str) -> Tensor:
+        """Return the operand."""
         chosen: nn.ModuleDict = self.operations[name]  # type: ignore[assignment]
         x = apply(chosen[str(source)], states[source])
         # Drop path spares the identity, the only way round (NASNet B5, ENAS C4).
@@ -143,14 +143,14 @@ class Cell(nn.Module):
         wiring: Wiring | None,
         joins: Sequence[str] | None = None,
         kept: Sequence[int] = (),
-        manner: Manner = ENAS,
+        variant: CellVariant = ENAS,
     ) -> None:
         super().__init__()
         self.wiring, self.kept = wiring, tuple(kept)
         self.joins = ("add",) * len(nodes) if joins is None else tuple(joins)
         older, newer = inputs
         self.older = nn.Identity() if older is None else _match(older, channels, halve=older.halvings < newer.halvings)
-        self.newer = Pointwise(newer.channels, channels) if manner.always_project else _match(newer, channels)
+        self.newer = Pointwise(newer.channels, channels) if variant.always_project else _match(newer, channels)
         widths = [newer.channels if older is None else channels, channels]
         widths += [channels if join == "add" else 2 * channels for join in self.joins]
         self.base = Pointwise(channels, channels) if base else nn.Identity()
@@ -159,7 +159,7 @@ class Cell(nn.Module):
             strides = {state: stride if state < 2 else 1 for state in range(index + 2)}
             self.nodes.append(
                 nn.ModuleDict(
-                    {s: Side(o, channels, strides, keep, widths, manner) for s, o in zip(SIDES, sides, strict=True)}
+                    {s: Side(o, channels, strides, keep, widths, variant) for s, o in zip(SIDES, sides, strict=True)}
                 )
             )
         loose = loose_ends(wiring, kept) if wiring is not None else tuple(range(len(nodes) + 2))
@@ -172,24 +172,25 @@ class Cell(nn.Module):
         self.join = Joined(loose, channels) if ends == "project" else None
         width = channels if ends == "project" else sum(channels if s < 2 else widths[s] for s in loose)
         self.shape = Shape(width, newer.halvings + (stride == 2))
-        if manner.same_padding and stride == 2:
+        if variant.same_padding and stride == 2:
             pad_same(self.nodes, size)
 
     def forward(
         self,
-        older: State,
-        newer: State,
+        older: FeatureMap,
+        newer: FeatureMap,
         wiring: Wiring | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
-        """The cell's output. A child uses its own wiring."""
+        """Return the cell's output. A child uses its own wiring."""
         wiring = self.wiring if self.wiring is not None else wiring
         assert wiring is not None
-        states = [State(apply(self.older, older)), State(apply(self.base, State(apply(self.newer, newer))))]
+        newest = apply(self.base, FeatureMap(apply(self.newer, newer)))
+        states = [FeatureMap(apply(self.older, older)), FeatureMap(newest)]
         for node, join, ((left, left_op), (right, right_op)) in zip(self.nodes, self.joins, wiring, strict=True):
             sides: nn.ModuleDict = node  # type: ignore[assignment]
             first, second = sides["left"](states, left, left_op), sides["right"](states, right, right_op)
             joined = first + second if join == "add" else concatenate([first, second], training=self.training)
-            states.append(State(joined))
+            states.append(FeatureMap(joined))
         loose = loose_ends(wiring, self.kept)
         ends = [self.halve[str(s)](states[s].tensor) if str(s) in self.halve else states[s].tensor for s in loose]
         if self.join is not None:
@@ -198,14 +199,14 @@ class Cell(nn.Module):
         return concatenate(ends, training=self.training)
 
 
-def _operation(name: str, inputs: int, channels: int, stride: int, manner: Manner) -> nn.Module:
-    if name == "identity" and manner.strided_identity and (stride > 1 or inputs != channels):
+def _operation(name: str, inputs: int, channels: int, stride: int, variant: CellVariant) -> nn.Module:
+    if name == "identity" and variant.strided_identity and (stride > 1 or inputs != channels):
         return Pointwise(inputs, channels, stride)
     return operation(name, channels, stride, inputs=inputs)
 
 
 def _match(shape: Shape, channels: int, *, halve: bool = False) -> nn.Module:
-    """An input brought to `channels`, at the newer input's size (ENAS's `_maybe_calibrate_size`)."""
+    """Build what brings an input to `channels` at the newer input's size (ENAS's `_maybe_calibrate_size`)."""
     if halve:
         return FactorizedReduction(shape.channels, channels, after_relu=True)
     return nn.Identity() if shape.channels == channels else Pointwise(shape.channels, channels)

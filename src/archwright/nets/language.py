@@ -57,7 +57,7 @@ class LanguageModel(nn.Module):
         return tuple(cell.start(batch, self.embedding.weight) for cell in self.recurrent_cells())
 
     def recurrent_cells(self) -> Sequence[RecurrentCell]:
-        """The layers, with their type."""
+        """Return the layers, with their type."""
         return [cell for cell in self.cells if isinstance(cell, RecurrentCell)]
 
     def forward(
@@ -92,7 +92,7 @@ class LanguageModel(nn.Module):
 
 
 def units_within(parameters: int, vocabulary: int, layers: int, per_layer: int, per_unit: int, *, tied: bool) -> int:
-    """The most units with which a model has at most that many parameters.
+    """Return the most units with which a model has at most that many parameters.
 
     A layer has `per_layer` * units^2 + `per_unit` * units of them, the embedding (and the classifier, unless `tied`)
     vocabulary * units, and the classifier's bias one for each word.

@@ -1,4 +1,4 @@
-"""What a network that is written layer by layer is told of each layer."""
+"""The description of one layer of a layered network."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Layer:
-    """`kind`: "conv", "pool" or "norm". `inputs` number the layers it reads, from 0; none: it reads the image."""
+class LayerSpec:
+    """A "conv", "pool" or "norm" layer, by `kind`. `inputs` number the layers it reads; none: it reads the image."""
 
     kind: str
     height: int
@@ -19,7 +19,7 @@ class Layer:
     inputs: tuple[int, ...]
 
 
-def loose_ends(layers: Sequence[Layer]) -> tuple[int, ...]:
-    """The layers that no other layer reads; the last one is always among them."""
+def loose_ends(layers: Sequence[LayerSpec]) -> tuple[int, ...]:
+    """Return the layers that no other layer reads; the last one is always among them."""
     read = {source for layer in layers for source in layer.inputs}
     return tuple(number for number in range(len(layers)) if number not in read)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.nets.concatenate import concatenate
-from archwright.nets.layer import Layer, loose_ends
+from archwright.nets.layer import LayerSpec, loose_ends
 from archwright.nets.network import Network, initialise
 from archwright.space import Architecture, Task
 
@@ -23,7 +23,7 @@ class ConvBlock(nn.Module):
     Each but the first reads the first's output and all later ones, and the result is all of their outputs together.
     """
 
-    def __init__(self, inputs: int, filters: int, layer: Layer, block: int) -> None:
+    def __init__(self, inputs: int, filters: int, layer: LayerSpec, block: int) -> None:
         super().__init__()
         self.outputs = filters * block
         self.convs = nn.ModuleList()
@@ -52,7 +52,7 @@ class Layered(Network):
 
     def __init__(
         self,
-        layers: Sequence[Layer],
+        layers: Sequence[LayerSpec],
         task: Task,
         *,
         block: int,
@@ -112,7 +112,7 @@ class Layered(Network):
 
 
 def paddings(sizes: Sequence[Size]) -> list[Padding]:
-    """The zeros around maps of these sizes that make them as large as the largest, as `functional.pad` takes them.
+    """Return the zeros around maps of these sizes that make them as large as the largest, for `functional.pad`.
 
     Even on both sides; of an odd number one more below and to the right.
     """

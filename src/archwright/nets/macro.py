@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from archwright.errors import SpaceError
 from archwright.nets.cell import Joined
+from archwright.nets.feature_map import FeatureMap, apply
 from archwright.nets.network import Network, initialise
 from archwright.nets.ops import OPERATIONS, FactorizedReduction, Pointwise, Separable, operation
-from archwright.nets.state import State, apply
 from archwright.space import Architecture, Task
 
 Wiring: TypeAlias = (
@@ -25,7 +25,7 @@ Wiring: TypeAlias = (
 )
 
 
-class Convolution(nn.Sequential):
+class ConvNorm(nn.Sequential):
     """(ReLU,) convolution without bias, BatchNorm."""
 
     after_relu = True
@@ -38,8 +38,8 @@ class Convolution(nn.Sequential):
 
 # What differs from the cells' operations of the same name: here a separable convolution is applied once (C3).
 LAYER_OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "conv_3x3": lambda channels: Convolution(channels, 3),
-    "conv_5x5": lambda channels: Convolution(channels, 5),
+    "conv_3x3": lambda channels: ConvNorm(channels, 3),
+    "conv_5x5": lambda channels: ConvNorm(channels, 5),
     "sep_3x3": lambda channels: Separable(channels, 3, 1, repeats=1),
     "sep_5x5": lambda channels: Separable(channels, 5, 1, repeats=1),
 }
@@ -77,10 +77,10 @@ class MacroLayer(nn.Module):
         self.operations = nn.ModuleDict({name: layer_operation(name, channels) for name in options.operations})
         self.join = Joined((*options.skips, number), channels) if number > 1 else None
 
-    def forward(self, states: Mapping[int, State], name: str, skips: Sequence[int]) -> Tensor:
-        """The layer's output."""
+    def forward(self, states: Mapping[int, FeatureMap], name: str, skips: Sequence[int]) -> Tensor:
+        """Return the layer's output."""
         x = apply(self.before[name], states[self.number - 1])
-        x = apply(self.operations[name], State(x))
+        x = apply(self.operations[name], FeatureMap(x))
         if self.join is None:
             return x
         joined: Tensor = self.join([*(states[skip].tensor for skip in skips), x], (*skips, self.number))
@@ -136,13 +136,13 @@ class MacroNetwork(Network):
         """Logits; there is no auxiliary head."""
         wiring = self._wiring(architecture)
         skips = [layer_skips for _, layer_skips in wiring]
-        states = {0: State(self.stem(x))}
+        states = {0: FeatureMap(self.stem(x))}
         for number, (layer, (name, chosen)) in enumerate(zip(self.layers, wiring, strict=True), start=1):
-            states[number] = State(layer(states, name, chosen))
+            states[number] = FeatureMap(layer(states, name, chosen))
             kept = still_read(skips, number)
             if str(number) in self.reductions:
                 reductions: nn.ModuleDict = self.reductions[str(number)]  # type: ignore[assignment]
-                states = {state: State(reductions[str(state)](states[state].tensor)) for state in kept}
+                states = {state: FeatureMap(reductions[str(state)](states[state].tensor)) for state in kept}
             else:
                 states = {state: states[state] for state in kept}
         pooled = states[len(wiring)].tensor.mean(dim=(2, 3))  # without a ReLU (C3)
@@ -157,6 +157,6 @@ class MacroNetwork(Network):
 
 
 def still_read(skips: Sequence[Sequence[int]], number: int) -> list[int]:
-    """The states that layers after `number` read, in order; `skips` of all layers."""
+    """Return the states that layers after `number` read, in order; `skips` of all layers."""
     later = {state for layer in skips[number:] for state in layer if state < number}
     return sorted(later | {number})

@@ -39,7 +39,7 @@ class Network(nn.Module):
 
 
 def without_auxiliary(network: Any) -> Any:
-    """The network, from which the auxiliary head has been taken if it had one: it is for training only."""
+    """Remove the auxiliary head, which is for training only, and return the network."""
     if getattr(network, "auxiliary", None) is not None:
         network.auxiliary = None
     return network

@@ -2,7 +2,7 @@
 
 Add one with `OPERATIONS["blur_3x3"] = lambda channels, stride: Blur(channels, stride)`: a module from
 [batch, channels, height, width] to the same channels at ceil(height / stride) x ceil(width / stride). A module with
-`after_relu = True` is given max(x, 0), which is computed once for all that read the same state (`nets.state`).
+`after_relu = True` is given max(x, 0), which is computed once for all that read the same state (`nets.feature_map`).
 Convolutions are ReLU-convolution-BatchNorm (NASNet 2018, appendix A.4; ENAS 2018, appendix B). Padding is even on all
 sides, as in the PyTorch ports, unless `pad_same` makes it that of TensorFlow.
 """
@@ -197,7 +197,7 @@ class AvgPool(nn.Sequential):
 
 
 def identity(channels: int, stride: int) -> nn.Module:
-    """The input itself; at stride 2 a factorised reduction (official ENAS code)."""
+    """Build the identity; at stride 2 a factorised reduction (official ENAS code)."""
     return nn.Identity() if stride == 1 else FactorizedReduction(channels, channels)
 
 
@@ -256,7 +256,7 @@ class _Then(nn.Sequential):
 
 
 def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Padding before and after `size` pixels, as TensorFlow's SAME has it: where it is odd, one more after."""
+    """Return TensorFlow's SAME padding before and after `size` pixels: where it is odd, one more after."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 

@@ -66,7 +66,7 @@ class Residual(Network):
 
 
 def residual_network(task: Task, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Residual:
-    """The residual network whose number of parameters is nearest to `parameters`."""
+    """Build the residual network whose number of parameters is nearest to `parameters`."""
     width, before = 1, 0
     while (size := _size(task, width, stem_stride)) < parameters:
         width, before = width + 1, size

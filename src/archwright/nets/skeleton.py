@@ -10,17 +10,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError
-from archwright.nets.cell import ENAS, Cell, Manner, Operands, Shape, Wiring
+from archwright.nets.cell import ENAS, Cell, CellVariant, Operands, Shape, Wiring
+from archwright.nets.feature_map import FeatureMap
 from archwright.nets.network import Network, initialise
 from archwright.nets.ops import FactorizedReduction
-from archwright.nets.state import State
 from archwright.space import Architecture, Task
 
 STEM_MULTIPLIER = 3  # the stem has three times the filters of the first cells (ENAS C4, NASNet B6)
 
 
 @dataclass(frozen=True)
-class Frame:
+class SkeletonConfig:
     """Where NASNet's skeleton differs from ENAS's, whose are the defaults (papers: NASNet B6, ENAS C4).
 
     Args:
@@ -45,7 +45,7 @@ class Frame:
     truncated: bool = False
 
 
-FRAME = Frame()
+ENAS_SKELETON = SkeletonConfig()
 
 
 class AuxiliaryHead(nn.Module):
@@ -107,20 +107,20 @@ class CellNetwork(Network):
         drop_path_keep: float,
         joins: Mapping[str, Sequence[str]] | None = None,
         kept: Mapping[str, Sequence[int]] | None = None,
-        manner: Manner = ENAS,
-        frame: Frame = FRAME,
+        variant: CellVariant = ENAS,
+        config: SkeletonConfig = ENAS_SKELETON,
     ) -> None:
         super().__init__()
-        self._wire, self.fixed, self._skip = wire, fixed is not None, frame.skip_reduction
-        self.stem, size, stem = _stem(task, filters, stem_stride, frame)
-        plan = cell_plan(repeats, filters, frame)
+        self._wire, self.fixed, self._skip = wire, fixed is not None, config.skip_reduction
+        self.stem, size, stem = _stem(task, filters, stem_stride, config)
+        plan = cell_plan(repeats, filters, config)
         self.kinds = tuple(kind for kind, _ in plan)
         # The last reduction is the second one of the body.
         last_reduction = max(i for i, kind in enumerate(self.kinds) if kind == "reduction")
-        self.auxiliary_after = min(last_reduction + frame.auxiliary_after, len(plan) - 1)
+        self.auxiliary_after = min(last_reduction + config.auxiliary_after, len(plan) - 1)
         self._in_stem = len(plan) - 3 * repeats - 2
         self.cells, self.reductions = nn.ModuleList(), nn.ModuleDict()
-        older: Shape | None = Shape(stem, 0) if frame.first_older else None
+        older: Shape | None = Shape(stem, 0) if config.first_older else None
         newer = Shape(stem, 0)
         auxiliary_shape = newer
         for index, (kind, channels) in enumerate(plan):
@@ -139,7 +139,7 @@ class CellNetwork(Network):
                 wiring=fixed[kind] if fixed is not None else None,
                 joins=joins[kind] if joins is not None else None,
                 kept=kept[kind] if kept is not None else (),
-                manner=manner,
+                variant=variant,
             )
             self.cells.append(cell)
             older, newer = (older if self._skips(index) else newer), cell.shape
@@ -150,27 +150,27 @@ class CellNetwork(Network):
                 auxiliary_shape.channels,
                 _halved(size, auxiliary_shape.halvings),
                 task.classes,
-                valid=frame.valid_auxiliary,
-                bias=frame.bias,
+                valid=config.valid_auxiliary,
+                bias=config.bias,
             )
             if auxiliary
             else None
         )
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(newer.channels, task.classes, bias=frame.bias)  # no bias: ENAS C3, C4
-        initialise(self, truncated=frame.truncated)
+        self.classify = nn.Linear(newer.channels, task.classes, bias=config.bias)  # no bias: ENAS C3, C4
+        initialise(self, truncated=config.truncated)
 
     def with_auxiliary(
         self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"] | None]:
         """Logits, and in training those of the auxiliary head."""
         wiring = self._wiring(architecture)
-        older = newer = State(self.stem(x))  # a cell that has no older input reads the newer one twice
+        older = newer = FeatureMap(self.stem(x))  # a cell that has no older input reads the newer one twice
         auxiliary = None
         for index, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True)):
             if str(index) in self.reductions:
-                older, newer = newer, State(self.reductions[str(index)](newer.tensor))
-            output = State(cell(older, newer, None if wiring is None else wiring[kind]))
+                older, newer = newer, FeatureMap(self.reductions[str(index)](newer.tensor))
+            output = FeatureMap(cell(older, newer, None if wiring is None else wiring[kind]))
             older, newer = (older if self._skips(index) else newer), output
             if index == self.auxiliary_after and self.auxiliary is not None and self.training:
                 auxiliary = self.auxiliary(newer.relu())
@@ -188,19 +188,19 @@ class CellNetwork(Network):
         return self._wire(architecture)
 
 
-def cell_plan(repeats: int, filters: int, frame: Frame = FRAME) -> list[tuple[str, int]]:
-    """The cells in order, each with its kind and its channels."""
-    plan = [("reduction", max(2, filters // share)) for share in (4, 2)] if frame.stem == "cells" else []
+def cell_plan(repeats: int, filters: int, config: SkeletonConfig = ENAS_SKELETON) -> list[tuple[str, int]]:
+    """Return the cells in order, each with its kind and its channels."""
+    plan = [("reduction", max(2, filters // share)) for share in (4, 2)] if config.stem == "cells" else []
     for group in range(3):
         channels = filters * 2**group
         plan += [("reduction", channels)] * (group > 0) + [("normal", channels)] * repeats
     return plan
 
 
-def _stem(task: Task, filters: int, stride: int, frame: Frame) -> tuple[nn.Module, tuple[int, int], int]:
-    """The stem's convolution, the size of what it gives, and its channels."""
-    channels = STEM_MULTIPLIER * filters if frame.stem_filters is None else frame.stem_filters
-    if frame.stem == "cells":
+def _stem(task: Task, filters: int, stride: int, config: SkeletonConfig) -> tuple[nn.Module, tuple[int, int], int]:
+    """Build the stem's convolution, and return it with the size of its output and its channels."""
+    channels = STEM_MULTIPLIER * filters if config.stem_filters is None else config.stem_filters
+    if config.stem == "cells":
         kernel, stride, padding = 3, 2, 0
     else:
         kernel = 3 if stride < 4 else 5

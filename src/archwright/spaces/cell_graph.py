@@ -19,7 +19,7 @@ def cell_graph(
     kept: Sequence[int] = (),
     inputs: tuple[str, str] = ("h[i-2]", "h[i-1]"),
 ) -> Graph:
-    """A cell of nodes that join two operations each. `inputs` are the words for states 0 and 1, the older and newer;
+    """Draw a cell of nodes that join two operations each. `inputs` label states 0 and 1, the older and newer;
     `kept` states go to the output although a node reads them."""
     drawn = [Node(str(state), words, "input") for state, words in enumerate(inputs)]
     edges: list[Edge] = []

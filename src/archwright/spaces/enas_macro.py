@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Links, Open, Option, Program, Space, Task, replay
+from archwright.spaces.settings import check_fields, settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,13 +56,7 @@ class EnasMacro(Space):
     dropout: float = 0.1  # cifar10_macro_search.sh: keep 0.9
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "operations", tuple(self.operations))
-        for name in ("layers", "filters"):
-            self.require(name, getattr(self, name) >= 1, "at least 1")
-        self.require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
-        self.require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
-        if not self.operations or len(set(self.operations)) != len(self.operations):
-            raise SpaceError(f"{self.name}: operations must be different names, not {self.operations}")
+        check_fields(self, positive=("layers", "filters"), different=("operations",))
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
@@ -89,12 +84,12 @@ class EnasMacro(Space):
             anchors = (*anchors, read)
 
     def final(self, **changes: Any) -> EnasMacro:
-        """The official final network (cifar10_macro_final.sh): 96 filters, doubled when halved, keep 0.5."""
+        """Return the official final network's space (cifar10_macro_final.sh): 96 filters, doubled when halved."""
         published = {"filters": 96, "double": True, "statistics": "running", "dropout": 0.5}
         return dataclasses.replace(self, **{**published, **changes})
 
     def network(self, open: Open, task: Task) -> nn.Module:
-        """The supernet, or the child of the only architecture that is open. See `archwright.nets.macro`."""
+        """Build the supernet, or the child of the only architecture that is open. See `archwright.nets.macro`."""
         from archwright.nets.macro import LayerOptions, MacroNetwork
         from archwright.nets.network import use_batch_statistics
 
@@ -107,11 +102,7 @@ class EnasMacro(Space):
             wiring(open.architecture, self.layers) if open.architecture is not None else None,
             functools.partial(wiring, layers=self.layers),
             task,
-            filters=self.filters,
-            stem_stride=self.stem_stride,
-            halve_after=self.halve_after,
-            double=self.double,
-            dropout=self.dropout,
+            **settings(self, "filters", "stem_stride", "halve_after", "double", "dropout"),
         )
         if self.statistics == "batch":
             use_batch_statistics(network)
@@ -137,7 +128,7 @@ class EnasMacro(Space):
         return replay(self, answers)
 
     def to_compact(self, architecture: Architecture) -> str:
-        """What `from_compact` reads."""
+        """Write the text that `from_compact` reads."""
         parts = []
         for layer, (op, skips) in enumerate(wiring(architecture, self.layers), start=1):
             bits = "".join("1" if state in skips else "0" for state in range(layer - 1))

@@ -24,6 +24,7 @@ from archwright.space import (
 )
 from archwright.spaces.cell_graph import SIDES, cell_graph
 from archwright.spaces.paths import paths, used
+from archwright.spaces.settings import check_fields, settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,14 +77,7 @@ class EnasMicro(Space):
     drop_path_keep: float = 1.0  # the official code applies drop path in fixed networks only
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "operations", tuple(self.operations))
-        for name in ("nodes", "repeats", "filters"):
-            self.require(name, getattr(self, name) >= 1, "at least 1")
-        self.require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
-        self.require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
-        self.require("drop_path_keep", 0 < self.drop_path_keep <= 1, "above 0, and 1 at most")
-        if not self.operations or len(set(self.operations)) != len(self.operations):
-            raise SpaceError(f"{self.name}: operations must be different names, not {self.operations}")
+        check_fields(self, positive=("nodes", "repeats", "filters"), different=("operations",))
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
@@ -110,7 +104,7 @@ class EnasMicro(Space):
                 anchors = (*anchors, f"{cell}/{node}")
 
     def final(self, **changes: Any) -> EnasMicro:
-        """The official final network (cifar10_micro_final.sh): 17 cells, 36 filters, strided, concatenated."""
+        """Return the official final network's space (cifar10_micro_final.sh): 17 cells, 36 filters, concatenated."""
         published = {
             "repeats": 5,
             "filters": 36,
@@ -124,7 +118,7 @@ class EnasMicro(Space):
         return dataclasses.replace(self, **{**published, **changes})
 
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
-        """The operation paths of each cell, to its loose ends, and how often each operation is used."""
+        """Return the operation paths of each cell, to its loose ends, and how often each operation is used."""
         cells = wiring(architecture, self.nodes)
         found: dict[str, Mapping[Any, float]] = {}
         for cell, nodes in cells.items():
@@ -135,7 +129,7 @@ class EnasMicro(Space):
         return found
 
     def network(self, open: Open, task: Task) -> nn.Module:
-        """The supernet, or the child of the only architecture that is open. See `archwright.nets.skeleton`."""
+        """Build the supernet, or the child of the only architecture that is open. See `archwright.nets.skeleton`."""
         from archwright.nets.network import use_batch_statistics
         from archwright.nets.skeleton import CellNetwork
 
@@ -150,15 +144,8 @@ class EnasMicro(Space):
             fixed,
             functools.partial(wiring, nodes=self.nodes),
             task,
-            repeats=self.repeats,
-            filters=self.filters,
-            stem_stride=self.stem_stride,
-            ends=self.ends,
-            reduction=self.reduction,
-            base=self.base,
-            auxiliary=self.auxiliary,
-            dropout=self.dropout,
-            drop_path_keep=self.drop_path_keep,
+            **settings(self, "repeats", "filters", "stem_stride", "ends", "reduction", "base", "auxiliary"),
+            **settings(self, "dropout", "drop_path_keep"),
         )
         if self.statistics == "batch":
             use_batch_statistics(network)
@@ -191,7 +178,7 @@ class EnasMicro(Space):
         return replay(self, answers)
 
     def to_arc(self, architecture: Architecture) -> tuple[str, str]:
-        """The arc strings (normal, reduction) of an architecture: what `from_arc` reads."""
+        """Write the arc strings (normal, reduction) that `from_arc` reads."""
         cells = wiring(architecture, self.nodes)
         normal, reduction = (
             " ".join(f"{source} {self.operations.index(op)}" for node in cells[cell] for source, op in node)

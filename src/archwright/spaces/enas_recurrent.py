@@ -88,12 +88,12 @@ class EnasRecurrent(Space):
             anchors = (*anchors, str(node))
 
     def final(self, **changes: Any) -> EnasRecurrent:
-        """A model to deliver: without normalisation, with the dropout of enas_lm's final run."""
+        """Return the space of a model to deliver: without normalisation, with the dropout of enas_lm's final run."""
         published = {"normalised": False, "input_dropout": 0.175, "recurrent_dropout": 0.225}
         return dataclasses.replace(self, **{**published, **changes})
 
     def network(self, open: Open, task: TextTask) -> nn.Module:
-        """The supernet, or the child of the only architecture that is open."""
+        """Build the supernet, or the child of the only architecture that is open."""
         from archwright.nets.recurrent import HighwayCell
 
         pairs = [(node, int(source)) for node in range(2, self.nodes + 1) for source in open[f"{node}/input"]]
@@ -102,7 +102,7 @@ class EnasRecurrent(Space):
         return language_model(self, make, 2 * (self.nodes + 1), 0, task)
 
     def reference(self, task: TextTask) -> nn.Module:
-        """An LSTM of the same number of parameters as a child, with the same dropout, to compare with."""
+        """Build an LSTM of as many parameters as a child, with the same dropout, to compare with."""
         from archwright.nets.recurrent import LstmCell
 
         child = units_of(self, 2 * (self.nodes + 1), 0, task)
@@ -115,7 +115,7 @@ class EnasRecurrent(Space):
         return words + self.layers * 2 * (self.nodes + 1) * units * units
 
     def chain(self, architecture: Architecture) -> Chain:
-        """The cell as a value that can be run."""
+        """Return the cell as a value that can be run."""
         return _chain(architecture, self.nodes, self.averaged)
 
     def from_tokens(self, text: str) -> Architecture:

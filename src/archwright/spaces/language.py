@@ -50,7 +50,7 @@ def check_fields(space: LanguageSpace) -> None:
 
 
 def units_of(space: LanguageSpace, per_layer: int, per_unit: int, task: TextTask) -> int:
-    """The width with cells of `per_layer` * units^2 + `per_unit` * units parameters."""
+    """Return the width with cells of `per_layer` * units^2 + `per_unit` * units parameters."""
     from archwright.nets.language import units_within
 
     return space.units or units_within(
@@ -61,7 +61,7 @@ def units_of(space: LanguageSpace, per_layer: int, per_unit: int, task: TextTask
 def language_model(
     space: LanguageSpace, make: Callable[..., Any], per_layer: int, per_unit: int, task: TextTask
 ) -> LanguageModel:
-    """The model around the cells that `make(inputs, units)` gives; their parameters are counted as in `units_of`."""
+    """Build the model around cells that `make(inputs, units)` gives, their parameters counted as in `units_of`."""
     from archwright.nets.language import LanguageModel
 
     return LanguageModel(

@@ -31,7 +31,7 @@ class NasBench201(Space):
         return {"op": OPERATIONS}
 
     def decide(self) -> Program:
-        """The operation of each edge, called `target<-source` as in the official code."""
+        """Ask for the operation of each edge, called `target<-source` as in the official code."""
         for source, target in EDGES:
             yield Choice(f"{target}<-{source}", OPERATIONS, vocabulary="op")
 
@@ -56,7 +56,7 @@ class NasBench201(Space):
         return replay(self, dict(zip(names, operations, strict=True)))
 
     def to_arch(self, architecture: Architecture) -> str:
-        """The official arch string: what `from_arch` reads."""
+        """Write the official arch string that `from_arch` reads."""
         nodes = [[f"{architecture[f'{t}<-{s}']}~{s}" for s, t in EDGES if t == target] for target in (1, 2, 3)]
         return "+".join(f"|{'|'.join(edges)}|" for edges in nodes)
 

@@ -15,7 +15,7 @@ from archwright.space import Architecture, Choice, Links, Open, Option, Program,
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.nets.layer import Layer
+    from archwright.nets.layer import LayerSpec
 TYPES = ("conv", "pool", "norm")
 
 
@@ -112,7 +112,7 @@ class NasConv(Space):
         return words
 
     def grown(self, asked: int) -> NasConv:
-        """The space as deep as proposal number `asked` is written (Zoph & Le 2017, section 4.1)."""
+        """Return the space as deep as proposal number `asked` is written (Zoph & Le 2017, section 4.1)."""
         layers = min(self.layers, self.first_layers + self.more_layers * (asked // self.every))
         return self if layers == self.layers else dataclasses.replace(self, layers=layers)
 
@@ -141,19 +141,19 @@ class NasConv(Space):
                 yield Links(f"{layer}/inputs", among=anchors, anchor=str(layer))
                 anchors = (*anchors, str(layer))
 
-    def layers_of(self, architecture: Architecture) -> tuple[Layer, ...]:
-        """What each layer is and reads."""
+    def layers_of(self, architecture: Architecture) -> tuple[LayerSpec, ...]:
+        """Describe each layer."""
         answers = dict(architecture.answers)
         depth = int(dict(architecture.fields)["layers"])
         return tuple(self._layer(answers, number) for number in range(1, depth + 1))
 
-    def _layer(self, answers: Mapping[str, Any], number: int) -> Layer:
-        from archwright.nets.layer import Layer
+    def _layer(self, answers: Mapping[str, Any], number: int) -> LayerSpec:
+        from archwright.nets.layer import LayerSpec
 
         kind = answers.get(f"{number}/type", self.types[0])
         size = answers.get(f"{number}/size", 1)
         alone = self.strides[0] if len(self.strides) == 1 and kind != "norm" else 1
-        return Layer(
+        return LayerSpec(
             kind,
             answers.get(f"{number}/height", size),
             answers.get(f"{number}/width", size),
@@ -166,11 +166,11 @@ class NasConv(Space):
         )
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
-        """The learning rate, if the architecture says one."""
+        """Return the learning rate, if the architecture has one."""
         return {"learning_rate": architecture["learning_rate"]} if self.learning_rates else {}
 
     def network(self, open: Open, task: Task) -> nn.Module:
-        """The child of the only architecture that is open. See `archwright.nets.layered`."""
+        """Build the child of the only architecture that is open. See `archwright.nets.layered`."""
         from archwright.nets.layered import Layered
 
         if open.architecture is None:
@@ -190,7 +190,7 @@ class NasConv(Space):
 
 
 @functools.lru_cache(maxsize=256)
-def _graph(layers: tuple[Layer, ...]) -> Graph:
+def _graph(layers: tuple[LayerSpec, ...]) -> Graph:
     from archwright.nets.layer import loose_ends
 
     nodes, edges = [Node("image", "image", "input")], []
@@ -202,7 +202,7 @@ def _graph(layers: tuple[Layer, ...]) -> Graph:
     return Graph("network", tuple(nodes), tuple(edges))
 
 
-def _label(layer: Layer) -> str:
+def _label(layer: LayerSpec) -> str:
     if layer.kind == "norm":
         return "norm"
     stride = "" if layer.stride == (1, 1) else f" /{layer.stride[0]}x{layer.stride[1]}"

@@ -90,7 +90,7 @@ class NasRecurrent(Space):
         return replay(self, dict(zip(names, tokens, strict=True)))
 
     def tree(self, architecture: Architecture) -> Tree:
-        """The cell as a value that can be run."""
+        """Return the cell as a value that can be run."""
         from archwright.nets.tree import Node, Tree
 
         def node(name: object) -> Node:
@@ -100,7 +100,7 @@ class NasRecurrent(Space):
         return Tree(tuple(node(index) for index in self.indices), node("inject"), first, second)
 
     def network(self, open: Open, task: TextTask) -> nn.Module:
-        """The language model of the only architecture that is open."""
+        """Build the language model of the only architecture that is open."""
         from archwright.nets.recurrent import TreeCell
 
         if open.architecture is None:
@@ -109,7 +109,7 @@ class NasRecurrent(Space):
         return language_model(self, lambda inputs, units: TreeCell(tree, inputs, units), 2 * self.base, 0, task)
 
     def reference(self, task: TextTask) -> nn.Module:
-        """An LSTM of the same number of parameters, with the same dropout, to compare with."""
+        """Build an LSTM of as many parameters, with the same dropout, to compare with."""
         from archwright.nets.recurrent import LstmCell
 
         return language_model(self, LstmCell, 8, 8, task)

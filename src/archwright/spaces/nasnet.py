@@ -12,6 +12,7 @@ from archwright.errors import SpaceError
 from archwright.graph import Graph
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, Task, replay
 from archwright.spaces.cell_graph import SIDES, cell_graph
+from archwright.spaces.settings import check_fields, settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,22 +93,14 @@ class NasNet(Space):
     norm_momentum: float = 0.1  # nasnet_cifar_arg_scope: decay 0.9
 
     def __post_init__(self) -> None:
-        for name in ("operations", "combines"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-            values = getattr(self, name)
-            self.require(name, bool(values) and len(set(values)) == len(values), "one or more different names")
+        check_fields(self, positive=("blocks", "repeats", "filters"), different=("operations", "combines"))
         object.__setattr__(self, "kept", tuple(self.kept))
         states = {f"{cell}/{state}" for cell in CELLS for state in range(self.blocks + 2)}
         self.require("kept", set(self.kept) <= states, "states such as 'normal/1' or 'reduction/3'")
         self.require("combines", set(self.combines) <= set(COMBINES), "'add', 'concat', or both")
-        for name in ("blocks", "repeats", "filters", "norm_epsilon"):
-            least = "greater than zero" if name == "norm_epsilon" else "at least 1"
-            self.require(name, getattr(self, name) > 0, least)
+        self.require("norm_epsilon", self.norm_epsilon > 0, "greater than zero")
         self.require("stem", self.stem in ("auto", "cifar", "imagenet"), "'auto', 'cifar' or 'imagenet'")
         self.require("stem_filters", self.stem_filters is None or self.stem_filters > 0, "None or at least 1")
-        self.require("stem_stride", self.stem_stride in (1, 2, 4), "1, 2 or 4")
-        self.require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
-        self.require("drop_path_keep", 0 < self.drop_path_keep <= 1, "above 0, and 1 at most")
         self.require("norm_momentum", 0 < self.norm_momentum <= 1, "above 0, and 1 at most")
 
     @property
@@ -127,15 +120,15 @@ class NasNet(Space):
                 yield Choice(f"{cell}/{block}/combine", self.combines, vocabulary="combine")
 
     def final(self, **changes: Any) -> NasNet:
-        """The official network for CIFAR-10 (slim `cifar_config`): 18 normal cells, 32 filters, auxiliary head."""
+        """Return the space of the official CIFAR-10 network (slim `cifar_config`): 18 normal cells, 32 filters."""
         published = {"repeats": 6, "filters": 32, "auxiliary": True, "dropout": 0.0, "drop_path_keep": 0.6}
         return dataclasses.replace(self, **{**published, **changes})
 
     def network(self, open: Open, task: Task) -> nn.Module:
-        """The child of the only architecture that is open. See `archwright.nets.skeleton`."""
+        """Build the child of the only architecture that is open. See `archwright.nets.skeleton`."""
         from archwright.nets.cell import NASNET, Operands
         from archwright.nets.network import set_norms
-        from archwright.nets.skeleton import CellNetwork, Frame
+        from archwright.nets.skeleton import CellNetwork, SkeletonConfig
 
         if open.architecture is None:
             raise SpaceError(f"{self.name}: the width of a cell depends on the architecture, so weights are not shared")
@@ -151,19 +144,14 @@ class NasNet(Space):
             fixed,
             functools.partial(wiring, blocks=self.blocks),
             task,
-            repeats=self.repeats,
-            filters=self.filters,
-            stem_stride=self.stem_stride,
+            **settings(self, "repeats", "filters", "stem_stride", "auxiliary", "dropout", "drop_path_keep"),
             ends="concatenate",
             reduction="strided",
             base=False,
-            auxiliary=self.auxiliary,
-            dropout=self.dropout,
-            drop_path_keep=self.drop_path_keep,
             joins={cell: joins(architecture, cell, self.blocks) for cell in CELLS},
             kept={cell: tuple(map(_swapped, self.kept_of(cell))) for cell in CELLS},
-            manner=NASNET,
-            frame=Frame(
+            variant=NASNET,
+            config=SkeletonConfig(
                 stem="cells" if large else "convolution",
                 stem_filters=32 if large and self.stem_filters is None else self.stem_filters,
                 first_older=False,
@@ -209,7 +197,7 @@ class NasNet(Space):
         )
 
     def kept_of(self, cell: str) -> tuple[int, ...]:
-        """The numbers of the states in `kept` of one cell."""
+        """Return the numbers of the states in `kept` of one cell."""
         return tuple(int(name.split("/")[1]) for name in self.kept if name.startswith(f"{cell}/"))
 
 
@@ -237,7 +225,7 @@ def answered(architecture: Architecture, blocks: int) -> dict[str, Wiring]:
 
 @functools.lru_cache(maxsize=1024)
 def wiring(architecture: Architecture, blocks: int) -> dict[str, Wiring]:
-    """The same, with states numbered as in `archwright.nets.cell`: there 0 is the older input."""
+    """Return `answered` with states numbered as in `archwright.nets.cell`: there 0 is the older input."""
     cells = answered(architecture, blocks)
     return {
         cell: tuple(tuple((_swapped(state), op) for state, op in block) for block in nodes)

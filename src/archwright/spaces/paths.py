@@ -15,7 +15,7 @@ CUTS = frozenset({"none"})
 def paths(
     inputs: Iterable[Node], nodes: Iterable[tuple[Node, Sequence[tuple[Node, str]]]], ends: Iterable[Node]
 ) -> dict[Path, int]:
-    """The multiset of operation paths through a cell; several inputs are told apart by the first word of a path.
+    """Count the operation paths through a cell; with several inputs the first word of a path names the input.
 
     Identities are left out of a path and `none` cuts it (White et al. 2021, BANANAS, has the 0/1 encoding).
 

@@ -39,7 +39,7 @@ class WeightAverage:
 
     @contextmanager
     def exchanged(self) -> Iterator[None]:
-        """The network has the averages meanwhile."""
+        """Give the network the averages for a block."""
         self.exchange()
         try:
             yield
@@ -47,7 +47,7 @@ class WeightAverage:
             self.exchange()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averages by name, as copies."""
+        """Return the averages by name, as copies."""
         return {name: saved(value) for name, value in self._averages.items()}
 
     @torch.no_grad()
