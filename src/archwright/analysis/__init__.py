@@ -1,1 +1,1 @@
-"""What is said about searches: how well shared weights rank, runs side by side, warnings of a collapse, drawings."""
+"""Analyses of searches: how well shared weights rank, runs side by side, warnings of a collapse, drawings."""
