@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
-from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, Space, TextTask, replay
-from archwright.spaces.language import check_fields, language_model, units_of
+from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, TextTask, replay
+from archwright.spaces.language import LanguageSpace, check_fields, language_model, units_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +21,7 @@ ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")  # in the order of the off
 
 
 @dataclass(frozen=True)
-class EnasRecurrent(Space):
+class EnasRecurrent(LanguageSpace):
     """Cells of `nodes` nodes: node 1 reads x(t) and h(t-1), every other one earlier node; each has an activation.
 
     Asked: the activation of node 1, then per node its input and its activation; every node ends in an anchor step. The
@@ -45,8 +45,6 @@ class EnasRecurrent(Space):
 
     name: ClassVar[str] = "enas-recurrent"
     reads: ClassVar[tuple[str, ...]] = ("nodes",)
-    data: ClassVar[str] = "text"
-    reference_name: ClassVar[str | None] = "LSTM of as many parameters"
 
     nodes: int = 12  # ENAS 2018, section 3.1
     averaged: Literal["loose", "all"] = "loose"

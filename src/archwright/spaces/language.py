@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from archwright.space import TextTask
+from archwright.space import Space, TextTask
 
 if TYPE_CHECKING:
     from archwright.nets.language import LanguageModel
@@ -13,35 +13,25 @@ if TYPE_CHECKING:
 DROPOUTS = ("embedding_dropout", "input_dropout", "recurrent_dropout", "output_dropout")
 
 
-class LanguageSpace(Protocol):
-    """A space whose networks are language models of `layers` cells. See `archwright.nets.language.LanguageModel`."""
+class LanguageSpace(Space):
+    """A space whose networks are language models of `layers` cells. See `archwright.nets.language.LanguageModel`.
 
-    @property
-    def layers(self) -> int:
-        """Cells, one above the other."""
+    Fields, beside the dropouts: `units` of every layer (None: as `parameters` allows), `parameters` that a model may
+    have at most, `tied` (the classifier's matrix is the embedding's), `init` (weights are uniform in [-init, init]).
+    """
 
-    @property
-    def units(self) -> int | None:
-        """Of every layer; None: as `parameters` allows."""
+    data: ClassVar[str] = "text"
+    reference_name: ClassVar[str | None] = "LSTM of as many parameters"
 
-    @property
-    def parameters(self) -> int:
-        """The most a model may have."""
-
-    @property
-    def tied(self) -> bool:
-        """The classifier's matrix is the embedding's."""
-
-    @property
-    def init(self) -> float:
-        """Weights are uniform in [-init, init]."""
-
-    def require(self, name: str, holds: bool, right: str) -> None:
-        """See `archwright.space.Space.require`."""
+    layers: int
+    units: int | None
+    parameters: int
+    tied: bool
+    init: float
 
 
 def check_fields(space: LanguageSpace) -> None:
-    """`SpaceError` for a field that makes no sense."""
+    """Raise `SpaceError` for a field that makes no sense."""
     space.require("layers", space.layers >= 1, "at least 1")
     space.require("parameters", space.parameters >= 1, "at least 1")
     space.require("units", space.units is None or space.units >= 1, "at least 1")

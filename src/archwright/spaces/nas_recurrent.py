@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
-from archwright.space import Architecture, Choice, Open, Option, Program, Space, TextTask, replay
-from archwright.spaces.language import check_fields, language_model
+from archwright.space import Architecture, Choice, Open, Option, Program, TextTask, replay
+from archwright.spaces.language import LanguageSpace, check_fields, language_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +21,7 @@ FIELDS = ("combine", "activation")
 
 
 @dataclass(frozen=True)
-class NasRecurrent(Space):
+class NasRecurrent(LanguageSpace):
     """Cells of a recurrent network: a binary tree over `base` leaves, each of which reads x(t) and h(t-1).
 
     Asked, in the order of Figure 5: combination and activation of every tree index (leaves, then inner nodes, the root
@@ -44,8 +44,6 @@ class NasRecurrent(Space):
 
     name: ClassVar[str] = "nas-recurrent"
     reads: ClassVar[tuple[str, ...]] = ("base",)
-    data: ClassVar[str] = "text"
-    reference_name: ClassVar[str | None] = "LSTM of as many parameters"
 
     base: int = 8  # Zoph & Le 2017, section 4.2
     layers: int = 2  # the same

@@ -89,14 +89,13 @@ class Recipe:
             self.learning_rate_min <= self.learning_rate < math.inf,
             f"finite and at least learning_rate_min, {self.learning_rate_min}",
         )
-        self._require("momentum", 0 <= self.momentum < 1, "from 0 to below 1")
+        for name in ("momentum", "label_smoothing", "average"):
+            self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         self._require("nesterov", not self.nesterov or self.momentum > 0, "False when momentum is 0")
         self._require("optimizer", self.optimizer in ("sgd", "adam", "rmsprop"), "'sgd', 'adam' or 'rmsprop'")
         self._require("second_decay", 0 < self.second_decay < 1, "between 0 and 1")
         self._require("epsilon", self.epsilon > 0, "greater than zero")
         self._require("clip_norm", self.clip_norm is None or self.clip_norm > 0, "None or greater than zero")
-        self._require("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
-        self._require("average", 0 <= self.average < 1, "from 0 to below 1")
         self._require("decay_every", self.decay_every is None or self.decay_every > 0, "None or greater than zero")
         self._require("decay_factor", 0 < self.decay_factor <= 1, "above 0, and 1 at most")
         self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
@@ -134,14 +133,7 @@ ENAS_MICRO_SEARCH = Recipe(epochs=150, batch=160, learning_rate_min=5e-4, weight
 
 # NAS's children (Zoph & Le 2017, section 4.1), trained like DenseNets (Huang et al. 2017: batch 64, and a tenth of the
 # learning rate after a half and three quarters). Where ours differs: the paper crops from images scaled to 40 pixels.
-NAS_CONV = Recipe(
-    epochs=50,
-    batch=64,
-    learning_rate=0.1,
-    decay_at=(0.5, 0.75),
-    weight_decay=1e-4,
-    clip_norm=None,
-)
+NAS_CONV = Recipe(epochs=50, batch=64, learning_rate=0.1, decay_at=(0.5, 0.75), weight_decay=1e-4, clip_norm=None)
 
 # NAS's language models (Zoph & Le 2017, section 4.2: 35 epochs). The paper does not say how they are trained; this is
 # plain SGD with clipping, as Zaremba 2014. There the loss is a sum over 35 tokens, here their mean: rates are 20 for 1.
@@ -192,16 +184,14 @@ NASNET_SEARCH = Recipe(
 NASNET_FINAL = replace(NASNET_SEARCH, epochs=600)
 
 # slim's mobile_imagenet_config for one process, and appendix A.3: RMSProp, label smoothing, an average of the weights.
-NASNET_IMAGENET = Recipe(
+NASNET_IMAGENET = replace(
+    NASNET_SEARCH,
     epochs=250,
-    batch=32,
     optimizer="rmsprop",
     learning_rate=0.04,
-    learning_rate_min=0.0,
+    restart_period=10,
     decay_every=2.4,
     decay_factor=0.97,
-    momentum=0.9,
-    nesterov=False,
     second_decay=0.9,
     epsilon=1.0,
     weight_decay=4e-5,
