@@ -125,7 +125,7 @@ def test_a_recurrent_search_that_was_killed_ends_as_one_that_was_not(tmp_path: P
 
 
 def test_the_verdict_follows_the_interval() -> None:
-    assert "cannot be told from none" in verdict(0.5, -0.1)
+    assert "cannot be distinguished from none" in verdict(0.5, -0.1)
     assert "little" in verdict(0.3, 0.1)
     assert "can be trusted" in verdict(0.6, 0.3)
     assert "can be trusted" in verdict(0.6, 0.3, (0.5, 0.2, 0.7))

@@ -175,7 +175,10 @@ def verdict(tau: float, low: float, agreed: tuple[float, float, float] | None = 
             "them; train longer (--epochs)"
         )
     if low <= WEAK:
-        return "the ranking cannot be distinguished from none: choose by training (--shortlist), or train the weights longer"
+        return (
+            "the ranking cannot be distinguished from none: choose by training (--shortlist), or train the weights "
+            "longer"
+        )
     if tau < TRUSTED:
         return "the ranking says something, but little: train a shortlist from scratch before choosing"
     return "the ranking can be trusted to tell good from bad, though not to pick the best"

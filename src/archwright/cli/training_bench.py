@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from archwright.cli.benching import conclude
+from archwright.cli.bench_results import conclude
 from archwright.cli.progress import ProgressView
 from archwright.loop import Trial
 from archwright.report.words import counted
