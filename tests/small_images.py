@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from archwright.data.images import ImageData, Images, Preprocessing
+from archwright.data.images import ImageData, ImagePart, Preprocessing
 from archwright.data.sources import load
 
 
@@ -15,14 +15,14 @@ def image_data(
     """Noise with one bright row per class, uint8. The test part has no values at all: touching it is an error."""
     generator = torch.Generator().manual_seed(1)
 
-    def images(count: int) -> Images:
+    def images(count: int) -> ImagePart:
         y = torch.arange(count) % classes
         x = torch.randint(0, 64, (count, channels, size, size), generator=generator, dtype=torch.uint8)
         x[torch.arange(count), :, 2 * y] += 180
-        return Images(x, y)
+        return ImagePart(x, y)
 
     parts = images(train), images(validation)
-    test = Images(
+    test = ImagePart(
         torch.empty(9, channels, size, size, dtype=torch.uint8, device="meta"), torch.arange(9, device="meta")
     )
     names = tuple(f"class {index}" for index in range(classes))

@@ -8,18 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archwright.data.images import ImageData, Images, Preprocessing
+from archwright.data.images import ImageData, ImagePart, Preprocessing
 from archwright.errors import DataError
 from archwright.space import Task
 
 
-def random_images(count: int, shape: tuple[int, int, int] = (3, 5, 4), seed: int = 0) -> Images:
+def random_images(count: int, shape: tuple[int, int, int] = (3, 5, 4), seed: int = 0) -> ImagePart:
     rng = torch.Generator().manual_seed(seed)
     x = torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
-    return Images(x, torch.randint(0, 2, (count,), generator=rng))
+    return ImagePart(x, torch.randint(0, 2, (count,), generator=rng))
 
 
-def data_of(train: Images, **changes: object) -> ImageData:
+def data_of(train: ImagePart, **changes: object) -> ImageData:
     data = ImageData(
         train, random_images(3, seed=1), random_images(4, seed=2), ("a", "b"), "made", "", Preprocessing.of(train.x)
     )
@@ -37,7 +37,7 @@ def data_of(train: Images, **changes: object) -> ImageData:
 )
 def test_images_refuse_other_shapes_types_and_lengths(x: torch.Tensor, y: torch.Tensor) -> None:
     with pytest.raises(DataError):
-        Images(x, y)
+        ImagePart(x, y)
 
 
 def test_a_part_of_images_keeps_images_with_their_labels() -> None:
@@ -118,11 +118,11 @@ def test_the_fingerprint_changes_with_any_content_and_not_with_the_name() -> Non
     label[0] = 1 - label[0]
     others = [
         data_of(train, classes=("a", "c")),
-        data_of(Images(pixel, train.y)),
-        data_of(Images(train.x, label)),
+        data_of(ImagePart(pixel, train.y)),
+        data_of(ImagePart(train.x, label)),
         data_of(train, test=random_images(4, seed=3)),
         data_of(train, validation=data.test, test=data.validation),
-        data_of(Images(train.x.transpose(2, 3), train.y)),
+        data_of(ImagePart(train.x.transpose(2, 3), train.y)),
     ]
     assert len({data.fingerprint, *(other.fingerprint for other in others)}) == 7
     assert data_of(train, name="other", split="else").fingerprint == data.fingerprint
@@ -130,5 +130,5 @@ def test_the_fingerprint_changes_with_any_content_and_not_with_the_name() -> Non
 
 def test_the_fingerprint_does_not_depend_on_strides() -> None:
     train = random_images(6)
-    strided = Images(train.x.contiguous(memory_format=torch.channels_last), train.y)
+    strided = ImagePart(train.x.contiguous(memory_format=torch.channels_last), train.y)
     assert data_of(strided).fingerprint == data_of(train).fingerprint

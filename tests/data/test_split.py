@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archwright.data.found import Found, Part
-from archwright.data.images import ImageData, Images
+from archwright.data.images import ImageData, ImagePart
 from archwright.data.split import allotted, assemble, limited, stratified
 from archwright.errors import ConfigError, DataError
 
@@ -70,7 +70,7 @@ def test_a_limit_keeps_exactly_so_many_in_order_with_every_class(counts: list[in
     limit = data.draw(st.integers(len(counts), sum(counts)))
     y = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     x = torch.arange(len(y), dtype=torch.float32).view(-1, 1, 1, 1)
-    kept, _ = limited(Images(x, y), limit, 0)
+    kept, _ = limited(ImagePart(x, y), limit, 0)
     assert len(kept) == limit
     assert set(kept.y.tolist()) == set(range(len(counts)))
     assert torch.equal(kept.x.flatten(), kept.x.flatten().unique())
@@ -96,7 +96,7 @@ def sizes(data: ImageData) -> tuple[int, int, int]:
     return len(data.train), len(data.validation), len(data.test)
 
 
-def origins(images: Images) -> set[float]:
+def origins(images: ImagePart) -> set[float]:
     return set(images.x[:, 0, 0, 0].tolist())
 
 

@@ -84,8 +84,8 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
 
 def test_a_comparison_gives_the_figures(tmp_path: Path) -> None:
     estimates = [
-        Estimate("found $by$ search", 0.9889, 0.9791, 0.9938, found=True),
-        Estimate("best of a number of random architectures, as many & <more>", 1.0, 0.98, 1.0),
+        Estimate("found $by$ search", 98.89, 97.91, 99.38, found=True),
+        Estimate("best of a number of random architectures, as many & <more>", 100.0, 98.0, 100.0),
     ]
     path = comparison(estimates, tmp_path / "comparison.svg", title="a_b", notes=["100 % of $notes$", "second"])
     shown = texts(path)

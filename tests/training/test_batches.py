@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archwright.data.images import Images
+from archwright.data.images import ImagePart
 from archwright.errors import ConfigError
 from archwright.training.batches import Batches, split
 from archwright.training.recipe import Recipe
@@ -32,7 +32,7 @@ def test_pieces_cover_everything_once_and_none_is_a_single_image(count, batch):
 
 def test_an_epoch_shows_every_image_once_and_each_epoch_in_another_order():
     data = image_data()
-    numbered = replace(data, train=Images(data.train.x, torch.arange(25)))
+    numbered = replace(data, train=ImagePart(data.train.x, torch.arange(25)))
     steps = batches(data=numbered)
     epochs = [torch.cat([steps[e * steps.per_epoch + s][1] for s in range(steps.per_epoch)]) for e in range(3)]
     assert all(sorted(epoch.tolist()) == list(range(25)) for epoch in epochs)
@@ -52,7 +52,7 @@ def test_a_batch_depends_on_the_step_and_the_seed_alone():
 
 def test_padding_has_the_mean_colour():
     data = image_data()
-    bright = replace(data, train=Images(torch.full_like(data.train.x, 255), data.train.y))
+    bright = replace(data, train=ImagePart(torch.full_like(data.train.x, 255), data.train.y))
     x, _ = batches(Recipe(batch=8, pad=4, flip=False), bright)[0]
     normal = data.preprocessing(bright.train.x[:1]).unique()
     assert set(x.unique().tolist()) == {0.0, *normal.tolist()}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archwright.data.images import ImageData, Images
+from archwright.data.images import ImageData, ImagePart
 
 IMBALANCE = 10.0  # the largest class over the smallest from where it is worth a warning
 FEW_TEST_IMAGES = 100  # fewer give an accuracy with a 95 % interval wider than about 10 points either way
@@ -65,7 +65,7 @@ def as_lines(description: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _counts(part: Images, classes: tuple[str, ...]) -> dict[str, int]:
+def _counts(part: ImagePart, classes: tuple[str, ...]) -> dict[str, int]:
     return dict(zip(classes, torch.bincount(part.y, minlength=len(classes)).tolist(), strict=True))
 
 

@@ -19,7 +19,7 @@ CHUNK = 1024  # images at a time where a float64 copy of all of them would not f
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Images:
+class ImagePart:
     """Images and their labels, each one tensor. `x`: uint8 or float32 [n, channels, height, width]; `y`: int64 [n]."""
 
     x: Tensor
@@ -40,11 +40,11 @@ class Images:
         return len(self.y)
 
     def __repr__(self) -> str:
-        return f"Images({len(self)} of {self.x.dtype} {tuple(self.x.shape[1:])})"
+        return f"ImagePart({len(self)} of {self.x.dtype} {tuple(self.x.shape[1:])})"
 
-    def __getitem__(self, index: slice | Tensor) -> Images:
+    def __getitem__(self, index: slice | Tensor) -> ImagePart:
         """Return a part: a view for a slice, a copy for a tensor of positions or a boolean mask."""
-        return Images(self.x[index], self.y[index])
+        return ImagePart(self.x[index], self.y[index])
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ class ImageData:
     way in; `preprocessing` holds the statistics of the training part. Labels index `classes`.
     """
 
-    train: Images
-    validation: Images
-    test: Images
+    train: ImagePart
+    validation: ImagePart
+    test: ImagePart
     classes: tuple[str, ...]
     name: str
     split: str
@@ -151,7 +151,7 @@ class ImageData:
         return Task(channels, height, width, len(self.classes))
 
     @property
-    def parts(self) -> dict[str, Images]:
+    def parts(self) -> dict[str, ImagePart]:
         """The three parts by name: train, validation, test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 

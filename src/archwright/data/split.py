@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from archwright.data.found import Found
-from archwright.data.images import ImageData, Images, Preprocessing
+from archwright.data.images import ImageData, ImagePart, Preprocessing
 from archwright.data.labels import number
 from archwright.errors import ConfigError, DataError
 from archwright.space import generator
@@ -42,7 +42,7 @@ def assemble(
     images = {}
     for part, (origin, index) in where.items():
         x, y = found.parts[origin].x, torch.from_numpy(labels[origin])
-        images[part] = Images(x, y)[torch.from_numpy(index)]
+        images[part] = ImagePart(x, y)[torch.from_numpy(index)]
     train, limitation = limited(images["train"], limit, seed)
     sentence = _sentence(found, own, images, seed) + limitation
     preprocessing = Preprocessing.of(train.x)
@@ -83,7 +83,7 @@ def allotted(counts: Integers, total: int, most: Integers) -> Integers:
     return share
 
 
-def limited(images: Images, limit: int | None, seed: int) -> tuple[Images, str]:
+def limited(images: ImagePart, limit: int | None, seed: int) -> tuple[ImagePart, str]:
     """Return at most `limit` images with the class shares of all, every class among them, in order; and a note."""
     if limit is None or limit >= len(images):
         return images, ""
@@ -134,7 +134,7 @@ def _enough(y: Integers, classes: tuple[str, ...], fractions: dict[str, float]) 
         )
 
 
-def _sentence(found: Found, own: dict[str, str], images: dict[str, Images], seed: int) -> str:
+def _sentence(found: Found, own: dict[str, str], images: dict[str, ImagePart], seed: int) -> str:
     apart = [part for part in ("train", "validation", "test") if part not in own]
     sizes = {part: f"{len(images[part]):,} {part}" for part in images}
     if apart == ["train"]:

@@ -128,7 +128,7 @@ def _mark_phases(axes: Axes, phases: Sequence[tuple[int, str]], count: int) -> N
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured figure, say a share (0 to 1), with its interval. `found` marks the model that the search delivered."""
+    """A measured figure, say in per cent, with its interval. `found` marks the model that the search delivered."""
 
     label: str
     value: float
@@ -143,14 +143,12 @@ def comparison(
     *,
     title: str = "Test accuracy",
     measure: str = "test accuracy, %",
-    scale: float = 100.0,
     notes: Sequence[str] = (),
 ) -> Path:
     """Plot estimates as dots with intervals, one line each from top to bottom, the figures on the right.
 
-    Figures are multiplied by `scale`: shares become per cent. `notes` are lines below the plot, for the kind of
-    interval and the paired differences: intervals that overlap do not mean that there is no difference. Raises
-    ConfigError if there is nothing to plot.
+    `notes` are lines below the plot, for the kind of interval and the paired differences: intervals that overlap do
+    not mean that there is no difference. Raises ConfigError if there is nothing to plot.
     """
     path = checked_path(path)
     if not estimates:
@@ -161,7 +159,7 @@ def comparison(
     with plot(path, title, height, notes="\n".join(notes)) as figure:
         axes = figure.subplots()
         for line, estimate in enumerate(estimates):
-            _draw_estimate(axes, line, estimate, scale)
+            _draw_estimate(axes, line, estimate)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
@@ -170,15 +168,13 @@ def comparison(
         for label, estimate in zip(axes.get_yticklabels(), estimates, strict=True):
             label.set_fontweight("bold" if estimate.found else "normal")
         axes.margins(x=0.06)
-        if scale == 100:  # a share
-            axes.set_xlim(right=min(axes.get_xlim()[1], 100.0))
         axes.set_xlabel(measure, fontsize=9)
     return path
 
 
-def _draw_estimate(axes: Axes, line: int, estimate: Estimate, scale: float) -> None:
+def _draw_estimate(axes: Axes, line: int, estimate: Estimate) -> None:
     colour = FOUND if estimate.found else FAINT
-    value, low, high = scale * estimate.value, scale * estimate.low, scale * estimate.high
+    value, low, high = estimate.value, estimate.low, estimate.high
     axes.plot([low, high], [line, line], color=colour, lw=2.2, solid_capstyle="butt")
     fill = colour if estimate.found else "white"
     axes.plot(value, line, marker="o", ms=8, mew=1.8, mec=colour, mfc=fill, clip_on=False, zorder=3)

@@ -127,7 +127,6 @@ def _pictures(job: Job, architecture: Architecture, graphs: Sequence[Graph], res
                 folder / f"comparison.{suffix}",
                 title=f"{measured} on {modality.tested(result)} of the test part",
                 measure=f"test {modality.measure}",
-                scale=1.0,
             )
 
 

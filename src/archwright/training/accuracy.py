@@ -12,7 +12,7 @@ from torch.nn import functional
 from archwright.training.batches import arrange, split
 
 if TYPE_CHECKING:
-    from archwright.data.images import Images, Preprocessing
+    from archwright.data.images import ImagePart, Preprocessing
     from archwright.space import Architecture
 
 
@@ -26,7 +26,7 @@ class Score(NamedTuple):
 
 def evaluate_accuracy(
     model: nn.Module,
-    images: Images,
+    images: ImagePart,
     preprocessing: Preprocessing,
     batch: int = 256,
     device: str | torch.device = "cpu",

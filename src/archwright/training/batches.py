@@ -13,7 +13,7 @@ from archwright.training.augmentation import Augmentation
 from archwright.training.randomness import Stream, stream
 
 if TYPE_CHECKING:
-    from archwright.data.images import Images, Preprocessing
+    from archwright.data.images import ImagePart, Preprocessing
     from archwright.training.recipe import Recipe
 
 
@@ -41,7 +41,7 @@ class Batches:
 
     def __init__(
         self,
-        images: Images,
+        images: ImagePart,
         preprocessing: Preprocessing,
         recipe: Recipe,
         *,
