@@ -74,7 +74,6 @@ class Shard:
         self._staleness: list[tuple[int, int]] = []
 
     def pull(self) -> Pulled:
-        """Return the present values."""
         return Pulled(joint(tensor.detach().numpy() for tensor in self._tensors), self._version, self._baseline)
 
     def push(self, push: Push) -> int | None:
@@ -83,7 +82,7 @@ class Shard:
             return None
         staleness = abs(self._version - push.version)  # negative, if the shard was restored since
         self._staleness.append((push.number, staleness))
-        for index, part in enumerate(parts(push.gradient, self._sizes)):
+        for index, part in enumerate(torch.tensor(push.gradient).split_with_sizes(self._sizes)):
             if index not in push.absent:
                 before = self._sum[index]
                 self._sum[index] = part if before is None else before + part
@@ -103,7 +102,6 @@ class Shard:
         self._version += 1
 
     def state_dict(self) -> State:
-        """Return everything: `values` and Adam's moments by piece, and the rest that `restore` needs."""
         moments = [{} if self._adam is None else self._adam.state.get(tensor, {}) for tensor in self._tensors]
         pushes = torch.tensor(self._staleness, dtype=torch.int64).reshape(-1, 2)
         return {
@@ -119,24 +117,16 @@ class Shard:
         }
 
     def restore(self, state: State) -> None:
-        """Restore what `state_dict` returned."""
         for tensor, values, moment in zip(self._tensors, state["values"], state["adam"], strict=True):
             with torch.no_grad():
                 tensor.copy_(values)
-            assert self._adam is not None
-            if moment:
+            if moment and self._adam is not None:
                 self._adam.state[tensor] = {name: value.clone() for name, value in moment.items()}
         self._version, self._baseline = int(state["version"]), state["baseline"]
         self._applied = Applied.of(state["applied"])
         self._sum = [None if total is None else total.clone() for total in state["sum"]]
         self._held = int(state["held"])
         self._staleness = list(zip(state["pushes"].tolist(), state["staleness"].tolist(), strict=True))
-
-
-def parts(flat: Floats, sizes: Sequence[int]) -> list[torch.Tensor]:
-    """Return copies of the parts of a range, one for each piece."""
-    ends = np.cumsum(np.asarray(sizes, dtype=int)).tolist()
-    return [torch.from_numpy(flat[end - size : end].copy()) for size, end in zip(sizes, ends, strict=True)]
 
 
 def joint(pieces: Iterable[Floats]) -> Floats:
@@ -154,7 +144,7 @@ class Applied:
         return number < self.below or number in self.beyond
 
     def add(self, number: int) -> bool:
-        """Add a number; False if the set has it already."""
+        """Add a number; return False if the set has it already."""
         if number in self:
             return False
         self.beyond.add(number)
@@ -164,20 +154,17 @@ class Applied:
         return True
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
         return {"below": self.below, "beyond": sorted(self.beyond)}
 
     @staticmethod
     def of(data: Mapping[str, Any]) -> Applied:
-        """Read what `to_json` wrote."""
-        return Applied(int(data["below"]), (int(number) for number in data["beyond"]))
+        return Applied(**data)
 
 
 class Servers(Protocol):
     """All shards, in order."""
 
-    def pull(self) -> Sequence[Pulled]:
-        """Pull from each shard."""
+    def pull(self) -> Sequence[Pulled]: ...
 
     def push(self, pushes: Sequence[Push]) -> Sequence[int | None]:
         """Push to each shard its part and return their answers (see `Shard.push`) when all have it."""
@@ -193,8 +180,7 @@ class Replica:
         self.space, self.batch = controller.space, controller.batch
         self._controller, self._layout, self._servers = controller, layout, servers
         self._named = dict(controller.policy.named_parameters())
-        self._gradients = _Gradients(self._named)
-        controller.learn_with(self._gradients)
+        controller.moves = False
         self._staleness = 0
         self.begin(0)
 
@@ -205,7 +191,6 @@ class Replica:
         self._versions: list[int] | None = None
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Propose as the controller does, with the present parameters."""
         self._pull()
         return self._controller.ask(streams)
 
@@ -226,24 +211,23 @@ class Replica:
         return {**self._controller.metrics(), "staleness": float(self._staleness)}
 
     def state_dict(self) -> State:
-        """Return nothing: the shards have the state."""
-        return {}
+        return {}  # the shards have it
 
-    def load_state_dict(self, state: State) -> None:
-        """Restore nothing."""
+    def load_state_dict(self, state: State) -> None: ...
 
     def _pull(self) -> None:
         pulled = self._servers.pull()
         with torch.no_grad():
             for pieces, held in zip(self._layout, pulled, strict=True):
-                values = parts(held.values, [piece.stop - piece.start for piece in pieces])
-                for piece, part in zip(pieces, values, strict=True):
+                sizes = [piece.stop - piece.start for piece in pieces]
+                for piece, part in zip(pieces, torch.tensor(held.values).split_with_sizes(sizes), strict=True):
                     self._named[piece.name].view(-1)[piece.start : piece.stop].copy_(part)
         self._controller.baseline = pulled[0].baseline
         self._versions = [held.version for held in pulled]
 
     def _pushes(self, versions: Sequence[int]) -> list[Push]:
-        gradients, rewarded = self._gradients.last, tuple(self._controller.rewarded)
+        rewarded = tuple(self._controller.rewarded)
+        gradients = {name: p.grad.reshape(-1).numpy() for name, p in self._named.items() if p.grad is not None}
         pushes = []
         for pieces, version in zip(self._layout, versions, strict=True):
             absent = frozenset(index for index, piece in enumerate(pieces) if piece.name not in gradients)
@@ -254,21 +238,5 @@ class Replica:
                 for piece in pieces
             )
             pushes.append(Push(self._number, version, flat, absent, rewarded))
-        self._gradients.last = {}
+        self._controller.policy.zero_grad()  # nothing is pushed for a minibatch that asks nothing
         return pushes
-
-
-class _Gradients:
-    """Replaces an optimiser: `last` holds the gradients of the last step."""
-
-    def __init__(self, named: Mapping[str, torch.nn.Parameter]) -> None:
-        self._named = named
-        self.last: dict[str, Floats] = {}
-
-    def zero_grad(self) -> None:
-        for parameter in self._named.values():
-            parameter.grad = None
-
-    def step(self) -> None:
-        gradients = {name: parameter.grad for name, parameter in self._named.items()}
-        self.last = {name: g.detach().reshape(-1).numpy().copy() for name, g in gradients.items() if g is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from archwright.controllers.answers import Rollout
-from archwright.controllers.policy import Policy
 from archwright.controllers.reinforce import Reinforce
 from archwright.errors import ConfigError
-from archwright.loop import Proposal, State, Trial
 from archwright.space import Space
 
 
@@ -40,12 +37,12 @@ def _minibatch_loss(
     return ppo_loss(rollout.log_prob, proposed, advantage, clip) - entropy_weight * rollout.entropy.mean()
 
 
-class Ppo:
+class Ppo(Reinforce):
     """Samples architectures from an LSTM policy and improves it by PPO, several steps for each minibatch of rewards.
 
-    It is `Reinforce` with another loss. An architecture is one action: the ratio is of all its decisions together, to
-    the policy that proposed it. So a late result, when the policy has moved on, counts with its importance ratio, and
-    not at all where it would take the policy further off than `clip`.
+    Only the loss differs from `Reinforce`. An architecture is one action: the ratio is of all its decisions together,
+    to the policy that proposed it. So a late result, when the policy has moved on, counts with its importance ratio,
+    and not at all where it would take the policy further off than `clip`.
 
     The defaults are those of NASNet (section 4, appendix A.2), whose LSTM and learning rate are `Reinforce`'s defaults:
     100 units, U[-0.1, 0.1], 3.5e-4. Not published are `clip` and `epochs`, the optimizer (here Adam), and whether the
@@ -80,8 +77,7 @@ class Ppo:
     ) -> None:
         if not clip > 0 or epochs < 1:
             raise ConfigError(f"Ppo(clip={clip!r}, epochs={epochs!r}): clip must be positive and epochs at least 1")
-        self.space, self.batch = space, batch
-        self._learner = Reinforce(
+        super().__init__(
             space,
             clip=gradient_clip,
             batch=batch,
@@ -91,30 +87,5 @@ class Ppo:
             baseline_decay=baseline_decay,
             **settings,
         )
-        self._learner.loss = partial(_minibatch_loss, clip=clip, entropy_weight=entropy_weight)
-        self._learner.epochs = epochs
-
-    @property
-    def policy(self) -> Policy:
-        """The distribution that proposals are sampled from."""
-        return self._learner.policy
-
-    def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Propose an architecture from the policy for each stream; the same one whatever else is asked for."""
-        return self._learner.ask(streams)
-
-    def tell(self, trials: Sequence[Trial]) -> bool:
-        """Learn from rewards, failed trials' too; True if they completed a minibatch and the policy moved."""
-        return self._learner.tell(trials)
-
-    def metrics(self) -> Mapping[str, float]:
-        """Return those of `Reinforce`."""
-        return self._learner.metrics()
-
-    def state_dict(self) -> State:
-        """Return the state of `Reinforce`."""
-        return self._learner.state_dict()
-
-    def load_state_dict(self, state: State) -> None:
-        """Restore a state of `Reinforce`."""
-        self._learner.load_state_dict(state)
+        self.loss = partial(_minibatch_loss, clip=clip, entropy_weight=entropy_weight)
+        self.epochs = epochs

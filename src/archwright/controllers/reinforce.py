@@ -166,11 +166,12 @@ class Reinforce:
         # PPO has others. A loss gets the minibatch's rollout, log-probabilities when proposed, and advantages.
         self.loss: Callable[[Rollout, Tensor, Tensor], Tensor] = _minibatch_loss
         self.epochs = 1
+        self.moves = True  # False for a replica, which sends its gradients elsewhere
         self.baseline = baseline_start
         self.updates = 0
         self.rewarded: list[float] = []  # of the last minibatch, with the entropy bonus
         self.adam_settings: Mapping[str, Any] = {"lr": learning_rate, "betas": (betas[0], betas[1]), "eps": epsilon}
-        self._adam: Any = torch.optim.Adam(self.policy.parameters(), fused=True, **self.adam_settings)
+        self._adam = torch.optim.Adam(self.policy.parameters(), fused=True, **self.adam_settings)
         self._clip, self._entropy_weight, self.baseline_decay = clip, entropy_weight, baseline_decay
         self._skip_weight, self._skip_target = skip_weight, skip_target
         self._pending: list[Trial] = []
@@ -185,7 +186,6 @@ class Reinforce:
         return cls(space, **{**NAS, **changes})
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Propose an architecture from the policy for each stream; the same one whatever else is asked for."""
         with one_thread():
             rollout = self.policy.sample([self.space.grown(s) for s in streams], [(self.seed, s) for s in streams])
         return list(map(Proposal, streams, rollout.architectures, rollout.log_prob.tolist()))
@@ -221,21 +221,18 @@ class Reinforce:
             "not_finite": self._figures.get("not_finite", 0.0) + sum(not math.isfinite(reward) for reward in reported),
         }
 
-    def learn_with(self, optimiser: Any) -> None:
-        """Replace Adam by `optimiser`, which has `zero_grad` and `step`: a replica sends its gradients elsewhere."""
-        self._adam = optimiser
-
     def _step(self, rollout: Rollout, proposed: Tensor, advantage: Tensor) -> None:
         loss = self.loss(rollout, proposed, advantage)
         if self._skip_weight > 0:
             loss = loss + self._skip_weight * skip_penalty(rollout.sets, self._skip_target, len(advantage)).mean()
         if not loss.requires_grad:  # nothing was asked
             return
-        self._adam.zero_grad()
+        self.policy.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip)
-        self._adam.step()
+        if self.moves:
+            self._adam.step()
 
     def metrics(self) -> Mapping[str, float]:
         """Return `updates`, the count of `not_finite` rewards, and of the last update the mean `entropy` of a decision

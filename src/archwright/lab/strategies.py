@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,10 +35,8 @@ class Strategy:
         make = controller_class(self.controller)
         if not callable(make):
             raise ConfigError(f"{self.controller} is no controller: it must be a class, called with a space and a seed")
-        arguments = inspect.signature(make).parameters
-        known = [name for name in arguments if name not in OURS]
-        unknown = [name for name in self.settings if name not in known]
-        if unknown and not any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values()):
+        known = _settings(make)
+        if unknown := [name for name in self.settings if name not in known]:
             pick = f"pick from {', '.join(known)}" if known else "it has none"
             raise ConfigError(f"{self.label}: there is no setting {unknown[0]!r}; {pick}")
         try:
@@ -46,6 +44,16 @@ class Strategy:
         except (TypeError, ValueError) as error:  # a value that is no number, say
             raise ConfigError(f"{self.label}: its settings cannot be used ({error})") from None
         return controller
+
+
+def _settings(make: Callable[..., Any]) -> list[str]:
+    """Return the names that the flags of this controller have; jsonargparse follows `**settings` to their names."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    add = parser.add_class_arguments if inspect.isclass(make) else parser.add_function_arguments
+    added: list[str] = add(make, skip=set(OURS), fail_untyped=False)
+    return added
 
 
 def strategies(text: str) -> list[Strategy]:
