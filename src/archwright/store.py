@@ -178,9 +178,13 @@ class RunStore:
 
     def put(self, key: str, value: Any) -> None:
         """Record a small fact: JSON data (NaN and infinity allowed). Replaces what `key` had."""
-        text = json.dumps(value)
+        self.put_all({key: value})
+
+    def put_all(self, facts: Mapping[str, Any]) -> None:
+        """Record several small facts in one transaction: after a kill, all of them are there or none."""
+        rows = [(key, json.dumps(value)) for key, value in facts.items()]
         with self._database.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, text))
+            connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the fact recorded as `key`."""

@@ -19,10 +19,10 @@ from archwright.modalities import modality
 from archwright.report.plots import agreement
 from archwright.report.statistics import kendall_tau
 from archwright.report.words import counted
+from archwright.runs.assembly import recipe_of
 from archwright.runs.candidates import Candidates
 from archwright.runs.clock import step_seconds
 from archwright.runs.events import Event, Message, Stage
-from archwright.runs.networks import recipe_of
 from archwright.runs.planner import pin_threads
 from archwright.space import Architecture, sample
 from archwright.training.measure import tune_malloc
@@ -103,7 +103,7 @@ class Ranking:
         for number, (key, candidates, architecture) in enumerate(wanted):
             recipe = replace(recipe_of(plan, architecture), epochs=self.epochs)
             part = (number, len(wanted))
-            yield from candidates.train(key, architecture, "ranking", part, lambda: None, recipe=recipe, keep=False)
+            yield from candidates.train(key, architecture, "ranking", part, recipe=recipe, keep=False)
         self._conclude(drawn, shared, time.monotonic() - begun)
 
     def _conclude(self, drawn: list[Architecture], shared: list[float], seconds: float) -> None:

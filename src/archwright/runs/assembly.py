@@ -1,4 +1,4 @@
-"""The components that a plan asks for."""
+"""The components that a plan asks for, and the networks of its final training."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import contextlib
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from archwright.components import controller_class
 from archwright.loop import Engine, Inline, run
+from archwright.training.child import child_network, child_recipe
+from archwright.training.randomness import Stream, seeded
 
 if TYPE_CHECKING:
     from archwright.loop import Budget, Progress, Store, Trial
     from archwright.modalities.protocol import Modality
     from archwright.runs.plan import Plan
+    from archwright.space import Architecture
+    from archwright.training.recipe import Recipe
 
 
 def controller(plan: Plan) -> Any:
@@ -31,34 +37,46 @@ def engine(plan: Plan) -> Engine:
     cluster = plan.cluster
     if cluster.in_process:
         return Inline()
-    if cluster.engine != "local":
-        from archwright.engines.ray import RayTasks
+    if cluster.engine == "local":
+        from archwright.engines.processes import LocalProcesses
 
-        return RayTasks(
-            cluster.workers, cluster.ray_address, cpus=cluster.child_cpus, gpus=cluster.child_gpus, **cluster.limits
-        )
-    from archwright.engines.processes import LocalProcesses
+        return LocalProcesses(cluster.workers, threads=max(1, plan.threads // cluster.workers), **cluster.limits)
+    from archwright.engines.ray import RayTasks
 
-    return LocalProcesses(cluster.workers, threads=max(1, plan.threads // cluster.workers), **cluster.limits)
+    return RayTasks(
+        cluster.workers, cluster.ray_address, cpus=cluster.child_cpus, gpus=cluster.child_gpus, **cluster.limits
+    )
 
 
 def search(plan: Plan, modality: Modality, *, budget: Budget, store: Store) -> Generator[Trial | Progress, None, None]:
     """Yield what a search yields, by one controller or by replicas of it; closing the generator ends its workers."""
+    parts: tuple[Any, Any] = controller(plan), evaluator(plan, modality)
     cluster = plan.cluster
     if not cluster.replicas:
         with contextlib.closing(engine(plan)) as workers:
-            yield from run(controller(plan), evaluator(plan, modality), budget=budget, store=store, engine=workers)
+            yield from run(*parts, budget=budget, store=store, engine=workers)
         return
     from archwright.distributed.search import ReplicatedSearch, Scheme
 
-    replicated = ReplicatedSearch(
-        controller(plan),
-        evaluator(plan, modality),
-        scheme=Scheme(cluster.replicas, cluster.shards, cluster.accumulate, cluster.child_cpus, cluster.child_gpus),
-        budget=budget,
-        store=store,
-        address=cluster.ray_address,
-        limits=cluster.limits,
-    )
-    with contextlib.closing(replicated):
+    scheme = Scheme(cluster.replicas, cluster.shards, cluster.accumulate, cluster.child_cpus, cluster.child_gpus)
+    where: dict[str, Any] = {"address": cluster.ray_address, "limits": cluster.limits}
+    with contextlib.closing(ReplicatedSearch(*parts, scheme=scheme, budget=budget, store=store, **where)) as replicated:
         yield from replicated
+
+
+def network_of(plan: Plan, modality: Modality, architecture: Architecture | None) -> Any:
+    """Return a network of final training with the weights it starts from; None: the plan's reference network."""
+    space: Any = plan.final.space
+    if architecture is not None:
+        return child_network(space, architecture, modality.data.task, plan.seed)
+    with seeded(torch.device("cpu"), Stream.WEIGHTS, plan.seed):
+        if plan.final.residual is None:
+            return space.reference(modality.data.task)
+        stride, dropout = getattr(space, "stem_stride", 1), getattr(space, "dropout", 0.0)
+        return modality.residual(plan.final.residual, stem_stride=stride, dropout=dropout)
+
+
+def recipe_of(plan: Plan, architecture: Architecture | None) -> Recipe:
+    """Return the recipe of final training, with the fields that the architecture itself sets."""
+    recipe = plan.final.recipe
+    return recipe if architecture is None else child_recipe(plan.final.space, architecture, recipe)

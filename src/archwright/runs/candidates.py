@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,8 +12,9 @@ import torch
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.nets.network import without_auxiliary
+from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Event, Message
-from archwright.runs.networks import network_of
+from archwright.runs.grid import changed
 from archwright.space import Architecture, sample
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters
@@ -20,6 +22,7 @@ from archwright.training.placement import saved_network
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
+    from archwright.runs.clock import Clock
     from archwright.runs.plan import Plan
     from archwright.store import RunStore
     from archwright.training.recipe import Recipe
@@ -28,15 +31,25 @@ RANDOM = 7  # the random stream of the random candidates
 
 
 class Candidates:
-    """Trains, keeps and tests candidates. The record of one is `candidate/KEY`, its test `test/KEY`, in the store."""
+    """Trains, keeps and tests candidates. The record of one is `candidate/KEY`, its test `test/KEY`, in the store.
 
-    def __init__(self, plan: Plan, modality: Modality, store: RunStore) -> None:
-        self.plan, self.modality, self.store = plan, modality, store
+    `clock` accounts for the seconds of a phase whenever the state of a training has been written.
+    """
+
+    def __init__(self, plan: Plan, modality: Modality, store: RunStore, clock: Clock | None = None) -> None:
+        self.plan, self.modality, self.store, self.clock = plan, modality, store, clock
         self._saved = time.monotonic()
 
     def random(self, index: int) -> Architecture:
-        """The random architecture of that number, of the space as deep as the search saw it last."""
+        """Return the random architecture of that number, of the space as deep as the search saw it last."""
         return sample(self.plan.search.grown, (self.plan.seed, RANDOM, index))
+
+    def recipe(self, architecture: Architecture | None, share: float = 1.0) -> Recipe:
+        """Return how a network is trained, for a share of the epochs that are settled, or else planned."""
+        settled, change = self.store.get("settled"), self.store.get("grid")
+        epochs = self.plan.final.recipe.epochs if settled is None else settled["epochs"]
+        recipe = replace(recipe_of(self.plan, architecture), epochs=epochs * share)
+        return recipe if change is None else changed(recipe, change)
 
     def train(
         self,
@@ -44,44 +57,45 @@ class Candidates:
         architecture: Architecture | None,
         phase: str,
         part: tuple[int, int],
-        saved: Callable[[], None],
         *,
-        recipe: Recipe,
+        recipe: Recipe | None = None,
         keep: bool = True,
     ) -> Iterator[Event]:
-        """Train one candidate from where a killed run left it; one that is done already is left alone.
+        """Train one candidate from where a killed run left it, unless it is trained already.
 
-        No `architecture`: the space's reference network. `part`: it is number i of n in its phase. `saved` is called
-        whenever its state has been written. `keep` the weights, or only the record.
+        No `architecture`: the space's reference network. `part`: it is number i of n in its phase. `keep` the weights,
+        or only the record.
         """
         if self.record(key) is not None:
             return
         network = network_of(self.plan, self.modality, architecture)
+        recipe = recipe or self.recipe(architecture)
         fit = Fit(network, self.modality, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
         begun = self.store.restore("training")
-        if begun is not None and begun["key"] == key:
+        # The state of a training that version 0.1 ended, and did not record, has no validation loss: it is done again.
+        if begun is not None and begun["key"] == key and not _lacks_metrics(begun["fit"]):
             fit.load_state_dict(begun["fit"])
-        written = None if architecture is None else architecture.to_json()
-        record: dict[str, Any] = {"architecture": written, "error": None}
+        record: dict[str, Any] = {"architecture": None if architecture is None else architecture.to_json()}
         name = "the reference network" if architecture is None else architecture.id
-        last: dict[str, float] = {}
         number, of = part
         try:
             for progress in fit:
-                last |= progress.metrics
                 steps = progress.steps
                 yield Progress(phase, number * steps + progress.step, of * steps, progress.metrics)
                 if fit.ends_epoch or time.monotonic() - self._saved > CHECKPOINT_SECONDS / 4:
                     self.store.save("training", {"key": key, "fit": fit.state_dict()})
                     self._saved = time.monotonic()
-                    saved()
+                    if self.clock is not None:
+                        self.clock.account(phase)
         except ChildFailure as error:
             record["error"] = f"{type(error).__name__}: {error}"
             yield Message(f"{name} could not be trained: {record['error']}")
         else:
+            if not fit.metrics:
+                raise RunError(f"{self.modality.data.name} has no validation part to judge {name} by")
             record |= {
-                fit.scored_by: fit.score,
-                "validation_loss": last.get("validation_loss", 0.0),
+                "error": None,
+                **{metric: fit.metrics[metric] for metric in (fit.scored_by, "validation_loss")},
                 "seconds": fit.seconds,
                 "parameters": parameters(without_auxiliary(network)),
                 **self.modality.size(network),
@@ -95,18 +109,15 @@ class Candidates:
     def test(self, key: str) -> None:
         """Use the test part for one candidate, once."""
         if self.store.get(f"test/{key}") is None:
-            self.store.put(f"test/{key}", self._tested(key))
+            tested = self.modality.test(self.network(key), self.plan.final.recipe, self.plan.device)
+            self.store.put(f"test/{key}", tested)
 
-    def _tested(self, key: str) -> dict[str, Any]:
-        return self.modality.test(self.network(key), self.plan.final.recipe, self.plan.device)
-
-    def record(self, key: str) -> dict[str, Any] | None:
-        """What is known of a candidate; None before it is trained."""
-        record: dict[str, Any] | None = self.store.get(f"candidate/{key}")
-        return record
+    def record(self, key: str) -> Any:
+        """Return what is known of a candidate; None before it is trained."""
+        return self.store.get(f"candidate/{key}")
 
     def trained(self, kind: str) -> list[str]:
-        """The keys of those that could be trained, in order."""
+        """Return the keys of those that could be trained, in order."""
         keys, index = [], 0
         while (record := self.record(f"{kind}-{index}")) is not None:
             if record["error"] is None:
@@ -115,17 +126,11 @@ class Candidates:
         return keys
 
     def best(self, keys: Sequence[str]) -> str:
-        """The one that did best in validation."""
-
-        def rank(key: str) -> tuple[float, float]:
-            record = self.record(key)
-            assert record is not None
-            return self.modality.sort_key(record)
-
-        return max(keys, key=rank)
+        """Return the key of the one that did best in validation."""
+        return max(keys, key=lambda key: self.modality.sort_key(self.record(key)))
 
     def network(self, key: str) -> Any:
-        """A trained candidate, in evaluation mode on the plan's device."""
+        """Return a trained candidate, in evaluation mode on the plan's device."""
         record, state = self.record(key), self.store.restore(f"weights-{key}")
         if record is None or state is None:
             raise RunError(f"{self.store.folder}: the weights of {key} are missing")
@@ -134,3 +139,7 @@ class Candidates:
         network = without_auxiliary(network_of(self.plan, self.modality, architecture))
         network.load_state_dict(state["model"])
         return network.to(torch.device(self.plan.device)).eval()
+
+
+def _lacks_metrics(state: Any) -> bool:
+    return "metrics" not in state and state["step"] == state["steps"]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from archwright.errors import ChildFailure
-from archwright.loop import Minutes
+from archwright.errors import ChildFailure, RunError
+from archwright.loop import Minutes, Tally, Trials
 from archwright.methods.cost import FORWARD, Cost, Rates, cost, mean_seconds
+from archwright.runs.assembly import network_of, recipe_of
+from archwright.runs.events import Stage
 from archwright.runs.grid import GRID_SHARE, grid
-from archwright.runs.networks import network_of, recipe_of
 from archwright.runs.plan import PHASES
 from archwright.space import sample
 from archwright.training.fit import Fit
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
+    from archwright.runs.candidates import Candidates
     from archwright.runs.plan import Plan
     from archwright.space import Architecture
     from archwright.store import RunStore
@@ -28,23 +30,32 @@ SHORT = 1 / 6  # of final training, for the architectures on the shortlist
 MEASURED = 6  # architectures that are timed: their costs differ several times over
 TIMED_STEPS, TIMED_SHARE = 3, 0.002  # of a wall-time budget, for timing one architecture
 OVERRUN = 1.05  # of its estimate, that a timed search may take
+MOST_RANDOM = 64
+
+
+@dataclass(frozen=True)
+class _Either:
+    """Stops with the first of two budgets."""
+
+    count: Trials
+    time: Minutes
+
+    def spent(self, tally: Tally) -> float:
+        return max(self.count.spent(tally), self.time.spent(tally))
 
 
 def step_seconds(
     plan: Plan, modality: Modality, architecture: Architecture | None, count: int, least: float = 0.0
 ) -> float:
     """Return the mean seconds of `count` steps of final training, and of as many more as `least` seconds take."""
-    network = network_of(plan, modality, architecture)
     recipe = replace(recipe_of(plan, architecture), epochs=1)
-    return mean_seconds(
-        _until_it_fails(iter(Fit(network, modality, recipe, seed=plan.seed, device=plan.device))), count, least
-    )
+    fit = Fit(network_of(plan, modality, architecture), modality, recipe, seed=plan.seed, device=plan.device)
 
+    def steps() -> Iterator[Any]:
+        with suppress(ChildFailure):  # one that diverges is not timed further; training it records the failure
+            yield from fit
 
-def _until_it_fails(steps: Iterator[Any]) -> Iterator[Any]:
-    """A network that diverges is not timed further; training it records the failure."""
-    with suppress(ChildFailure):
-        yield from steps
+    return mean_seconds(steps(), count, least)
 
 
 def measure(plan: Plan, modality: Modality, known: Rates | None = None) -> Rates:
@@ -88,46 +99,53 @@ class Clock:
 
     def __init__(self, plan: Plan, modality: Modality, store: RunStore) -> None:
         self.plan, self.modality, self.store = plan, modality, store
+        self._timed = plan.budget.minutes is not None
         self._tick = time.monotonic()
 
-    def begin(self) -> None:
-        """Begin a phase, or go on with it."""
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Account for the seconds of a phase, however it ends."""
         self._tick = time.monotonic()
+        try:
+            yield
+        finally:
+            with suppress(RunError):
+                self.account(name)
 
     def account(self, phase: str, every: float = 0.0) -> None:
         """Record the seconds since the last call as the phase's, if `every` seconds have passed."""
         now = time.monotonic()
         if now - self._tick < every:
             return
-        seconds = self.store.get("seconds") or {}
+        seconds = self.store.get("seconds", {})
         seconds[phase] = seconds.get(phase, 0.0) + now - self._tick
         self._tick = now
         self.store.put("seconds", seconds)
 
     def spent(self, *phases: str) -> float:
         """Return the seconds in these phases, or in all, the current moment included."""
-        seconds = self.store.get("seconds") or {}
+        seconds = self.store.get("seconds", {})
         return float(sum(seconds.get(phase, 0.0) for phase in phases or PHASES)) + time.monotonic() - self._tick
 
     @property
     def left(self) -> float:
         """Seconds until the test has to begin, in a timed run."""
-        minutes = self.plan.budget.minutes
-        assert minutes is not None
-        overhead = float(self.store.get("overhead") or 0.0)
-        whole = max(MARGIN, 1 - 20 / (60 * minutes)) * minutes * 60  # the pictures take seconds
-        return whole - overhead - self.plan.budget.estimate.get("test", 0.0) - self.spent()
+        budget = self.plan.budget
+        assert budget.minutes is not None
+        whole = max(MARGIN, 1 - 20 / (60 * budget.minutes)) * budget.minutes * 60  # the pictures take seconds
+        return whole - float(self.store.get("overhead", 0.0)) - budget.estimate.get("test", 0.0) - self.spent()
 
-    def search_budget(self) -> Minutes | None:
-        """Return what is left for the search in a timed run: the plan's count is a forecast, the clock decides."""
-        if self.plan.budget.minutes is None:
-            return None
+    def search_budget(self) -> Trials | _Either:
+        """Return the budget of the search: in a timed run the plan's count is a forecast, the clock decides."""
+        trials = Trials(self.plan.search.trials)
+        if not self._timed:
+            return trials
         left = OVERRUN * self.plan.budget.estimate["search"] - self.spent("search")
-        return Minutes(max(left, 1.0) / 60)
+        return _Either(trials, Minutes(max(left, 1.0) / 60))
 
     def too_late(self, seconds: float) -> bool:
         """Return whether training one more candidate would overrun the deadline by a third of its duration."""
-        return self.plan.budget.minutes is not None and self.left < seconds / 3 * 2
+        return self._timed and self.left < seconds / 3 * 2
 
     def cost(self, architecture: Architecture | None) -> Cost:
         """Return what final training of an architecture costs, measured once."""
@@ -139,36 +157,30 @@ class Clock:
             self.store.put(key, step)
         return cost(self.plan.final.recipe, self.modality, step)
 
-    def remaining(self, phases: Sequence[str]) -> list[float]:
-        """Return the expected seconds of these phases."""
-        expected = self.store.get("estimate") or dict(self.plan.budget.estimate)
-        return [expected.get(phase, 0.0) for phase in phases]
+    def stage(self, phases: Sequence[str]) -> Stage:
+        """Return the beginning of the first of these phases, with what it and all of them are expected to take."""
+        expected = self.store.get("estimate") or self.plan.budget.estimate
+        seconds = [expected.get(phase, 0.0) for phase in phases]
+        return Stage(phases[0], seconds[0], sum(seconds))
 
-    def settle(self, finalists: Sequence[Architecture], random: Any, most: int) -> tuple[int, float, dict[str, float]]:
+    def settle(self, finalists: Sequence[Architecture], candidates: Candidates) -> tuple[int, float, dict[str, float]]:
         """Return how many random architectures are trained, for how many epochs everything is, and what that takes.
 
         Architectures differ several times in cost, so those that will be trained are timed now. The random search gets
-        the time that search and final training take together. `random` gives the random architecture of a number.
+        the time that search and final training take together.
         """
-        final, timed = self.plan.final, self.plan.budget.minutes is not None
+        final = self.plan.final
         spent, epochs = self.spent("search", "derive"), float(final.recipe.epochs)
-        own = sum((self.cost(architecture) for architecture in finalists), Cost(0.0, 0.0))
+        own = sum(map(self.cost, finalists), Cost(0.0, 0.0))
         reference = self.cost(None) if final.reference else Cost(0.0, 0.0)
         randoms, count = Cost(0.0, 0.0), 0
-        while count < (most if final.baseline else 0):
-            more = randoms + self.cost(random(count))
-            fitting = (own + reference + more).epochs_within(self.left) if timed else epochs
+        while count < (MOST_RANDOM if final.baseline else 0):
+            more = randoms + self.cost(candidates.random(count))
+            fitting = (own + reference + more).epochs_within(self.left) if self._timed else epochs
             if count >= len(finalists) and more.of(fitting) > spent + own.of(fitting):
                 break
             randoms, count = more, count + 1
-        if timed:
+        if self._timed:
             epochs = (own + reference + randoms).epochs_within(self.left)
-        return (
-            count,
-            epochs,
-            {
-                "final training": own.of(epochs),
-                "random search": randoms.of(epochs),
-                "reference": reference.of(epochs),
-            },
-        )
+        costs = {"final training": own, "random search": randoms, "reference": reference}
+        return count, epochs, {phase: cost.of(epochs) for phase, cost in costs.items()}

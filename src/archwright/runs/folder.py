@@ -35,14 +35,11 @@ def begin(plan: Plan, folder: Path, overhead: float, config: Mapping[str, Any], 
     """
     import yaml
 
+    facts |= {"plan": plan.to_json(), "overhead": overhead, "begun": time.strftime("%Y-%m-%d %H:%M:%S")}
     store = RunStore(folder, create=True)
     try:
-        store.put("plan", plan.to_json())
-        store.put("overhead", overhead)
-        store.put("begun", time.strftime("%Y-%m-%d %H:%M:%S"))
         write(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
-        for name, value in facts.items():
-            store.put(name, value)
+        store.put_all(facts)  # at once: a transfer without the fact that its search is done would search
     except BaseException:
         store.close()
         raise

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
 from archwright.evaluators.objective import reward_words
-from archwright.loop import Epochs, Minutes, Progress, Tally, Trial, Trials, restore
+from archwright.loop import Progress, Trial, restore
 from archwright.methods.cost import steps
 from archwright.modalities import modality
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.clock import SHORT, Clock
-from archwright.runs.events import Event, Message, Stage
+from archwright.runs.events import Event, Message
 from archwright.runs.grid import GRID_SHARE, changed, described, grid
-from archwright.runs.networks import recipe_of
 from archwright.runs.plan import Plan
 from archwright.runs.planner import pin_threads
 from archwright.space import Architecture
@@ -31,22 +28,9 @@ from archwright.training.measure import tune_malloc
 if TYPE_CHECKING:
     from archwright.loop import Proposal
     from archwright.store import RunStore
-    from archwright.training.recipe import Recipe
 
 TRIES = 5  # finalists that may fail to train before the run gives up
-MOST_RANDOM = 64
 ACCOUNTED = 10.0  # seconds between two records of the time that a search has taken
-
-
-@dataclass(frozen=True)
-class _Either:
-    """Stops with the first of two budgets."""
-
-    first: Trials | Epochs | Minutes
-    second: Minutes
-
-    def spent(self, tally: Tally) -> float:
-        return max(self.first.spent(tally), self.second.spent(tally))
 
 
 class Job:
@@ -57,8 +41,8 @@ class Job:
 
     def __init__(self, plan: Plan, data: Any, store: RunStore, *, skip_search: bool = False) -> None:
         self.plan, self.store, self.modality = plan, store, modality(data)
-        self.candidates = Candidates(plan, self.modality, store)
         self.clock = Clock(plan, self.modality, store)
+        self.candidates = Candidates(plan, self.modality, store, self.clock)
         self._skip_search = skip_search
         tune_malloc()
         pin_threads(plan)
@@ -70,7 +54,7 @@ class Job:
             "grid": self._try_recipes,
             "final training": self._train_finalists,
             "random search": self._train_random,
-            "reference": self._train_reference,
+            "reference": lambda: self.candidates.train("reference-0", None, "reference", (0, 1)),
             "test": self._test,
         }
         wanted = self.plan.wanted_phases
@@ -79,16 +63,10 @@ class Job:
                 continue
             if name == "search" and self._skip_search:
                 self._require_trials()
-                self.store.put("done/search", True)
-                continue
-            later = self.clock.remaining(wanted[index:])
-            yield Stage(name, later[0], sum(later))
-            self.clock.begin()
-            try:
-                yield from stages[name]()
-            finally:
-                with contextlib.suppress(RunError):
-                    self.clock.account(name)
+            else:
+                yield self.clock.stage(wanted[index:])
+                with self.clock.phase(name):
+                    yield from stages[name]()
             self.store.put(f"done/{name}", True)
 
     def _require_trials(self) -> None:
@@ -99,13 +77,10 @@ class Job:
             )
 
     def _search(self) -> Iterator[Event]:
-        plan, trials = self.plan.search, self.plan.search.trials
-        budget: Any = Trials(trials)
-        if (limit := self.clock.search_budget()) is not None:
-            budget = _Either(budget, limit)
+        method, trials, budget = self.plan.search.method, self.plan.search.trials, self.clock.search_budget()
         with contextlib.closing(assembly.search(self.plan, self.modality, budget=budget, store=self.store)) as search:
             for event in search:
-                if isinstance(event, Trial) and (counted := plan.method.counted(event, trials)) is not None:
+                if isinstance(event, Trial) and (counted := method.counted(event, trials)) is not None:
                     yield counted
                 yield event
                 self.clock.account("search", every=ACCOUNTED)
@@ -135,26 +110,28 @@ class Job:
     def _train_shortlist(self, architectures: Sequence[Architecture]) -> Iterator[Event]:
         """Train the best ranked from scratch for a short time: the score of a search is a rough guide."""
         for index, architecture in enumerate(architectures):
-            part = (index, len(architectures))
-            recipe = self._recipe(architecture, SHORT)
-            yield from self._train(f"short-{index}", architecture, "derive", part, recipe=recipe, keep=False)
+            part, recipe = (index, len(architectures)), self.candidates.recipe(architecture, SHORT)
+            yield from self.candidates.train(f"short-{index}", architecture, "derive", part, recipe=recipe, keep=False)
 
     def _reordered(self, best: list[tuple[Architecture, float]]) -> list[tuple[Architecture, float]]:
         """Return the shortlist by validation loss, which is finer than accuracy; then the others as they were."""
-        losses = {}
-        for key in self.candidates.trained("short"):
-            record = self.candidates.record(key)
-            assert record is not None
-            losses[int(key.removeprefix("short-"))] = record["validation_loss"]
+        losses = {
+            int(key.removeprefix("short-")): self.candidates.record(key)["validation_loss"]
+            for key in self.candidates.trained("short")
+        }
         first = sorted(losses, key=lambda index: losses[index])
         return [best[i] for i in first] + [item for i, item in enumerate(best) if i not in losses]
 
     def _settle(self, finalists: Sequence[Architecture]) -> Iterator[Event]:
         """Fix how many random candidates are trained, and in a timed run for how many epochs everything is."""
         final = self.plan.final
-        count, epochs, expected = self.clock.settle(finalists, self.candidates.random, MOST_RANDOM)
-        self.store.put("settled", {"random": count, "epochs": epochs})
-        self.store.put("estimate", {**self.plan.budget.estimate, **expected})
+        count, epochs, expected = self.clock.settle(finalists, self.candidates)
+        self.store.put_all(
+            {
+                "settled": {"random": count, "epochs": epochs},
+                "estimate": {**self.plan.budget.estimate, **expected},
+            }
+        )
         pieces = steps(final.recipe, self.modality)
         words = f"final training: {epochs:g} epochs of {pieces} steps, about {expected['final training']:.0f} s"
         if final.baseline:
@@ -166,13 +143,12 @@ class Job:
         best = Architecture.from_json(self.store.get("ranked")[0][0])
         changes = grid(self.plan.final.recipe)
         for index, change in enumerate(changes):
-            part = (index, len(changes))
-            recipe = changed(self._recipe(best, GRID_SHARE), change)
-            yield from self._train(f"grid-{index}", best, "grid", part, recipe=recipe, keep=False)
+            part, recipe = (index, len(changes)), changed(self.candidates.recipe(best, GRID_SHARE), change)
+            yield from self.candidates.train(f"grid-{index}", best, "grid", part, recipe=recipe, keep=False)
         if tried := self.candidates.trained("grid"):
             chosen = changes[int(self.candidates.best(tried).removeprefix("grid-"))]
             self.store.put("grid", chosen)
-            words = described(self._recipe(best))
+            words = described(self.candidates.recipe(best))
             self.store.put("recipe", words)
             yield Message("recipe: " + ", ".join(f"{name} {value}" for name, value in words.items()))
 
@@ -183,7 +159,7 @@ class Job:
             trained = len(self.candidates.trained("found"))
             if trained == finalists:
                 break
-            yield from self._train(f"found-{index}", architecture, "final training", (trained, finalists))
+            yield from self.candidates.train(f"found-{index}", architecture, "final training", (trained, finalists))
         if not self.candidates.trained("found"):
             raise RunError("no finalist could be trained; see the messages above")
 
@@ -191,36 +167,12 @@ class Job:
         count = self.store.get("settled")["random"]
         for index in range(count):
             if index >= self.plan.final.finalists:
-                previous = self.candidates.record(f"random-{index - 1}") or {}
-                if self.clock.too_late(float(previous.get("seconds", 0.0))):
+                previous = self.candidates.record(f"random-{index - 1}")
+                if self.clock.too_late(previous.get("seconds", 0.0)):
                     yield Message(f"random search: {index} of {count} architectures, because the time is up")
                     break
-            yield from self._train(f"random-{index}", self.candidates.random(index), "random search", (index, count))
-
-    def _train_reference(self) -> Iterator[Event]:
-        yield from self._train("reference-0", None, "reference", (0, 1))
-
-    def _train(
-        self,
-        key: str,
-        architecture: Architecture | None,
-        phase: str,
-        part: tuple[int, int],
-        *,
-        recipe: Recipe | None = None,
-        keep: bool = True,
-    ) -> Iterator[Event]:
-        recipe = self._recipe(architecture) if recipe is None else recipe
-        account = partial(self.clock.account, phase)
-        yield from self.candidates.train(key, architecture, phase, part, account, recipe=recipe, keep=keep)
-
-    def _recipe(self, architecture: Architecture | None, share: float = 1.0) -> Recipe:
-        """Return how a network is trained, for a share of the epochs that are settled, or else planned."""
-        settled = self.store.get("settled")
-        epochs = self.plan.final.recipe.epochs if settled is None else settled["epochs"]
-        recipe = replace(recipe_of(self.plan, architecture), epochs=epochs * share)
-        change = self.store.get("grid")
-        return recipe if change is None else changed(recipe, change)
+            random = self.candidates.random(index)
+            yield from self.candidates.train(f"random-{index}", random, "random search", (index, count))
 
     def _test(self) -> Iterator[Event]:
         """Use the test part: once for the network found, once for each random one and the reference."""

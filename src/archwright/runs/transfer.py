@@ -22,7 +22,7 @@ from archwright.presets.preset import side_of
 from archwright.runs.clock import TIMED_STEPS, step_seconds
 from archwright.runs.folder import begin as begin_folder
 from archwright.runs.folder import new_folder, transfer_config
-from archwright.runs.networks import network_of
+from archwright.runs.assembly import network_of
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
 from archwright.space import Architecture, Space, check

@@ -66,6 +66,7 @@ class Fit:
         self.step = 0
         self.seconds = 0.0
         self.validation: list[tuple[int, float]] = []  # (epoch counted from 1, score), where it was measured
+        self.metrics: dict[str, float] = {}  # of the last validation
         self._seed, self._device, self._limit = seed, resolve_device(device), time_limit
         self._validate_from = 0 if validate_last is None else math.ceil(recipe.epochs) - validate_last
         with out_of_memory(f"the network and the training part on {self._device}"):
@@ -149,6 +150,7 @@ class Fit:
         if not math.isfinite(metrics["validation_loss"]):
             raise Diverged(f"{self.phase}: after epoch {epoch} the validation loss is {metrics['validation_loss']:g}")
         self.validation.append((epoch, metrics[self.scored_by]))
+        self.metrics = metrics
         return metrics
 
     def state_dict(self) -> State:
@@ -161,6 +163,7 @@ class Fit:
             "lessons": self._data.state_dict(),  # the key of version 0.1
             **({} if self._average is None else {"average": self._average.state_dict()}),
             "validation": [list(measured) for measured in self.validation],
+            "metrics": dict(self.metrics),
             "seconds": self.seconds,
         }
 
@@ -178,3 +181,4 @@ class Fit:
             self._average.load_state_dict(state["average"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.validation = [(int(epoch), float(score)) for epoch, score in state["validation"]]
+        self.metrics = dict(state.get("metrics", {}))  # states of version 0.1 have none

@@ -1,0 +1,63 @@
+"""Candidates, and the folder of a run, where a process ends in the middle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archwright.errors import RunError
+from archwright.loop import Progress
+from archwright.modalities import modality
+from archwright.runs.candidates import Candidates
+from archwright.runs.folder import begin, stored_plan
+from archwright.runs.plan import Plan
+from archwright.runs.planner import UserSettings, make_plan
+from archwright.store import RunStore
+from small_images import noise_data
+
+FIELDS = {"layers": 1, "first_layers": 1}
+
+
+def plan() -> Plan:
+    recipe = {"epochs": 2, "batch": 16}
+    user = UserSettings(space="nas-conv", space_fields=FIELDS, final_recipe=recipe, settings={"trials": 1})
+    return make_plan(noise_data(), user, data_name="python", data_options={}, device="cpu", timed=False)
+
+
+def trained(folder: Path, *, killed: bool = False, old: bool = False) -> dict[str, Any]:
+    """Train a candidate; `killed` after its last checkpoint, before its record, and resumed."""
+    with RunStore(folder, create=True) as store:
+        candidates = Candidates(plan(), modality(noise_data()), store)
+        architecture = candidates.random(0)
+        if killed:
+            training = candidates.train("found-0", architecture, "final training", (0, 1))
+            next(event for event in training if isinstance(event, Progress) and event.step == event.steps)
+            next(training)  # the message comes after the checkpoint, and before the record
+            assert candidates.record("found-0") is None
+            training.close()
+            if old:  # as version 0.1 wrote it
+                state = store.restore("training")
+                del state["fit"]["metrics"]
+                store.save("training", state)
+        list(candidates.train("found-0", architecture, "final training", (0, 1)))
+        record = candidates.record("found-0")
+        record.pop("seconds")
+        return record
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_kill_between_the_last_checkpoint_and_the_record_loses_no_figure(tmp_path: Path, old: bool) -> None:
+    whole = trained(tmp_path / "whole")
+    assert whole["validation_loss"] > 0
+    assert trained(tmp_path / "killed", killed=True, old=old) == whole
+
+
+def test_a_run_begins_with_all_its_facts_or_none(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        begin(plan(), tmp_path / "run", 0.0, {}, ranked=[], settled=object())
+    with RunStore.reading(tmp_path / "run") as store:
+        assert store.get("ranked") is None
+        with pytest.raises(RunError, match="was stopped before it began"):
+            stored_plan(store)
