@@ -101,7 +101,7 @@ def search(
         settings: other settings of the plan: trials, finalists, baseline, evaluator, objective, workers... See the
             parts of `archwright.runs.plan.Plan`.
     """
-    if unknown := sorted(set(settings) - setting_names().keys()):
+    if unknown := sorted(set(settings) - setting_names()):
         raise ConfigError(f"search() has no argument {unknown[0]!r}")
     user = UserSettings(
         space=name_of_space(space) if space is not None else "enas-micro",

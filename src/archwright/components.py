@@ -17,7 +17,7 @@ from typing import Any
 
 from archwright.controllers import CONTROLLERS
 from archwright.errors import ConfigError, RunError
-from archwright.space import Space
+from archwright.space import Architecture, Space, check
 from archwright.spaces import SPACES
 
 # What comes from the user's files, by the name it was called in this process.
@@ -26,7 +26,7 @@ _OWN_CONTROLLERS: dict[str, Any] = {}
 
 
 def space_class(name: str) -> type[Space]:
-    """Return the space of that name, or the class in the user's file, which is run once in a process."""
+    """The space of that name, or the class in the user's file, which is run once in a process."""
     if name in _OWN:
         return _OWN[name]
     if ".py:" in name:
@@ -42,7 +42,7 @@ def space_class(name: str) -> type[Space]:
 
 
 def controller_class(name: str) -> Any:
-    """Return the controller of that name, or the class in the user's file."""
+    """The controller of that name, or the class in the user's file."""
     if ".py:" in name:
         if name not in _OWN_CONTROLLERS:
             _OWN_CONTROLLERS[name] = from_file(name)
@@ -54,7 +54,7 @@ def controller_class(name: str) -> Any:
 
 
 def name_of_space(space: Space) -> str:
-    """Return the name by which `space_class` finds the space: its registered name, or its file and class."""
+    """What `space_class` finds the space by: its registered name, or its file and class."""
     cls = type(space)
     if cls.__module__.startswith("archwright.") and SPACES.get(space.name) is cls:
         return space.name
@@ -69,7 +69,7 @@ def name_of_space(space: Space) -> str:
 
 
 def named_again(kind: str, name: str, named: str | None) -> str:
-    """Return the name of a space or controller that a run recorded, or the user's name for it in this call.
+    """The name of a space or controller that a run recorded, or what the user calls it in this call.
 
     Raises: RunError, if it comes from a file that nobody has named in this process: nothing is loaded from there.
     """
@@ -84,15 +84,27 @@ def named_again(kind: str, name: str, named: str | None) -> str:
 
 
 def with_fields(cls: type[Space], fields: Mapping[str, Any]) -> Space:
-    """Return a space with fields from JSON (lists become tuples)."""
+    """Return a space with fields from JSON."""
     known = {field.name for field in dataclasses.fields(cls) if field.init}
     if unknown := sorted(set(fields) - known):
         raise ConfigError(f"{cls.name} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    return cls(**frozen(fields))
+
+
+def frozen(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields from JSON as a space has them: lists become tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def space_for(architecture: Architecture, named: str | None = None) -> Space:
+    """Return the space of an architecture, with its fields; `named` is what the user calls it. Checks the answers."""
+    space = with_fields(space_class(named or architecture.space), dict(architecture.fields))
+    check(space, architecture)
+    return space
 
 
 def from_file(name: str) -> Any:
-    """Run a file and return what `path/to/file.py:Name` names in it."""
+    """What a `path/to/file.py:Name` names; the file is run."""
     path_text, _, attribute = name.rpartition(":")
     path = Path(path_text).expanduser()
     if not path.is_file():

@@ -16,8 +16,8 @@ from archwright.errors import ConfigError
 from archwright.files import write
 from archwright.modalities import MODALITIES, modality, read
 from archwright.nets.network import without_auxiliary
-from archwright.runs.events import Stage
 from archwright.runs.assembly import network_of, recipe_of
+from archwright.runs.events import Stage
 from archwright.runs.planner import UserSettings, make_plan
 from archwright.space import check
 from archwright.training.fit import Fit

@@ -16,6 +16,7 @@ from archwright.components import space_class
 from archwright.errors import ConfigError
 from archwright.modalities import read
 from archwright.runs import transfer as transfers
+from archwright.runs.folder import new_folder
 from archwright.runs.job import Job
 from archwright.training.measure import tune_malloc
 from archwright.training.recipe import Recipe
@@ -65,7 +66,7 @@ def transfer(arguments: Sequence[str]) -> int:
             if given.json:
                 print_json({"plan": plan.to_json()})
             return 0
-        folder = transfers.folder_for(given.to, data)
+        folder = new_folder(given.to, f"{Path(data.name).stem}-transfer")
         with transfers.begin(plan, architecture, folder, time.monotonic() - begun) as store:
             display.say(f"run folder: {folder}")
             return complete(Job(plan, data, store), display, given.json)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.components import named_again, space_from_json, space_to_json
 from archwright.engines.settings import Cluster
 from archwright.errors import ConfigError, RunError
-from archwright.methods import method_class
+from archwright.methods import METHODS, method_class
 from archwright.methods.protocol import Context, Search
 from archwright.space import Space
 from archwright.training.recipe import ENAS_MICRO_FINAL, Recipe
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 OPTIONAL_PHASES = {"grid": "grid", "random search": "baseline", "reference": "reference"}  # and the fields that ask
+SEARCH_SETTINGS = ("trials", "objective", "objective_settings")
+OWN = ("seed", "device", "threads", "transferred")  # fields of the plan that are no part of it
 PHASES = ("search", "derive", "grid", "final training", "random search", "reference", "test")
 
 
@@ -119,19 +120,14 @@ class Plan:
     transferred: str | None = None
 
     def __post_init__(self) -> None:
-        method = self.search.method
-        method.check(self.search, self.final.finalists)
-        if method.in_one_process and (self.cluster.workers > 1 or self.cluster.engine != "local"):
-            what = (
-                f"workers is {self.cluster.workers}"
-                if self.cluster.engine == "local"
-                else f"engine is {self.cluster.engine}"
-            )
-            raise ConfigError(
-                f"{what}, but {method.name.replace('-', ' ')} live in one process; use --evaluator from-scratch"
-            )
-        if self.cluster.replicas and self.search.controller != "reinforce":
-            raise ConfigError(f"replicas need the controller reinforce, not {self.search.controller}")
+        search, cluster = self.search, self.cluster
+        search.method.check(search, self.final.finalists)
+        if search.method.in_one_process and (cluster.workers > 1 or cluster.engine != "local"):
+            what = f"workers is {cluster.workers}" if cluster.engine == "local" else f"engine is {cluster.engine}"
+            name = search.method.name.replace("-", " ")
+            raise ConfigError(f"{what}, but {name} live in one process; use --evaluator from-scratch")
+        if cluster.replicas and search.controller != "reinforce":
+            raise ConfigError(f"replicas need the controller reinforce, not {search.controller}")
         if self.final.grid and self.budget.minutes is not None:
             raise ConfigError("grid needs a counted budget: leave out --minutes, or --grid")
 
@@ -141,14 +137,21 @@ class Plan:
 
     def changed(self, settings: Mapping[str, Any]) -> Plan:
         """Return the plan with settings by the names of their flags; those of another method are left out."""
-        plan = replace(
+
+        def changed(part: Any) -> Any:
+            names = _settings_of(part) & settings.keys()
+            return replace(part, **{name: settings[name] for name in names})
+
+        own = {name: settings[name] for name in SEARCH_SETTINGS if name in settings}
+        if own.get("objective", self.search.objective) != self.search.objective:
+            own.setdefault("objective_settings", {})
+        return replace(
             self,
-            final=replace(self.final, **_fields_in(FinalTraining, settings)),
-            cluster=replace(self.cluster, **_fields_in(Cluster, settings)),
-            budget=replace(self.budget, **_fields_in(Budget, settings)),
-            search=changed_search(self.search, settings),
+            search=replace(self.search, **own, method=changed(self.search.method)),
+            final=changed(self.final),
+            cluster=changed(self.cluster),
+            budget=changed(self.budget),
         )
-        return plan
 
     @property
     def wanted_phases(self) -> list[str]:
@@ -157,23 +160,14 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        search, final = self.search, self.final
-        return {
-            "format": FORMAT,
-            "data": dataclasses.asdict(self.data),
-            "search": {
-                **{f.name: getattr(search, f.name) for f in dataclasses.fields(search)},
-                "space": space_to_json(search.space),
-                "method": {"name": search.method.name, **vars(search.method)},
-                "recipe": dataclasses.asdict(search.recipe),
-                "controller_settings": dict(search.controller_settings),
-                "objective_settings": dict(search.objective_settings),
-            },
-            "final": {**vars(final), "space": space_to_json(final.space), "recipe": dataclasses.asdict(final.recipe)},
-            "cluster": dataclasses.asdict(self.cluster),
-            "budget": {"minutes": self.budget.minutes, "estimate": dict(self.budget.estimate)},
-            **{name: getattr(self, name) for name in ("seed", "device", "threads", "transferred")},
-        }
+        parts = {name: dict(vars(getattr(self, name))) for name in ("data", "search", "final", "cluster", "budget")}
+        for part in (parts["search"], parts["final"]):
+            part |= {"space": space_to_json(part["space"]), "recipe": asdict(part["recipe"])}
+        method = self.search.method
+        parts["search"]["method"] = {"name": method.name, **vars(method)}
+        # Mappings of any kind become plain ones.
+        plain = {name: {k: _plain(v) for k, v in part.items()} for name, part in parts.items()}
+        return {"format": FORMAT, **plain, **{name: getattr(self, name) for name in OWN}}
 
     @staticmethod
     def from_json(
@@ -184,8 +178,7 @@ class Plan:
             values = upgraded(data)
             search, final = dict(values["search"]), dict(values["final"])
             for part in (search, final):
-                part["space"] = space_from_json(part["space"], space_named)
-                part["recipe"] = Recipe(**part["recipe"])
+                part |= {"space": space_from_json(part["space"], space_named), "recipe": Recipe(**part["recipe"])}
             search["controller"] = named_again("controller", str(search["controller"]), controller_named)
             method = dict(search["method"])
             search["method"] = method_class(method.pop("name"))(**method)
@@ -195,41 +188,24 @@ class Plan:
                 final=FinalTraining(**final),
                 cluster=Cluster(**values["cluster"]),
                 budget=Budget(**values["budget"]),
-                **{name: values[name] for name in ("seed", "device", "threads", "transferred")},
+                **{name: values[name] for name in OWN},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"the run's plan is damaged: {error!r}") from None
 
 
-def changed_search(search: Search, settings: Mapping[str, Any]) -> Search:
-    """Return the search with settings of its own and of its method."""
-    own = {name: value for name, value in settings.items() if name in ("trials", "objective", "objective_settings")}
-    if "objective" in own and own["objective"] != search.objective:
-        own.setdefault("objective_settings", {})
-    return replace(search, **own, method=replace(search.method, **_fields_in(type(search.method), settings)))
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
 
 
-def _fields_in(part: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in dataclasses.fields(part)} - {"space", "recipe"}
-    return {name: value for name, value in settings.items() if name in names}
+def _settings_of(part: Any) -> set[str]:
+    return {f.name for f in fields(part)} - {"space", "recipe"}
 
 
-def setting_names() -> dict[str, type[Any]]:
-    """Return the settings that flags set by name, with the part of the plan that has each."""
-    from archwright.methods import METHODS
-
-    parts: list[type[Any]] = [*map(method_class, METHODS), FinalTraining, Cluster]
-    found: dict[str, type[Any]] = {
-        "evaluator": Search,
-        "objective": Search,
-        "objective_settings": Search,
-        "trials": Search,
-    }
-    for part in parts:
-        for f in dataclasses.fields(part):
-            if f.name not in ("space", "recipe"):
-                found[f.name] = part
-    return found
+def setting_names() -> set[str]:
+    """Return the names of the settings that flags set by name."""
+    parts = (*map(method_class, METHODS), FinalTraining, Cluster)
+    return {"evaluator", *SEARCH_SETTINGS}.union(*map(_settings_of, parts))
 
 
 def upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -238,26 +214,19 @@ def upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
         return data
     if data["format"] != 1:
         raise RunError(f"plan format {data['format']!r} is unknown; this version of archwright reads 1 and {FORMAT}")
-    names = {name: {f.name for f in dataclasses.fields(part)} for name, part in _PARTS.items()}
-    method = {f.name for f in dataclasses.fields(method_class(data["evaluator"]))}
-    parts = {part: {k: v for k, v in data.items() if k in fields} for part, fields in names.items()}
+
+    def part(cls: type[Any], **renamed: Any) -> dict[str, Any]:
+        return {**{f.name: data[f.name] for f in fields(cls) if f.name in data}, **renamed}
+
+    method = {"name": data["evaluator"], **part(method_class(data["evaluator"]))}
     return {
         "data": {"name": data["data"], "options": data["data_options"], "fingerprint": data["fingerprint"]},
-        **parts,
-        "search": {
-            **parts["search"],
-            "recipe": data["search_recipe"],
-            "method": {"name": data["evaluator"], **{k: v for k, v in data.items() if k in method}},
-        },
-        "final": {**parts["final"], "space": data["final_space"], "recipe": data["final_recipe"]},
-        "seed": data["seed"],
-        "device": data["device"],
-        "threads": data["threads"],
-        "transferred": data.get("transferred"),
+        "search": part(Search, recipe=data["search_recipe"], method=method),
+        "final": part(FinalTraining, space=data["final_space"], recipe=data["final_recipe"]),
+        "cluster": part(Cluster),
+        "budget": part(Budget),
+        **{name: data.get(name) for name in OWN},
     }
-
-
-_PARTS = {"search": Search, "final": FinalTraining, "cluster": Cluster, "budget": Budget}
 
 
 def wanted_phases(final: Mapping[str, Any]) -> list[str]:

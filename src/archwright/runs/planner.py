@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from archwright.components import space_class, with_fields
+from archwright.components import frozen, space_class, with_fields
 from archwright.controllers.guided import START
 from archwright.errors import ConfigError
 from archwright.methods import method_class
@@ -17,7 +17,7 @@ from archwright.presets import as_published, preset, presets_of
 from archwright.presets.preset import SIZES, Preset, Size
 from archwright.runs.clock import MARGIN, SHORT, estimate, measure, test_seconds
 from archwright.runs.cluster import on_a_cluster
-from archwright.runs.plan import Budget, DataSource, FinalTraining, Plan, changed_search
+from archwright.runs.plan import Budget, DataSource, FinalTraining, Plan
 from archwright.training.device import resolve_device
 from archwright.training.recipe import Recipe
 
@@ -66,24 +66,18 @@ def make_plan(
 
     if minutes is not None and as_published(preset):
         raise ConfigError("the paper preset has a counted budget; leave out --minutes, or use --preset small")
-    planner = _Planner(
-        modality(data),
-        user,
-        preset,
-        {
-            "data": DataSource(data_name, dict(data_options), data.fingerprint),
-            "budget": Budget(minutes),
-            "seed": seed,
-            "device": str(resolve_device(device)),
-            "threads": torch.get_num_threads(),
-        },
-    )
+    base = {
+        "data": DataSource(data_name, dict(data_options), data.fingerprint),
+        "budget": Budget(minutes),
+        "seed": seed,
+        "device": str(resolve_device(device)),
+        "threads": torch.get_num_threads(),
+    }
+    planner = _Planner(modality(data), user, preset, base)
     if minutes is not None:
         return planner.within(minutes * 60)
     plan = planner.plan()
-    if not timed:
-        return plan
-    return plan.changed({"estimate": estimate(plan, planner.modality, measure(plan, planner.modality))})
+    return planner.estimated(plan, measure(plan, planner.modality)) if timed else plan
 
 
 @dataclass(frozen=True)
@@ -101,32 +95,20 @@ class _Planner:
         usual = preset(self.preset, cls, self.modality, size)
         space = with_fields(cls, {**usual.space, **user.space_fields})
         carried = {k: v for k, v in user.space_fields.items() if k in usual.space}
-        final_space = space.final(**_frozen({**usual.final_space, **carried, **user.final_space_fields}))
+        final_fields = {**usual.final_space, **carried, **user.final_space_fields}
         final_recipe = _changed(usual.final_recipe, user.final_recipe)
         settings = {"reference": cls.reference_name is not None, **usual.settings}
         settings.setdefault("evaluator", "shared-weights" if space.shares_weights else "from-scratch")
         method = method_class(user.settings.get("evaluator", settings["evaluator"]))
         sized = method.sized(user.settings, usual.settings, user.search_recipe.get("epochs"), final_recipe)
-        recipe = usual.search_recipe
-        if "epochs" in sized:
-            recipe = replace(recipe, epochs=sized.pop("epochs"))
+        recipe = replace(usual.search_recipe, epochs=sized.pop("epochs", usual.search_recipe.epochs))
         settings.update({**sized, **user.settings})
         controller, controller_settings = self._controller(cls, usual, method, settings)
         if settings.get("engine", "local") != "local":
             settings, controller_settings = on_a_cluster(settings, controller_settings, str(self.base["device"]))
-        search = Search(
-            space=space,
-            method=method(),
-            controller=controller,
-            controller_settings=controller_settings,
-            recipe=_changed(recipe, user.search_recipe),
-        )
-        plan_settings = {k: v for k, v in settings.items() if k not in ("trials", "objective", "objective_settings")}
-        return Plan(
-            **self.base,
-            search=changed_search(search, settings),
-            final=FinalTraining(final_space, final_recipe),
-        ).changed(plan_settings)
+        search = Search(space, method(), controller, controller_settings, recipe=_changed(recipe, user.search_recipe))
+        final = FinalTraining(space.final(**frozen(final_fields)), final_recipe)
+        return Plan(**self.base, search=search, final=final).changed(settings)
 
     def _controller(
         self, cls: type[Space], usual: Preset, method: Any, settings: Mapping[str, Any]
@@ -136,11 +118,10 @@ class _Planner:
         Unless the user names one it is `guided` when trials are expensive and few (docs/lab.md), otherwise the paper's.
         """
         name, trials = self.user.controller, settings["trials"]
-        if name is None and settings.get("replicas"):
-            name = "reinforce"
         if name is None:
             few = not as_published(self.preset) and method.expensive and trials < FEW_TRIALS
-            name = "guided" if few else presets_of(cls).controller
+            usually = "guided" if few else presets_of(cls).controller
+            name = "reinforce" if settings.get("replicas") else usually
         defaults: Mapping[str, Any] = usual.controllers.get(name, {})
         if name == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
             defaults = {"start": max(3, trials // 4)}
@@ -177,13 +158,15 @@ class _Planner:
         short = final.shortlist * SHORT if final.shortlist > 1 else 0.0
         epochs = cost(final.recipe, modality, rates.child_step).epochs_within(each / (final.finalists + short))
         recipe = replace(search.recipe, **{"epochs": counts.pop("epochs"), **user.search_recipe})
-        fitted = replace(
-            plan,
-            search=replace(search, recipe=recipe),
-            final=replace(final, recipe=replace(final.recipe, **{"epochs": epochs, **user.final_recipe})),
-        ).changed({k: v for k, v in {**ranking, **counts}.items() if k not in user.settings})
-        fitted = self._suited(fitted)
-        return fitted.changed({"estimate": estimate(fitted, modality, rates)}), (passes, epochs)
+        search = replace(search, recipe=recipe)
+        final = replace(final, recipe=replace(final.recipe, **{"epochs": epochs, **user.final_recipe}))
+        settings = {k: v for k, v in {**ranking, **counts}.items() if k not in user.settings}
+        fitted = self._suited(replace(plan, search=search, final=final).changed(settings))
+        return self.estimated(fitted, rates), (passes, epochs)
+
+    def estimated(self, plan: Plan, rates: Rates) -> Plan:
+        """Return the plan with what it is expected to take."""
+        return plan.changed({"estimate": estimate(plan, self.modality, rates)})
 
     def _suited(self, plan: Plan) -> Plan:
         """Return the plan with the controller for the trials that fit."""
@@ -200,10 +183,6 @@ def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
         return replace(recipe, **fields)
     except TypeError as error:
         raise ConfigError(f"a recipe has no such field: {error}") from None
-
-
-def _frozen(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
 def pin_threads(plan: Plan) -> None:

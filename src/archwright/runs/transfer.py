@@ -6,26 +6,25 @@ space and a hand-made residual network of as many parameters trained the same wa
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archwright.components import space_class, with_fields
+from archwright.components import space_class, space_for
 from archwright.errors import ConfigError
 from archwright.methods.cost import cost
 from archwright.modalities import modality
 from archwright.nets.network import without_auxiliary
 from archwright.presets import transferred
 from archwright.presets.preset import side_of
+from archwright.runs.assembly import network_of
 from archwright.runs.clock import TIMED_STEPS, step_seconds
 from archwright.runs.folder import begin as begin_folder
-from archwright.runs.folder import new_folder, transfer_config
-from archwright.runs.assembly import network_of
+from archwright.runs.folder import transfer_config
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
-from archwright.space import Architecture, Space, check
+from archwright.space import Architecture, Space
 from archwright.store import RunStore
 from archwright.training.measure import parameters
 
@@ -54,15 +53,17 @@ def plan_transfer(
     """
     name = space or architecture.space
     cls, loaded = space_class(name), modality(data)
-    _require_sizes(cls)
+    if missing := [size for size in SIZES if size not in cls.__dataclass_fields__]:
+        raise ConfigError(
+            f"the space {cls.name} has no {missing[0]}: its architectures have one size; archwright train trains them"
+        )
     if loaded.name != cls.data:
         raise ConfigError(f"the architecture is for {cls.data}, and {data.name} is {loaded.name}")
-    fields = dict(architecture.fields)
-    check(with_fields(cls, fields), architecture)
+    space_for(architecture, name)
     usual_space, usual_recipe = transferred(preset, cls, side_of(data.task), published)
     user = UserSettings(
         space=name,
-        space_fields=fields,
+        space_fields=dict(architecture.fields),
         final_space_fields={**usual_space, **final_space},
         final_recipe={**usual_recipe, **final_recipe},
         settings={"trials": 1, "finalists": 1, "shortlist": 1, "samples": 1, "baseline": compare, "grid": False},
@@ -98,16 +99,3 @@ def begin(plan: Plan, architecture: Architecture, folder: Path, overhead: float)
         settled={"random": int(plan.final.baseline), "epochs": float(plan.final.recipe.epochs)},
         **{"done/search": True, "done/derive": True},
     )
-
-
-def folder_for(named: str | Path | None, data: Any) -> Path:
-    """Return the folder of a transfer to this data."""
-    return new_folder(named, f"{Path(data.name).stem}-transfer")
-
-
-def _require_sizes(cls: type[Space]) -> None:
-    names = {field.name for field in dataclasses.fields(cls)}
-    if missing := [name for name in SIZES if name not in names]:
-        raise ConfigError(
-            f"the space {cls.name} has no {missing[0]}: its architectures have one size; archwright train trains them"
-        )
