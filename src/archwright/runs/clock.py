@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ from archwright.training.fit import Fit
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
-    from archwright.runs.candidates import Candidates
     from archwright.runs.plan import Plan
     from archwright.space import Architecture
     from archwright.store import RunStore
@@ -163,11 +162,13 @@ class Clock:
         seconds = [expected.get(phase, 0.0) for phase in phases]
         return Stage(phases[0], seconds[0], sum(seconds))
 
-    def settle(self, finalists: Sequence[Architecture], candidates: Candidates) -> tuple[int, float, dict[str, float]]:
+    def settle(
+        self, finalists: Sequence[Architecture], random: Callable[[int], Architecture]
+    ) -> tuple[int, float, dict[str, float]]:
         """Return how many random architectures are trained, for how many epochs everything is, and what that takes.
 
         Architectures differ several times in cost, so those that will be trained are timed now. The random search gets
-        the time that search and final training take together.
+        the time that search and final training take together. `random` gives the random architecture of a number.
         """
         final = self.plan.final
         spent, epochs = self.spent("search", "derive"), float(final.recipe.epochs)
@@ -175,7 +176,7 @@ class Clock:
         reference = self.cost(None) if final.reference else Cost(0.0, 0.0)
         randoms, count = Cost(0.0, 0.0), 0
         while count < (MOST_RANDOM if final.baseline else 0):
-            more = randoms + self.cost(candidates.random(count))
+            more = randoms + self.cost(random(count))
             fitting = (own + reference + more).epochs_within(self.left) if self._timed else epochs
             if count >= len(finalists) and more.of(fitting) > spent + own.of(fitting):
                 break

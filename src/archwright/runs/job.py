@@ -125,7 +125,7 @@ class Job:
     def _settle(self, finalists: Sequence[Architecture]) -> Iterator[Event]:
         """Fix how many random candidates are trained, and in a timed run for how many epochs everything is."""
         final = self.plan.final
-        count, epochs, expected = self.clock.settle(finalists, self.candidates)
+        count, epochs, expected = self.clock.settle(finalists, self.candidates.random)
         self.store.put_all(
             {
                 "settled": {"random": count, "epochs": epochs},
