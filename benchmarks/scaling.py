@@ -95,11 +95,10 @@ def message_bytes(kind: str, evaluator: Function, proposal: Proposal) -> int:
     """Of what a child is sent, and of its answer."""
     message: Any = proposal
     if kind == "ray":
-        from archwright.engines.ray import message as sent
         from archwright.engines.ray import send
         from archwright.engines.worker_slot import Limits
 
-        message = sent(send(evaluator), proposal, Limits())
+        message = (send(evaluator), proposal, Limits())
     return len(pickle.dumps(message)) + len(pickle.dumps(Result(1.0)))
 
 

@@ -66,12 +66,13 @@ def search(
 ) -> Iterator[Iterator[Trial | Progress]]:
     """A search of so many trials in all, going on with what the store has."""
     if kind.startswith("replica"):
-        from archwright.distributed.search import ReplicatedSearch, Scheme
+        from archwright.distributed.search import ReplicatedSearch
+        from archwright.engines.settings import Cluster
 
         found = ReplicatedSearch(
             controller(),
             evaluator,
-            scheme=Scheme(2 if kind == "replicas" else 1, shards),
+            Cluster("ray", replicas=2 if kind == "replicas" else 1, shards=shards),
             budget=Trials(trials),
             store=store,
             checkpoint_seconds=0.3,

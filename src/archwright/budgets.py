@@ -18,10 +18,10 @@ class Tally:
 
 
 class Budget(Protocol):
-    """When to stop: `spent` is the used share, 1 or more when used up."""
+    """When to stop."""
 
     def spent(self, tally: Tally) -> float:
-        """Return the used share of the budget."""
+        """Return the used share of the budget: 1 or more when it is used up."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Trials:
         _require_positive("Trials", self.count)
 
     def spent(self, tally: Tally) -> float:
-        """Divide trials reported by trials allowed."""
         return tally.trials / self.count
 
 
@@ -48,7 +47,6 @@ class Epochs:
         _require_positive("Epochs", self.count)
 
     def spent(self, tally: Tally) -> float:
-        """Divide epochs trained by epochs allowed."""
         return tally.epochs / self.count
 
 
@@ -62,7 +60,6 @@ class Minutes:
         _require_positive("Minutes", self.minutes)
 
     def spent(self, tally: Tally) -> float:
-        """Divide time used by time allowed."""
         return tally.seconds / 60 / self.minutes
 
 

@@ -75,6 +75,8 @@ class Database:
     @contextmanager
     def transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
         """Commit what happens inside, or nothing; sync it if `synced`, or if nothing was for `SYNC_SECONDS`."""
+        if not self._writing:
+            raise RunError(f"{self.path.parent} was opened for reading only")
         now = time.monotonic()
         synced = synced or now - self._synced >= SYNC_SECONDS
         with self.explained():

@@ -92,17 +92,16 @@ def checked(question: Decision, answer: Any) -> Answer:
 
 def options(question: Decision) -> Iterator[Answer]:
     """Yield every answer to a question, in a fixed order (subsets count up in binary, first anchor lowest)."""
-    if isinstance(question, Choice):
-        yield from question.options
-    elif isinstance(question, Link):
-        yield from question.among
-    else:
-        for bits in range(2 ** len(question.among)):
-            yield tuple(name for position, name in enumerate(question.among) if bits >> position & 1)
+    if not isinstance(question, Links):
+        yield from question.options if isinstance(question, Choice) else question.among
+        return
+    for bits in range(2 ** len(question.among)):
+        yield tuple(name for position, name in enumerate(question.among) if bits >> position & 1)
 
 
 def alternatives(question: Decision) -> int:
     """Count the answers that `options` yields, without listing them."""
     if isinstance(question, Choice):
         return len(question.options)
-    return len(question.among) if isinstance(question, Link) else 2 ** len(question.among)
+    links = len(question.among)
+    return links if isinstance(question, Link) else int(2**links)

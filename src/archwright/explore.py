@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +15,6 @@ from archwright.decisions import (
     Choice,
     Decides,
     Decision,
-    Link,
     Links,
     Question,
     alternatives,
@@ -48,11 +49,11 @@ def _words(seed: int | Iterable[int]) -> tuple[int, ...]:
 
 def draw_answer(question: Decision, rng: np.random.Generator) -> Answer:
     """Draw a uniform answer; for `Links` each anchor is in with probability one half."""
-    if isinstance(question, Choice):
-        return question.options[int(rng.integers(len(question.options)))]
-    if isinstance(question, Link):
-        return question.among[int(rng.integers(len(question.among)))]
-    return tuple(name for name, bit in zip(question.among, rng.integers(0, 2, len(question.among)), strict=True) if bit)
+    if isinstance(question, Links):
+        bits = rng.integers(0, 2, len(question.among))
+        return tuple(name for name, bit in zip(question.among, bits, strict=True) if bit)
+    answers = question.options if isinstance(question, Choice) else question.among
+    return answers[int(rng.integers(len(answers)))]
 
 
 def sample(space: Decides, seed: Seed) -> Architecture:
@@ -82,23 +83,19 @@ def mutate(space: Decides, architecture: Architecture, seed: Seed) -> Architectu
 
 def adapt(space: Decides, architecture: Architecture, seed: Seed) -> Architecture:
     """Fit an architecture to a space that has grown: answers that still apply are kept, the others are uniform."""
-    fields = {name: frozen(value) for name, value in space.fields.items()}
-    if dict(architecture.fields) == fields:
-        return architecture
-    return _kept(space, architecture, {}, generator(seed))
+    grown = dict(architecture.fields) != {name: frozen(value) for name, value in space.fields.items()}
+    return _kept(space, architecture, {}, generator(seed)) if grown else architecture
 
 
 def neighbours(space: Decides, architecture: Architecture, seed: int | Iterable[int] = 0) -> Iterator[Architecture]:
     """Yield every architecture that `mutate` may return, in the order of the decisions and of their options.
 
-    In a conditional space the new answers that a change calls for are drawn once, from a stream of `seed` and the
-    change's position.
+    In a conditional space the new answers that a change calls for come from a stream of `seed` and its position.
     """
-    position = 0
-    for decision in _decisions(space, architecture):
-        for answer in _nearest(decision, architecture[decision.name]):
-            yield _kept(space, architecture, {decision.name: answer}, generator((*_words(seed), position)))
-            position += 1
+    decisions = _decisions(space, architecture)
+    changes = ((d.name, answer) for d in decisions for answer in _nearest(d, architecture[d.name]))
+    for position, change in enumerate(changes):
+        yield _kept(space, architecture, dict([change]), generator((*_words(seed), position)))
 
 
 def _nearest(question: Decision, old: Answer) -> list[Answer]:
@@ -144,11 +141,8 @@ def _kept(
     def pick(question: Decision) -> Answer:
         if question.name in changes:
             return changes[question.name]
-        if question.name in architecture:
-            try:
-                return checked(question, architecture[question.name])
-            except UnknownOption:
-                pass
+        with suppress(KeyError, UnknownOption):
+            return checked(question, architecture[question.name])
         return draw_answer(question, rng)
 
     return trace(space, pick)
@@ -171,10 +165,10 @@ def enumerate_space(space: Decides) -> Iterator[Architecture]:
             position += 1
         yield walk.architecture()
         while untried:
-            path.pop()
             if (following := next(untried[-1], None)) is not None:
-                path.append(following)
+                path[-1] = following
                 break
+            path.pop()
             untried.pop()
         else:
             return
@@ -214,49 +208,46 @@ def questions(space: Decides) -> tuple[Question, ...]:
     """Return the questions of a static space; the error for another names the answer that its program inspects."""
     asked: list[Question] = []
     try:
-        walk = Walk(space)
-        while (question := walk.question) is not None:
-            asked.append(question)
-            walk.trust(None if isinstance(question, Anchor) else _Opaque(question.name))
+        _run_blind(space, {}, asked)
     except _Inspected as inspected:
-        raise SpaceError(
-            f"{space.name}: what is asked depends on the answer to {inspected.name}, so its questions are not fixed"
-        ) from None
+        why = f"what is asked depends on the answer to {inspected.name}, so its questions are not fixed"
+        raise SpaceError(f"{space.name}: {why}") from None
     except TypeError as error:  # some built-ins, as str.join, refuse a stand-in before they inspect it
-        raise SpaceError(
-            f"{space.name}: decide() looks at an answer, so its questions are not fixed ({error})"
-        ) from None
+        why = f"decide() looks at an answer, so its questions are not fixed ({error})"
+        raise SpaceError(f"{space.name}: {why}") from None
     return tuple(asked)
 
 
-def count(space: Decides) -> int:
-    """Count the answer lists exactly, in one pass over a static space: a program branches only on answers it inspects.
+def _run_blind(space: Decides, fixed: Mapping[str, Answer], asked: list[Question]) -> None:
+    """Run the program with the `fixed` answers and stand-ins for the others; add the other questions to `asked`."""
+    walk = Walk(space)
+    while (question := walk.question) is not None:
+        if question.name in fixed:
+            walk.trust(fixed[question.name])
+        else:
+            asked.append(question)
+            walk.trust(_Opaque(question.name))
 
-    `is` and `type` go unnoticed: programs compare answers with `==`.
-    """
+
+def count(space: Decides) -> int:
+    """Count the answer lists exactly, in one pass over a static space: a program branches only on answers it inspects
+    (with `==`: `is` and `type` go unnoticed)."""
 
     def below(fixed: dict[str, Answer]) -> int:
-        total = 1
-        seen: dict[str, Decision] = {}
+        asked: list[Question] = []
+        failed: BaseException | None = None
         try:
-            walk = Walk(space)
-            while (question := walk.question) is not None:
-                if isinstance(question, Anchor):
-                    walk.send(None)
-                elif question.name in fixed:
-                    walk.trust(fixed[question.name])
-                else:
-                    seen[question.name] = question
-                    total *= alternatives(question)
-                    walk.trust(_Opaque(question.name))
-        except _Inspected as inspected:
-            branched = seen[inspected.name]
-        except Exception:  # perhaps a built-in that refuses a stand-in: then any branch is right
-            if not seen:
-                raise
-            branched = next(iter(seen.values()))
-        else:
-            return total
-        return sum(below({**fixed, branched.name: option}) for option in options(branched))
+            _run_blind(space, fixed, asked)
+        except (_Inspected, Exception) as error:
+            failed = error
+        decisions = [question for question in asked if not isinstance(question, Anchor)]
+        if failed is None:
+            return math.prod(map(alternatives, decisions))
+        if not decisions:
+            raise failed
+        # An error of another kind may come from a built-in that refuses a stand-in: then any branch is right.
+        inspected = failed.name if isinstance(failed, _Inspected) else decisions[0].name
+        branched = next(decision for decision in decisions if decision.name == inspected)
+        return sum(below({**fixed, inspected: option}) for option in options(branched))
 
     return below({})

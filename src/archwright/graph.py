@@ -85,11 +85,11 @@ class Graph:
 
     @cached_property
     def _into(self) -> dict[str, tuple[Edge, ...]]:
-        return _grouped(self.nodes, [(edge.target, edge) for edge in self.edges])
+        return {name: tuple(edge for edge in self.edges if edge.target == name) for name in self._by_name}
 
     @cached_property
     def _out_of(self) -> dict[str, tuple[Edge, ...]]:
-        return _grouped(self.nodes, [(edge.source, edge) for edge in self.edges])
+        return {name: tuple(edge for edge in self.edges if edge.source == name) for name in self._by_name}
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
@@ -116,13 +116,6 @@ class Graph:
             for edge in self._out_of[ready.name]:
                 missing[edge.target] -= 1
             yield ready
-
-
-def _grouped(nodes: tuple[Node, ...], edges: list[tuple[str, Edge]]) -> dict[str, tuple[Edge, ...]]:
-    found: dict[str, list[Edge]] = {node.name: [] for node in nodes}
-    for name, edge in edges:
-        found[name].append(edge)
-    return {name: tuple(edges) for name, edges in found.items()}
 
 
 def answers_graph(architecture: Architecture) -> Graph:

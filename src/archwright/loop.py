@@ -30,6 +30,7 @@ from archwright.protocols import Proposal as Proposal
 from archwright.protocols import Result as Result
 from archwright.protocols import Saved as Saved
 from archwright.protocols import State as State
+from archwright.protocols import Stateless as Stateless
 from archwright.protocols import Store as Store
 from archwright.protocols import Trial as Trial
 
@@ -55,7 +56,7 @@ class Inline:
         return future
 
     def close(self) -> None:
-        """Do nothing: nothing is left running."""
+        pass
 
 
 def _release(error: BaseException | None) -> None:
@@ -102,8 +103,8 @@ def run(
         evaluator.load_state_dict(saved.evaluator)
     number = 1 + max((*(n for n, _ in waiting), *(trial.number for trial in start.trials)), default=-1)
     repeated = {trial.number: trial for trial in saved.trials[told:]}
-    known = {**{n: trial.proposal for n, trial in repeated.items()}, **dict(saved.pending)}
-    known = {n: proposal for n, proposal in known.items() if n >= number}  # recorded, and to be asked for again
+    recorded = [*((n, trial.proposal) for n, trial in repeated.items()), *saved.pending]
+    known = {n: proposal for n, proposal in recorded if n >= number}  # to be asked for again
     under_way: dict[Future[Result], tuple[int, Proposal, float]] = {}
     # Without a checkpoint to go back to, the first possible one is made: what follows depends on it.
     saved_at, dirty = -math.inf if saved.checkpoint is None else began, False
@@ -129,18 +130,14 @@ def run(
             store.checkpoint(evaluator.state_dict(), streams)
             saved_at, dirty = clock(), False
 
-    def prepare() -> Iterator[Progress]:
-        nonlocal dirty
-        for progress in evaluator.prepare(ask, told):
-            dirty = True
-            training.update(progress.metrics)
-            checkpoint(CHECKPOINT_SECONDS)
-            yield progress
-
     while room():
         # Nothing is begun that a counted budget has no room for: what is under way when it ends would be lost.
         if not waiting and len(under_way) < engine.workers and room(len(under_way)):
-            yield from prepare()
+            for progress in evaluator.prepare(ask, told):
+                dirty = True
+                training.update(progress.metrics)
+                checkpoint(CHECKPOINT_SECONDS)
+                yield progress
             if not room():  # time may have run out meanwhile
                 break
             asked = list(enumerate(ask(at_once), start=number))
@@ -172,10 +169,10 @@ def run(
                     figures = {**training, **(described.metrics() if described is not None else {})}
                     answered.append(replace(trial, figures=figures))
                 if answered and (changed or future is ended[-1]):
-                    recorded, answered = answered, []
+                    finished, answered = answered, []
                     if store is not None:
-                        store.told(recorded, controller.state_dict() if changed else None)
-                    yield from recorded
+                        store.told(finished, controller.state_dict() if changed else None)
+                    yield from finished
         finally:  # an error that ends the run costs nothing that came before it
             if store is not None and answered:
                 store.told(answered, None)

@@ -24,20 +24,20 @@ class Open:
     @staticmethod
     def all(space: Decides) -> Open:
         """Open everything: the supernet. The space must be static."""
-        answers: dict[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]] = {}
-        for question in questions(space):
-            if isinstance(question, Links):
-                answers[question.name] = dict.fromkeys(question.among, (False, True))
-            elif not isinstance(question, Anchor):
-                answers[question.name] = tuple(options(question))
-        return Open(answers)
+        return Open(
+            {
+                question.name: dict.fromkeys(question.among, (False, True))
+                if isinstance(question, Links)
+                else tuple(options(question))
+                for question in questions(space)
+                if not isinstance(question, Anchor)
+            }
+        )
 
     @staticmethod
     def mixture(space: Decides) -> Open:
-        """Open everything at once: a network whose `forward(x, soft)` weighs the options of each decision.
-
-        `soft` is `Proposal.soft`: by the decision's name, weights in the order of `open[name]`. See `Space.mixes`.
-        """
+        """Open everything at once: a network whose `forward(x, soft)` weighs each decision's options in the order of
+        `open[name]`, by the weights of its name in `Proposal.soft`. See `Space.mixes`."""
         return replace(Open.all(space), mixed=True)
 
     @staticmethod
@@ -46,9 +46,8 @@ class Open:
         answers: dict[str, tuple[Answer, ...] | Mapping[str, tuple[bool, ...]]] = {}
         for question in decisions_of(space, architecture):
             answer = architecture[question.name]
-            if isinstance(question, Links):
-                chosen = answer if isinstance(answer, tuple) else ()
-                answers[question.name] = {name: (name in chosen,) for name in question.among}
+            if isinstance(question, Links) and isinstance(answer, tuple):
+                answers[question.name] = {name: (name in answer,) for name in question.among}
             else:
                 answers[question.name] = (answer,)
         return Open(answers, architecture)

@@ -53,12 +53,10 @@ class Trial:
 
     @property
     def architecture(self) -> Architecture:
-        """The proposal's architecture."""
         return self.proposal.architecture
 
     @property
     def reward(self) -> float:
-        """The result's reward."""
         return self.result.reward
 
 
@@ -82,28 +80,25 @@ class Controller(Protocol):
     batch: int
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Return one proposal for each stream number; a pure function of the controller's state and the number.
-
-        Fewer, or none, when nothing is left to propose: the run ends then.
-        """
+        """Return a proposal for each stream number: a pure function of the controller's state and the number. Fewer, or
+        none, when nothing is left to propose: the run ends then."""
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Take in reported trials; True if `state_dict` changed. Those since the last change are reported again on
+        """Learn from reported trials; True if `state_dict` changed. Those since the last change are reported again on
         resume, without gradients: a controller that learns from gradients changes each time."""
 
     def state_dict(self) -> State:
         """Return everything learned, as of the last change."""
 
     def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
 
 
 @runtime_checkable
 class Describes(Protocol):
     """A controller that has figures to show (entropy, baseline)."""
 
-    def metrics(self) -> Mapping[str, float]:
-        """Return named figures of the moment."""
+    def metrics(self) -> Mapping[str, float]: ...
 
 
 Ask: TypeAlias = "Callable[[int], list[Proposal]]"
@@ -123,8 +118,8 @@ class Evaluator(Protocol):
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
         """Do the work due before the next proposals, after `told` reported trials (ENAS: an epoch of shared training).
 
-        Yields where its state is consistent: what `state_dict` gives there is enough to go on from. The same state and
-        the same answers to `ask` lead to the same state: after a kill the work is done again from the last checkpoint.
+        Yields where `state_dict` is enough to go on from. The same state and the same answers to `ask` lead to the same
+        state: after a kill the work is done again from the last checkpoint.
         """
 
     def evaluate(self, proposal: Proposal) -> Result:
@@ -134,7 +129,24 @@ class Evaluator(Protocol):
         """Return everything that `prepare` changed."""
 
     def load_state_dict(self, state: State) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
+
+
+class Stateless:
+    """The part of an evaluator that prepares nothing and keeps nothing from one trial to the next."""
+
+    stateful = False
+    failure_reward = 0.0
+    trials_per_epoch = 1.0
+
+    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
+        return iter(())
+
+    def state_dict(self) -> State:
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        pass
 
 
 class Engine(Protocol):

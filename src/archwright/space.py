@@ -13,18 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from archwright.architecture import FORMAT as FORMAT
 from archwright.architecture import Architecture as Architecture
 from archwright.decisions import Anchor as Anchor
 from archwright.decisions import Answer as Answer
 from archwright.decisions import Choice as Choice
-from archwright.decisions import Decides as Decides
 from archwright.decisions import Decision as Decision
 from archwright.decisions import Link as Link
 from archwright.decisions import Links as Links
 from archwright.decisions import Option as Option
 from archwright.decisions import Program as Program
-from archwright.decisions import Question as Question
 from archwright.decisions import alternatives as alternatives
 from archwright.decisions import checked as checked
 from archwright.decisions import options as options
@@ -133,10 +130,7 @@ class Space(ABC):
         return (answers_graph(architecture),)
 
     def network(self, open: Open, task: Any) -> nn.Module:
-        """Build the module for the open answers: one each gives a child, all of them the supernet.
-
-        `task` is a `Task`, for a space of language models a `TextTask`.
-        """
+        """Build the module for the open answers (one each: a child; all: the supernet) and a `Task` or `TextTask`."""
         raise SpaceError(f"the space {self.name} describes no network")
 
     def reference(self, task: Any) -> nn.Module:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +26,16 @@ class StateFiles:
     def __init__(self, database: Database) -> None:
         self._database, self._folder = database, database.path.parent / "checkpoints"
 
-    def save(self, name: str, state: State, also: Callable[[sqlite3.Connection], object] | None = None) -> None:
-        """Record a state in place of what `name` had; `also` runs in the same transaction."""
+    def save(self, name: str, state: State, *also: tuple[str, tuple[Any, ...]]) -> None:
+        """Record a state in place of what `name` had; the statements `also` go into the same transaction."""
         data = pack(state)
         digest = hashlib.sha256(data).hexdigest()
         before, path = self._find(name), self._path(name, digest)
-        with self._database.explained():
-            write(path, data)
         with self._database.transaction() as connection:
+            write(path, data)
             connection.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", (name, digest, len(data)))
-            if also is not None:
-                also(connection)
+            for sql, values in also:
+                connection.execute(sql, values)
         if before != (path, digest):
             self._remove(before)
 

@@ -75,10 +75,8 @@ def _describe(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
         return {kind: name, "dtype": array.dtype.str, "shape": list(array.shape)}
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int):
-        return int(value)
+    if isinstance(value, (str, int)):
+        return str(value) if isinstance(value, str) else int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"float": struct.pack("<d", value).hex()}  # JSON has no NaN
     if isinstance(value, dict):
@@ -102,11 +100,8 @@ def _describe_tensor(value: torch.Tensor, place: str, arrays: dict[str, np.ndarr
         raise TypeError(f"{place} is a {value.dtype} tensor of layout {value.layout}; only plain dense ones are stored")
     tensor = value.detach().cpu().resolve_conj().resolve_neg()
     dtype, shape = str(tensor.dtype).removeprefix("torch."), list(tensor.shape)
-    if dtype in _NATIVE:
-        array = tensor.contiguous().numpy()
-    else:
-        array = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
-    described = {"tensor": _add(array, place, arrays), "dtype": dtype, "shape": shape}
+    plain = tensor.contiguous() if dtype in _NATIVE else tensor.contiguous().reshape(-1).view(torch.uint8)
+    described = {"tensor": _add(plain.numpy(), place, arrays), "dtype": dtype, "shape": shape}
     strides = list(tensor.stride())
     if strides != list(torch.empty(shape, device="meta").stride()) and _gapless(shape, strides):
         described["strides"] = strides  # which kernel torch picks, and so the last bit, may depend on them

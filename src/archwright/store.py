@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,21 @@ from archwright.statefiles import StateFiles
 from archwright.states import pack, unpack
 
 _EVALUATOR = "evaluator"  # the name of the state that `checkpoint` saves
-_PROPOSED = "SELECT number, stream, architecture, log_prob"
+_PROPOSED = "number, stream, log_prob, architectures.json"
 _TOLD = f"{_PROPOSED}, reward, metrics, error, seconds"
-_IN_ORDER = "WHERE place IS NOT NULL ORDER BY place"
+_TRIALS = "FROM trials LEFT JOIN architectures ON architectures.id = architecture"
 _TELL = (
     "UPDATE trials SET place = ?, reward = ?, metrics = ?, error = ?, seconds = ?, told = ?"
     " WHERE number = ? AND place IS NULL"
 )
+_POSITION = "INSERT OR REPLACE INTO position VALUES (0, ?)"
 _CHECKPOINT = (
     "INSERT OR REPLACE INTO checkpoint SELECT 0, ?, (SELECT COALESCE(MAX(number) + 1, 0) FROM trials), ?,"
     " trials, sha256, state FROM (SELECT 0) LEFT JOIN controller"
 )
 
 
-class RunStore:
+class RunStore(AbstractContextManager["RunStore"]):
     """The record of the run in `folder`: `archwright.loop.Store`, and the orchestrator's facts and states besides.
 
     `create` begins a new run (RunError if the folder has one); without it the run must exist. While a store is open no
@@ -50,25 +51,23 @@ class RunStore:
     """
 
     def __init__(self, folder: str | Path, *, create: bool = False, writing: bool = True) -> None:
-        self.folder, self._writing, self._open = Path(folder), writing, ExitStack()
+        self.folder = Path(folder)
         path = self.folder / "run.sqlite"
         if not create and not path.is_file():
             raise RunError(f"{self.folder} is not a run folder: there is no run.sqlite in it")
-        try:
+        with ExitStack() as opened:
             with explained(path):
                 if create:
                     self.folder.mkdir(parents=True, exist_ok=True)
                 if writing:
-                    self._open.callback(unlock, lock(self.folder))
+                    opened.callback(unlock, lock(self.folder))
             self._database = Database(path, create=create, writing=writing)
-            self._open.callback(self._database.close)
+            opened.callback(self._database.close)
             self._states = StateFiles(self._database)
             if writing:
                 self._states.sweep()
             self._told: int = self._database.rows("SELECT COUNT(place) FROM trials")[0][0]
-        except BaseException:
-            self.close()
-            raise
+            self._open = opened.pop_all()
 
     @classmethod
     def reading(cls, folder: str | Path) -> RunStore:
@@ -79,60 +78,50 @@ class RunStore:
         """Release the run. Twice does no harm."""
         self._open.close()
 
-    def __enter__(self) -> RunStore:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
     # The record of the loop.
 
     def load(self) -> Saved:
-        """Return everything the loop recorded. Damage is a RunError."""
         rows, reading = self._database.rows, self._database.reading
         pending, trials, evaluator = self._proposals("place IS NULL"), list(self.trials()), self.restore(_EVALUATOR)
-        streams, state = 0, _controller(None, None, None)
+        streams, state, checkpoint = 0, _controller(None, None, None), None
         with reading("the stream position"):
             for (position,) in rows("SELECT streams FROM position"):
                 streams = int(position)
         with reading("the controller's state"):
             for row in rows("SELECT trials, sha256, state FROM controller"):
                 state = _controller(*row)
-        checkpoint = None
-        if self._database.version > 1:
-            with reading("the checkpoint"):
-                for _, told, proposed, position, *kept in rows("SELECT * FROM checkpoint"):
-                    open_then = self._proposals("number < ? AND (place IS NULL OR place >= ?)", proposed, told)
-                    checkpoint = Saved(trials[:told], open_then, int(position), *_controller(*kept), evaluator)
+        with reading("the checkpoint"):
+            for _, told, proposed, position, *kept in self._rows_of_version_2("SELECT * FROM checkpoint"):
+                open_then = self._proposals("number < ? AND (place IS NULL OR place >= ?)", proposed, told)
+                checkpoint = Saved(trials[:told], open_then, int(position), *_controller(*kept), evaluator)
         return Saved(trials, pending, streams, *state, evaluator, checkpoint)
 
     def trials(self) -> Iterator[Trial]:
         """Yield the finished trials, in the order reported."""
-        figured = self._database.version > 1
-        joined = "json FROM trials LEFT JOIN figures USING (number)" if figured else "NULL FROM trials"
-        cache: dict[str, Architecture] = {}
-        for *row, reward, metrics, error, seconds, figures in self._database.rows(f"{_TOLD}, {joined} {_IN_ORDER}"):
-            proposal = self._proposal(row, cache)
-            with self._database.reading(f"trial {row[0]}"):
+        figures = dict(self._rows_of_version_2("SELECT number, json FROM figures"))
+        rows = self._database.rows(f"SELECT {_TOLD} {_TRIALS} WHERE place IS NOT NULL ORDER BY place")
+        for number, stream, log_prob, architecture, reward, metrics, error, seconds in rows:
+            with self._database.reading(f"trial {number}"):
+                proposal = _proposal(stream, log_prob, architecture)
                 result = Result(float(reward), _numbers(metrics), None if error is None else str(error))
-                trial = Trial(row[0], proposal, result, float(seconds), _numbers(figures or "{}"))
+                trial = Trial(number, proposal, result, float(seconds), _numbers(figures.get(number, "{}")))
             yield trial
 
-    def _proposals(self, where: str, *values: Any) -> list[tuple[int, Proposal]]:
-        cache: dict[str, Architecture] = {}
-        rows = self._database.rows(f"{_PROPOSED} FROM trials WHERE {where} ORDER BY number", *values)
-        return [(row[0], self._proposal(row, cache)) for row in rows]
+    def _rows_of_version_2(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows from a table that files of version 1 lack."""
+        return self._database.rows(sql) if self._database.version > 1 else []
 
-    def _proposal(self, row: Sequence[Any], cache: dict[str, Architecture]) -> Proposal:
-        number, stream, name, log_prob = row
-        with self._database.reading(f"trial {number}"):
-            if name not in cache:
-                text = self._database.rows("SELECT json FROM architectures WHERE id = ?", name)[0][0]
-                cache[name] = Architecture.from_json(json.loads(text))
-            return Proposal(int(stream), cache[name], None if log_prob is None else float(log_prob))
+    def _proposals(self, where: str, *values: Any) -> list[tuple[int, Proposal]]:
+        found = []
+        for number, *row in self._database.rows(f"SELECT {_PROPOSED} {_TRIALS} WHERE {where} ORDER BY number", *values):
+            with self._database.reading(f"trial {number}"):
+                found.append((number, _proposal(*row)))
+        return found
 
     def proposed(self, proposals: Sequence[tuple[int, Proposal]], streams: int) -> None:
-        """Record numbered proposals and the next unused stream number."""
         now = time.time()
         architectures, trials = [], []
         for number, proposal in proposals:
@@ -144,35 +133,27 @@ class RunStore:
             connection.executemany(
                 "INSERT INTO trials (number, stream, architecture, log_prob, proposed) VALUES (?, ?, ?, ?, ?)", trials
             )
-            connection.execute("INSERT OR REPLACE INTO position VALUES (0, ?)", (streams,))
+            connection.execute(_POSITION, (streams,))
 
     def told(self, trials: Sequence[Trial], controller: State | None) -> None:
-        """Record results of proposals, and the controller's state if they changed it, in one transaction."""
         now = time.time()
         data = None if controller is None else pack(controller)
-        place = self._told
         with self._database.transaction(synced=False) as connection:
-            for trial in trials:
+            for place, trial in enumerate(trials, start=self._told):
                 result = trial.result
                 row = (place, _real(result.reward), _json(result.metrics), _text(result.error), trial.seconds, now)
                 if connection.execute(_TELL, (*row, trial.number)).rowcount != 1:
                     raise RunError(f"{self._database.path}: trial {trial.number} was reported, but is not pending")
                 if trial.figures:
                     connection.execute("INSERT INTO figures VALUES (?, ?)", (trial.number, _json(trial.figures)))
-                place += 1
+            told = self._told + len(trials)
             if data is not None:
                 digest = hashlib.sha256(data).hexdigest()
-                connection.execute("INSERT OR REPLACE INTO controller VALUES (0, ?, ?, ?)", (place, digest, data))
-        self._told = place
+                connection.execute("INSERT OR REPLACE INTO controller VALUES (0, ?, ?, ?)", (told, digest, data))
+        self._told = told
 
     def checkpoint(self, evaluator: State, streams: int) -> None:
-        """Record the evaluator's state and, in the same transaction, the run as it is."""
-
-        def record(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO position VALUES (0, ?)", (streams,))
-            connection.execute(_CHECKPOINT, (self._told, streams))
-
-        self._save(_EVALUATOR, evaluator, record)
+        self._states.save(_EVALUATOR, evaluator, (_POSITION, (streams,)), (_CHECKPOINT, (self._told, streams)))
 
     # The orchestrator's facts and states.
 
@@ -199,20 +180,24 @@ class RunStore:
 
         `name`: letters, digits, `_`, `.`, `-`; "evaluator" is the loop's own.
         """
-        self._save(name, state)
+        self._states.save(name, state)
 
     def restore(self, name: str) -> State | None:
-        """Return the state recorded as `name`, or None if there is none. A damaged or missing file is a RunError."""
+        """Return the state recorded as `name`, or None. A damaged or missing file is a RunError."""
         return self._states.restore(name)
 
     def forget(self, name: str) -> None:
         """Remove the state recorded as `name`, if there is one."""
         self._states.forget(name)
 
-    def _save(self, name: str, state: State, also: Callable[[sqlite3.Connection], None] | None = None) -> None:
-        if not self._writing:
-            raise RunError(f"{self.folder} was opened for reading only")
-        self._states.save(name, state, also)
+
+def _proposal(stream: Any, log_prob: Any, architecture: str) -> Proposal:
+    return Proposal(int(stream), _architecture(architecture), None if log_prob is None else float(log_prob))
+
+
+@lru_cache(maxsize=10_000)  # a controller may propose an architecture again
+def _architecture(text: str) -> Architecture:
+    return Architecture.from_json(json.loads(text))
 
 
 def _controller(trials: int | None, digest: str | None, data: bytes | None) -> tuple[State | None, int]:

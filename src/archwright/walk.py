@@ -23,7 +23,7 @@ class Walk:
         self._vocabularies = space.vocabularies
         for name, options in self._vocabularies.items():
             if len(set(options)) != len(options) or not options:  # True, 1 and 1.0 are equal
-                raise SpaceError(f"{space.name}: vocabulary {name!r} needs options that differ, it has {options}")
+                raise self._error(f"vocabulary {name!r} needs options that differ, it has {options}")
         self._names: set[str] = set()  # of questions
         self._anchors: set[str] = set()
         self._program = space.decide()
@@ -36,20 +36,22 @@ class Walk:
 
     def trust(self, answer: Any) -> None:
         """Send without the check: for an answer picked from the pending question's own options."""
-        question = self.question
-        if question is None:
-            raise SpaceError(f"{self.space.name}: the program has ended; there is no question to answer")
-        if isinstance(question, Anchor):
+        if self.question is None:
+            raise self._error("the program has ended; there is no question to answer")
+        if isinstance(self.question, Anchor):
             self._advance(None)
         else:
-            self.answers.append((question.name, answer))
+            self.answers.append((self.question.name, answer))
             self._advance(answer)
 
     def architecture(self) -> Architecture:
         """Return the finished architecture."""
         if self.question is not None:
-            raise SpaceError(f"{self.space.name}: {self.question.name} has not been answered")
+            raise self._error(f"{self.question.name} has not been answered")
         return Architecture(self.space.name, tuple(self.space.fields.items()), tuple(self.answers))
+
+    def _error(self, message: str) -> SpaceError:
+        return SpaceError(f"{self.space.name}: {message}")
 
     def _advance(self, answer: Any) -> None:
         try:
@@ -58,44 +60,39 @@ class Walk:
             self.question = None
             return
         if isinstance(question, Choice):
-            self._admit_choice(question)
+            self._check_options(question)
         elif isinstance(question, Anchor):
-            self._admit_anchor(question.name)
+            self._add_anchor(question.name)
         elif isinstance(question, (Link, Links)):
-            self._admit_links(question)
+            self._check_links(question)
         else:
-            raise SpaceError(f"{self.space.name}: decide() yields {question!r}; yield Choice, Link, Links or Anchor")
+            raise self._error(f"decide() yields {question!r}; yield Choice, Link, Links or Anchor")
         if question.name in self._names:
-            raise SpaceError(f"{self.space.name}: two questions are called {question.name!r}; names must be unique")
+            raise self._error(f"two questions are called {question.name!r}; names must be unique")
         self._names.add(question.name)
         self.question = question
 
-    def _admit_choice(self, question: Choice) -> None:
-        declared = self._vocabularies.get(question.vocabulary)
-        if declared is question.options:
-            return
-        if declared != question.options or [*map(type, declared)] != [*map(type, question.options)]:
-            raise SpaceError(
-                f"{self.space.name}: {question.name} offers {question.options}, but vocabulary "
-                f"{question.vocabulary!r} is declared as {declared}"
+    def _check_options(self, question: Choice) -> None:
+        offered, declared = question.options, self._vocabularies.get(question.vocabulary)
+        if declared is not offered and (declared != offered or [*map(type, declared)] != [*map(type, offered)]):
+            raise self._error(
+                f"{question.name} offers {offered}, but vocabulary {question.vocabulary!r} is declared as {declared}"
             )
 
-    def _admit_links(self, question: Link | Links) -> None:
+    def _check_links(self, question: Link | Links) -> None:
         among = question.among
         if not self._anchors.issuperset(among) or (not among and isinstance(question, Link)):
-            unknown = [name for name in among if name not in self._anchors]
-            raise SpaceError(
-                f"{self.space.name}: {question.name} points to {unknown or 'nothing'}, "
-                f"but the anchors so far are {sorted(self._anchors)}"
-            )
+            unknown = [name for name in among if name not in self._anchors] or "nothing"
+            known = sorted(self._anchors)
+            raise self._error(f"{question.name} points to {unknown}, but the anchors so far are {known}")
         if len(set(among)) != len(among):
-            raise SpaceError(f"{self.space.name}: {question.name} offers an anchor twice: {among}")
+            raise self._error(f"{question.name} offers an anchor twice: {among}")
         if isinstance(question, Links) and question.anchor is not None:
-            self._admit_anchor(question.anchor)
+            self._add_anchor(question.anchor)
 
-    def _admit_anchor(self, name: str) -> None:
+    def _add_anchor(self, name: str) -> None:
         if name in self._anchors:
-            raise SpaceError(f"{self.space.name}: two anchors are called {name!r}; names must be unique")
+            raise self._error(f"two anchors are called {name!r}; names must be unique")
         self._anchors.add(name)
 
 
@@ -109,7 +106,7 @@ def trace(space: Decides, answer: Callable[[Decision], Any]) -> Architecture:
 
 def replay(space: Decides, answers: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Architecture:
     """Check answers by running the program with them; a missing, wrong or surplus answer is an error with its name."""
-    return _replay(space, answers, lambda question: None)
+    return _replay(space, answers)[0]
 
 
 def check(space: Decides, architecture: Architecture) -> Architecture:
@@ -120,27 +117,23 @@ def check(space: Decides, architecture: Architecture) -> Architecture:
 
 def decisions_of(space: Decides, architecture: Architecture) -> list[Decision]:
     """Check an architecture of this space and return its decisions, in the order asked."""
-    asked: list[Decision] = []
     belongs(space, architecture)
-    _replay(space, architecture.answers, asked.append)
-    return asked
+    return _replay(space, architecture.answers)[1]
 
 
-def _replay(
-    space: Decides, answers: Mapping[str, Any] | Iterable[tuple[str, Any]], note: Callable[[Decision], None]
-) -> Architecture:
-    given = dict(answers)
+def _replay(space: Decides, answers: Any) -> tuple[Architecture, list[Decision]]:
+    given, asked = dict(answers), []
 
     def take(question: Decision) -> Any:
         if question.name not in given:
             raise SpaceError(f"{question.name}: no answer is given")
-        note(question)
+        asked.append(question)
         return given.pop(question.name)
 
     architecture = trace(space, take)
     if given:
         raise SpaceError(f"answers to questions that {space.name} does not ask: {', '.join(sorted(given))}")
-    return architecture
+    return architecture, asked
 
 
 def belongs(space: Decides, architecture: Architecture) -> None:

@@ -32,7 +32,6 @@ class ShardActor:
         self._restored = False
 
     def restore(self, state: State) -> None:
-        """Restore what `state` returned."""
         self._shard.restore(state)
         self._restored = True
 
@@ -41,30 +40,25 @@ class ShardActor:
         return self._restored
 
     def pull(self) -> Pulled | None:
-        """Return the present values."""
         return self._shard.pull() if self._restored else None
 
     def push(self, push: Push) -> tuple[int | None] | None:
-        """Apply a push; the answer of `Shard.push` comes in a tuple."""
-        return (self._shard.push(push),) if self._restored else None
+        return (self._shard.push(push),) if self._restored else None  # in a tuple: the answer may be None
 
     def state(self) -> State | None:
-        """Return the state of the shard."""
         return self._shard.state_dict() if self._restored else None
 
 
 class RemoteServers:
-    """The shards as a replica sees them: it asks until they answer."""
+    """The shards as a replica sees them: it asks until they answer. Shards apply each numbered push once."""
 
     def __init__(self, shards: Sequence[Any]) -> None:
         self._shards, self._ray = shards, ray_module()
 
     def pull(self) -> list[Pulled]:
-        """Pull from each shard."""
         return self._all([shard.pull.remote for shard in self._shards])
 
     def push(self, pushes: Sequence[Push]) -> list[int | None]:
-        """Push to each shard its part, again where the answer is lost: shards take each number once."""
         calls = [partial(shard.push.remote, push) for shard, push in zip(self._shards, pushes, strict=True)]
         return [answer[0] for answer in self._all(calls)]
 

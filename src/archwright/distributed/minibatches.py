@@ -123,21 +123,18 @@ class Record:
         self._reported: list[Trial] = []
 
     def load(self) -> Saved:
-        """Return the record of the minibatch."""
         trials = [replace(trial, number=trial.number - self._first) for trial in self._order.reported]
         pending = [(number - self._first, proposal) for number, proposal in self._order.pending]
         return Saved(trials, pending, self._first + len(trials) + len(pending))
 
     def proposed(self, proposals: Sequence[tuple[int, Proposal]], streams: int) -> None:
-        """Add proposals."""
         self._proposed += [(self._first + number, proposal) for number, proposal in proposals]
 
     def told(self, trials: Sequence[Trial], controller: State | None) -> None:
-        """Add reported trials."""
         self._reported += [replace(trial, number=self._first + trial.number) for trial in trials]
 
     def checkpoint(self, evaluator: State, streams: int) -> None:
-        """Do nothing: evaluators here have no state."""
+        pass  # evaluators here have no state
 
     def take(self, over: bool, figures: Mapping[str, float]) -> Events:
         """Return the events since the last call."""

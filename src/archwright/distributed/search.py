@@ -15,9 +15,9 @@ As pushes are numbered, no shard applies a minibatch twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 from archwright.controllers.parameter_server import Applied
@@ -25,33 +25,15 @@ from archwright.controllers.reinforce import Reinforce
 from archwright.controllers.sharding import joined, layout_of, split
 from archwright.distributed.actors import ReplicaActor, ShardActor
 from archwright.distributed.minibatches import Events, Minibatches, Order
-from archwright.engines.cluster import connect, ray_module
+from archwright.engines.cluster import OBJECT_STORE, connect, ray_module
 from archwright.engines.ray import RayTasks, packed, search_path, send
+from archwright.engines.settings import Cluster
 from archwright.errors import ArchwrightError, ConfigError, RunError
 from archwright.loop import Budget, Evaluator, Progress, State, Store, Tally, Trial
 
 CHECKPOINT_SECONDS = 10.0  # between two saves of the shards' states; minibatches since the last one can be replayed
 LOOK_SECONDS = 0.5  # between two looks at the shards
 TRIES = 5  # replicas that may die one after the other without an event
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """The numbers of actors. NAS: 100 replicas of 8 children, 20 shards, for cells 10 gradients to an update.
-
-    `accumulate`: gradients to an update. Each child takes `cpus` and `gpus`.
-    """
-
-    replicas: int
-    shards: int = 1
-    accumulate: int = 1
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("replicas", "shards", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
 
 class ReplicatedSearch:
@@ -62,32 +44,29 @@ class ReplicatedSearch:
     Args:
         controller: a `Reinforce` in its initial state; a saved state is loaded into it.
         evaluator, budget, store, clock: as in `run`.
-        scheme: the numbers of actors.
-        address, object_store: of the cluster, see `archwright.engines.cluster.connect`.
-        limits: `time_limit`, `memory_limit` and `threads` of a child, as in `RayTasks`.
+        cluster: the numbers of replicas, shards and gradients to an update, and what a child takes.
+        object_store: bytes, for a Ray cluster of our own.
     """
 
     def __init__(
         self,
         controller: Any,
         evaluator: Evaluator,
+        cluster: Cluster,
         *,
-        scheme: Scheme,
         budget: Budget,
         store: Store,
-        address: str | None = None,
-        limits: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
-        **cluster: Any,
+        object_store: int = OBJECT_STORE,
     ) -> None:
         if type(controller) is not Reinforce:
             raise ConfigError(f"replicas need the controller reinforce, not {type(controller).__name__}")
         if evaluator.stateful:
             raise ConfigError(f"{type(evaluator).__name__} keeps its state in one process; replicas cannot share it")
-        self._controller, self._evaluator, self._scheme, self._store = controller, evaluator, scheme, store
+        self._controller, self._evaluator, self._store = controller, evaluator, store
         self._budget, self._clock, self._began = budget, clock, clock()
-        self._layout = layout_of(controller, scheme.shards)
+        self._layout = layout_of(controller, cluster.shards)
         self._checkpoint_seconds, self._saved_at = checkpoint_seconds, self._began
         saved = store.load()
         if saved.controller is not None:
@@ -97,47 +76,49 @@ class ReplicatedSearch:
         self._reported = len(saved.trials)
         self._streams = saved.streams
         self._minibatches = Minibatches(controller.batch, saved, _applied(self._saved))
-        self._joined = connect(address, cpus=scheme.replicas * controller.batch * scheme.cpus, **cluster)
+        cpus = cluster.replicas * controller.batch * cluster.child_cpus
         self._ray = ray_module()
         self._deaths = 0
-        try:
-            self._engine = {"cpus": scheme.cpus, "gpus": scheme.gpus, **(limits or {})}
-            RayTasks(1, **self._engine).close()  # raises now if they are wrong
-            self._sent = send(evaluator)
-            self._packed = packed(controller)
+        with ExitStack() as opened:
+            if connect(cluster.ray_address, cpus=cpus, object_store=object_store):
+                opened.callback(self._ray.shutdown)
+            engine = {"cpus": cluster.child_cpus, "gpus": cluster.child_gpus, **cluster.limits}
+            RayTasks(1, **engine).close()  # raises now if they are wrong
             settings = {
                 "adam": dict(controller.adam_settings),
-                "accumulate": scheme.accumulate,
+                "accumulate": cluster.accumulate,
                 "baseline_decay": controller.baseline_decay,
             }
+            self._shards: list[Any] = []
+            self._replicas: list[Any] = []
+            opened.callback(self._kill)
             shard = self._ray.remote(num_cpus=0, max_restarts=-1)(ShardActor)
-            self._shards = [shard.remote(pieces, settings) for pieces in self._layout]
-            for handle, state in zip(self._shards, self._saved, strict=True):
-                handle.restore.remote(state)
-            self._replicas = [self._replica() for _ in range(scheme.replicas)]
-        except BaseException:
-            self.close()
-            raise
+            for pieces, state in zip(self._layout, self._saved, strict=True):
+                self._shards.append(shard.remote(pieces, settings))
+                self._shards[-1].restore.remote(state)
+            self._of_replica = search_path(), packed(controller), self._layout, self._shards, send(evaluator), engine
+            for _ in range(cluster.replicas):
+                self._start_replica()
+            self._open = opened.pop_all()
         self._looks: dict[Any, int] = {}
         self._looked_at = 0.0
 
     def close(self) -> None:
         """End all actors and children; leave the cluster if this search joined it. May be called twice."""
-        for actor in (*getattr(self, "_replicas", ()), *getattr(self, "_shards", ())):
+        self._open.close()
+
+    def _kill(self) -> None:
+        for actor in (*self._replicas, *self._shards):
             with suppress(Exception):
                 self._ray.kill(actor)
-        self._replicas, self._shards = [], []
-        if self._joined:
-            self._joined = False
-            self._ray.shutdown()
 
     def __iter__(self) -> Iterator[Trial | Progress]:
-        idle = list(range(self._scheme.replicas))
-        under_way: dict[Any, tuple[int, Order]] = {}
+        idle = list(self._replicas)
+        under_way: dict[Any, tuple[Any, Order]] = {}
         while True:
             while idle and (order := self._minibatches.take(self._room())) is not None:
                 replica = idle.pop()
-                under_way[self._replicas[replica].advance.remote(order)] = (replica, order)
+                under_way[replica.advance.remote(order)] = (replica, order)
             # Trials under way belong to the budget unless time has run out.
             if not under_way or (self._spent() >= 1 and self._spent(seconds=0.0) < 1):
                 break
@@ -147,15 +128,14 @@ class ReplicatedSearch:
                 events = self._events(reference)
                 if events is None:
                     self._minibatches.lost(order)
-                    self._replicas[replica] = self._replica()
-                    idle.append(replica)
+                    idle.append(self._start_replica())
                     continue
                 yield from self._recorded(events)
                 if events.over:
                     self._minibatches.done(order)
                     idle.append(replica)
                 else:
-                    under_way[self._replicas[replica].advance.remote(None)] = (replica, order)
+                    under_way[replica.advance.remote(None)] = (replica, order)
             self._look()
             self._save(self._checkpoint_seconds)
         self._found = None
@@ -173,9 +153,10 @@ class ReplicatedSearch:
             room += 1
         return room
 
-    def _replica(self) -> Any:
+    def _start_replica(self) -> Any:
         actor = self._ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(ReplicaActor)
-        return actor.remote(search_path(), self._packed, self._layout, self._shards, self._sent, self._engine)
+        self._replicas.append(actor.remote(*self._of_replica))
+        return self._replicas[-1]
 
     def _events(self, reference: Any) -> Events | None:
         """Return a replica's events; None if it died."""

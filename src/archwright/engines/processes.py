@@ -11,22 +11,21 @@ from __future__ import annotations
 
 import atexit
 import os
-import pickle
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TypeAlias
 
-from archwright.engines.worker_slot import Limits, WorkerSlot
+from archwright.engines.worker_slot import Limits, WorkerSlot, pickled
 from archwright.errors import ConfigError
 from archwright.loop import Evaluator, Proposal, Result
 
 _Job: TypeAlias = "tuple[Future[Result], Callable[[WorkerSlot], Result]]"
 
 
-class LocalProcesses:
+class LocalProcesses(AbstractContextManager["LocalProcesses"]):
     """Evaluates up to `workers` proposals at once, each in its own process. A `concurrent.futures`-like engine.
 
     The evaluator is sent to each worker once, not with every child: workers do not see later changes (evaluators with
@@ -55,7 +54,7 @@ class LocalProcesses:
             raise ConfigError(f"workers is {workers!r}: at least 1 is needed")
         self.workers = workers
         limits = Limits(time_limit, memory_limit, threads)
-        self._sent: tuple[Evaluator, int, bytes] | None = None
+        self._sent: tuple[Evaluator, object, bytes] | None = None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._slots = [WorkerSlot(limits) for _ in range(workers)]
         self._threads = [threading.Thread(target=_serve, args=(self._jobs, s), daemon=True) for s in self._slots]
@@ -69,10 +68,10 @@ class LocalProcesses:
         if not self._slots:
             raise ConfigError("the engine has been closed; make a new one")
         if self._sent is None or self._sent[0] is not evaluator:
-            self._sent = (evaluator, 0 if self._sent is None else self._sent[1] + 1, _pickled(evaluator))
-        _, number, data = self._sent
+            self._sent = (evaluator, object(), pickled(evaluator))
+        _, key, data = self._sent
         future: Future[Result] = Future()
-        self._jobs.put((future, lambda slot: slot.evaluate(number, lambda: data, proposal)))
+        self._jobs.put((future, lambda slot: slot.evaluate(key, lambda: data, proposal)))
         return future
 
     def close(self) -> None:
@@ -90,21 +89,8 @@ class LocalProcesses:
         for thread in self._threads:
             thread.join()
 
-    def __enter__(self) -> LocalProcesses:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _pickled(evaluator: Evaluator) -> bytes:
-    try:
-        return pickle.dumps(evaluator)
-    except Exception as error:
-        raise ConfigError(
-            f"{type(evaluator).__name__} cannot be sent to another process ({type(error).__name__}: {error}); "
-            "what it holds must be picklable, such as functions at the top level of a module"
-        ) from error
 
 
 def _serve(jobs: queue.SimpleQueue[_Job | None], slot: WorkerSlot) -> None:

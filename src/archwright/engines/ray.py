@@ -14,22 +14,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from archwright.engines.cluster import OBJECT_STORE, connect, first_line, ray_module, room
 from archwright.engines.worker import Failure, failure
-from archwright.engines.worker_slot import Limits, WorkerSlot, as_error
+from archwright.engines.worker_slot import Limits, WorkerSlot, as_error, pickled
 from archwright.errors import ArchwrightError, ConfigError, WorkerDied
-from archwright.loop import Ask, Evaluator, Progress, Proposal, Result, State
+from archwright.loop import Evaluator, Proposal, Result, Stateless
 
 RETRIES = 2  # for a child whose Ray worker or node was lost
 
 
 @dataclass
-class Sent:
+class Sent(Stateless):
     """A handle of an evaluator in the object store, made by `send`. It stands for the evaluator in loop and engine."""
 
     reference: Any  # in a list: Ray would replace a bare one by its value
@@ -37,22 +37,9 @@ class Sent:
     paths: tuple[str, ...]  # where modules are found; `spawn` passes them on likewise
     failure_reward: float
     trials_per_epoch: float
-    stateful: bool = False
-
-    def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Do nothing: an evaluator that prepares is stateful, and cannot be sent."""
-        return iter(())
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Refuse: only tasks evaluate."""
-        raise NotImplementedError
-
-    def state_dict(self) -> State:
-        """Return an empty state."""
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        """Do nothing."""
+        raise NotImplementedError("only tasks evaluate")
 
 
 def send(evaluator: Evaluator) -> Sent:
@@ -74,22 +61,10 @@ def packed(thing: object) -> bytes:
     for module in own:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return bytes(cloudpickle.dumps(thing))
-    except Exception as error:
-        raise ConfigError(
-            f"{type(thing).__name__} cannot be sent to another process ({type(error).__name__}: {error})"
-        ) from error
+        return pickled(thing, cloudpickle.dumps)
     finally:
         for module in own:
             cloudpickle.unregister_pickle_by_value(module)
-
-
-Message: TypeAlias = "tuple[list[Any], str, tuple[str, ...], Proposal, Limits]"
-
-
-def message(sent: Sent, proposal: Proposal, limits: Limits) -> Message:
-    """Build the one argument of a task: Ray serialises each argument by itself, most of the work for small ones."""
-    return sent.reference, sent.key, sent.paths, proposal, limits
 
 
 @dataclass(frozen=True)
@@ -100,7 +75,7 @@ class _Child:
     retries: int
 
 
-class RayTasks:
+class RayTasks(AbstractContextManager["RayTasks"]):
     """Evaluates up to `workers` proposals at once as tasks of a Ray cluster. A `concurrent.futures`-like engine.
 
     Close it, or use it as a context manager: that ends its children, and leaves the cluster if the engine joined it.
@@ -177,14 +152,12 @@ class RayTasks:
         if self._joined:
             self._ray.shutdown()
 
-    def __enter__(self) -> RayTasks:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def _begin(self, child: _Child) -> None:
-        reference = self._task.remote(message(child.sent, child.proposal, self._limits))
+        # One argument: Ray serialises each by itself, which is most of the work for small ones.
+        reference = self._task.remote((child.sent, child.proposal, self._limits))
         self._under_way[reference] = child
         reference.future().add_done_callback(lambda done: self._ended.put((reference, done)))
 
@@ -216,22 +189,22 @@ def _lost(ray: Any, error: BaseException) -> ArchwrightError | None:
     return None
 
 
-_slot: tuple[Limits, WorkerSlot] | None = None  # a worker of Ray keeps it, with its process, for the next child
+_slot: WorkerSlot | None = None  # a worker of Ray keeps it, with its process, for the next child
 
 
-def _evaluate(message: Message) -> Result | Failure:
+def _evaluate(task: tuple[Sent, Proposal, Limits]) -> Result | Failure:
     """Evaluate a child in a worker of Ray."""
     global _slot
-    reference, key, paths, proposal, limits = message
+    sent, proposal, limits = task
     ray = ray_module()
-    sys.path.extend(path for path in paths if path not in sys.path)
-    if _slot is None or _slot[0] != limits:
+    sys.path.extend(path for path in sent.paths if path not in sys.path)
+    if _slot is None or _slot.limits != limits:
         if _slot is not None:
-            _slot[1].close()
-        _slot = (limits, WorkerSlot(limits))
+            _slot.close()
+        _slot = WorkerSlot(limits)
     try:
         with _no_script():
-            return _slot[1].evaluate(key, lambda: bytes(ray.get(reference[0])), proposal)
+            return _slot.evaluate(sent.key, lambda: bytes(ray.get(sent.reference[0])), proposal)
     except ray.exceptions.RayError:  # the evaluator did not arrive
         raise
     except Exception as error:

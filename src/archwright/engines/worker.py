@@ -80,19 +80,11 @@ def _reply(answer: Callable[[bytes], Any], payload: bytes) -> bytes:
 
 def failure(error: Exception) -> Failure:
     """Describe the exception as text."""
-    kind = type(error)
-    try:
+    kind, message, trace = type(error), "(its message cannot be shown)", ""
+    with suppress(Exception):  # of the error's own methods
         message = str(error)
-    except Exception:
-        message = "(its message cannot be shown)"
-    return Failure(kind.__module__, kind.__name__, message, _trace(error))
-
-
-def _trace(error: Exception) -> str:
-    try:
-        return "".join(traceback.format_exception(error))
-    except Exception:
-        return ""
+        trace = "".join(traceback.format_exception(error))
+    return Failure(kind.__module__, kind.__name__, message, trace)
 
 
 def _end_with_parent() -> None:

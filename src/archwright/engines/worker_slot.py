@@ -41,8 +41,7 @@ class Limits:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ConfigError(f"threads is {self.threads!r}: at least 1 is needed")
-        for name in ("time_limit", "memory_limit"):
-            limit = getattr(self, name)
+        for name, limit in (("time_limit", self.time_limit), ("memory_limit", self.memory_limit)):
             if limit is not None and not limit > 0:
                 raise ConfigError(f"{name} is {limit!r}: a limit must be greater than zero")
 
@@ -55,7 +54,7 @@ class WorkerSlot:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._worker: _Worker | None = None
         self._starting, self._closed = threading.Lock(), False
 
@@ -64,7 +63,7 @@ class WorkerSlot:
         payload = pickle.dumps(proposal)
         worker = self._ready(key, load)
         try:
-            reply = worker.call("proposal", payload, self._limits.time_limit)
+            reply = worker.call("proposal", payload, self.limits.time_limit)
         except TimedOut:
             self.discard()
             raise
@@ -99,7 +98,7 @@ class WorkerSlot:
             with self._starting:
                 if self._closed:
                     raise self._death("")
-                self._worker = worker = _Worker(self._limits)
+                self._worker = worker = _Worker(self.limits)
         if worker.evaluator != key:
             try:
                 reply = worker.call("evaluator", load(), START_SECONDS)
@@ -198,6 +197,17 @@ class _Worker:
                 return self.kill()
             time.sleep(0.001)
         return code
+
+
+def pickled(thing: object, dumps: Callable[[object], bytes] = pickle.dumps) -> bytes:
+    """Pickle a value for other processes; ConfigError where that is impossible."""
+    try:
+        return dumps(thing)
+    except Exception as error:
+        raise ConfigError(
+            f"{type(thing).__name__} cannot be sent to another process ({type(error).__name__}: {error}); "
+            "what it holds must be picklable, such as functions at the top level of a module"
+        ) from error
 
 
 def as_error(failure: Failure) -> Exception:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from archwright.errors import ConfigError
 from archwright.evaluators.objective import OBJECTIVES, Objective, needs, require, reward
-from archwright.evaluators.stateless import Stateless
-from archwright.loop import Proposal, Result
+from archwright.loop import Proposal, Result, Stateless
 from archwright.modalities import modality
 from archwright.training.child import child_network, child_recipe
 from archwright.training.device import resolve_device

@@ -7,8 +7,7 @@ from typing import SupportsFloat
 
 from archwright.architecture import Architecture
 from archwright.errors import ConfigError
-from archwright.evaluators.stateless import Stateless
-from archwright.loop import Proposal, Result
+from archwright.loop import Proposal, Result, Stateless
 
 
 class Function(Stateless):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from archwright.errors import ConfigError
-from archwright.evaluators.stateless import Stateless
-from archwright.loop import Proposal, Result
+from archwright.loop import Proposal, Result, Stateless
 from archwright.space import Architecture, Space
 
 Look: TypeAlias = "Callable[[Architecture], Mapping[str, float]]"

@@ -56,11 +56,9 @@ def search(plan: Plan, modality: Modality, *, budget: Budget, store: Store) -> G
         with contextlib.closing(engine(plan)) as workers:
             yield from run(*parts, budget=budget, store=store, engine=workers)
         return
-    from archwright.distributed.search import ReplicatedSearch, Scheme
+    from archwright.distributed.search import ReplicatedSearch
 
-    scheme = Scheme(cluster.replicas, cluster.shards, cluster.accumulate, cluster.child_cpus, cluster.child_gpus)
-    where: dict[str, Any] = {"address": cluster.ray_address, "limits": cluster.limits}
-    with contextlib.closing(ReplicatedSearch(*parts, scheme=scheme, budget=budget, store=store, **where)) as replicated:
+    with contextlib.closing(ReplicatedSearch(*parts, cluster, budget=budget, store=store)) as replicated:
         yield from replicated
 
 
