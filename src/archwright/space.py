@@ -46,6 +46,7 @@ from archwright.walk import trace as trace
 
 if TYPE_CHECKING:
     from torch import nn
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Space(ABC):
     reads: ClassVar[tuple[str, ...]] = ()
     data: ClassVar[str] = "images"  # its networks' data, or "text"
     reference_name: ClassVar[str | None] = None  # the network that `reference` builds
+    delivered: ClassVar[Mapping[str, Any]] = {}  # the fields that a delivered model has instead
 
     def require(self, name: str, holds: bool, right: str) -> None:
         """Raise a `SpaceError` with the field's value and the `right` one, unless `holds`; for `__post_init__`."""
@@ -137,9 +139,9 @@ class Space(ABC):
         """Build a network that people would use instead, of about the same size, to compare with."""
         raise SpaceError(f"the space {self.name} has no reference network")
 
-    def final(self, **changes: Any) -> Space:
+    def final(self, **changes: Any) -> Self:
         """Return the space with the settings of a delivered model and these `changes` of fields."""
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(self, **{**self.delivered, **changes})
 
     @property
     def fields(self) -> dict[str, Any]:

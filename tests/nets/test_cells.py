@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError
-from archwright.nets.cell import loose_ends
 from archwright.nets.concatenate import concatenate
 from archwright.nets.network import initialise
 from archwright.nets.ops import OPERATIONS, DropPath, FactorizedReduction, operation, pad_same, same
 from archwright.nets.skeleton import CellNetwork
+from archwright.nets.wiring import loose_ends
 from archwright.space import Architecture, Open, Task, sample
-from archwright.spaces.enas_micro import CELLS, EnasMicro, wiring
+from archwright.spaces.cells import CELLS, wiring
+from archwright.spaces.enas_micro import EnasMicro
 
 TASK = Task(channels=3, height=8, width=8, classes=5)
 SMALL = EnasMicro(nodes=3, repeats=1, filters=4, dropout=0.0)

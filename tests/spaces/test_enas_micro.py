@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError
-from archwright.nets.cell import loose_ends
 from archwright.nets.ops import OPERATIONS
 from archwright.nets.skeleton import CellNetwork
+from archwright.nets.wiring import loose_ends
 from archwright.space import Open, Task, check, count, sample
-from archwright.spaces.enas_micro import CELLS, EnasMicro, wiring
+from archwright.spaces.cells import CELLS, wiring
+from archwright.spaces.enas_micro import EnasMicro
 
 NORMAL = "0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1"  # cifar10_micro_final.sh
 REDUCTION = "1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1"
@@ -166,7 +167,7 @@ def test_a_size_below_one_is_refused(field: str) -> None:
 
 @pytest.mark.parametrize("operations", [(), ("identity", "identity")])
 def test_operations_must_differ(operations: tuple[str, ...]) -> None:
-    with pytest.raises(SpaceError, match="one or more different names"):
+    with pytest.raises(SpaceError, match="one or more different values"):
         EnasMicro(operations=operations)
 
 

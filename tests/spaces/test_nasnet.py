@@ -168,7 +168,7 @@ def test_cells_of_another_length_are_refused() -> None:
 
 def test_weights_are_not_shared() -> None:
     assert not NasNet().shares_weights
-    with pytest.raises(SpaceError, match="weights are not shared"):
+    with pytest.raises(SpaceError, match="shares no weights"):
         TINY.network(Open.all(TINY), Task(3, 8, 8, 2))
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from archwright.evaluators.table import Table
 from archwright.space import Architecture
-from archwright.spaces.enas_micro import OPERATIONS, EnasMicro, wiring
+from archwright.spaces.cells import wiring
+from archwright.spaces.enas_micro import OPERATIONS, EnasMicro
 
 WIDTH = 12  # numbers in a signal
 TARGETS = 6  # signals whose images are compared with the wanted ones

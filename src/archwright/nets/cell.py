@@ -1,15 +1,14 @@
 """A cell: nodes that join operands, each an operation on an earlier state; and how its loose ends become the output.
 
-States are numbered as in ENAS: 0 is the older input, 1 the newer one, 2 and up the nodes (NASNet's code counts the
-other way round). The same class is the shared cell (several operations and sources open) and the child's (one each); a
-parameter is named by node, side, operation and source, so that a child's names are among the supernet's.
+The same class is the shared cell (several operations and sources open) and the child's (one each); a parameter is
+named by node, side, operation and source, so that a child's names are among the supernet's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -19,17 +18,7 @@ from torch.nn import functional
 from archwright.nets.concatenate import concatenate
 from archwright.nets.feature_map import FeatureMap, apply
 from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation, pad_same
-
-SIDES = ("left", "right")
-Wiring: TypeAlias = "tuple[tuple[tuple[int, str], ...], ...]"  # for each node, its operands: (source state, operation)
-
-
-@dataclass(frozen=True)
-class Operands:
-    """What one side of a node may be: these operations, on these states."""
-
-    sources: tuple[int, ...]
-    operations: tuple[str, ...]
+from archwright.nets.wiring import SIDES, Operands, Wiring, loose_ends
 
 
 @dataclass(frozen=True)
@@ -59,37 +48,20 @@ ENAS = CellVariant()
 NASNET = CellVariant(always_project=True, strided_identity=True, same_padding=True)  # papers: B5
 
 
-def loose_ends(wiring: Wiring, kept: Sequence[int] = ()) -> tuple[int, ...]:
-    """Return the states that no node reads, inputs included (ENAS C4), and those that are `kept` all the same."""
-    used = {source for node in wiring for source, _ in node} - set(kept)
-    return tuple(state for state in range(len(wiring) + 2) if state not in used)
-
-
 class Side(nn.Module):
     """One operand of a node: runs the operation that is asked for, on the state that is asked for."""
 
-    def __init__(
-        self,
-        operands: Operands,
-        channels: int,
-        strides: Mapping[int, int],
-        keep: float,
-        widths: Sequence[int],
-        variant: CellVariant,
-    ) -> None:
+    def __init__(self, operands: Operands, make: Callable[[str, int], nn.Module], keep: float) -> None:
         super().__init__()
         self.operations = nn.ModuleDict(
             {
-                name: nn.ModuleDict(
-                    {str(s): _operation(name, widths[s], channels, strides[s], variant) for s in operands.sources}
-                )
+                name: nn.ModuleDict({str(state): make(name, state) for state in operands.sources})
                 for name in operands.operations
             }
         )
         self.drop_path = DropPath(keep) if keep < 1 else None
 
     def forward(self, states: Sequence[FeatureMap], source: int, name: str) -> Tensor:
-        """Return the operand."""
         chosen: nn.ModuleDict = self.operations[name]  # type: ignore[assignment]
         x = apply(chosen[str(source)], states[source])
         # Drop path spares the identity, the only way round (NASNet B5, ENAS C4).
@@ -110,7 +82,6 @@ class Joined(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, ends: Sequence[Tensor], states: Sequence[int]) -> Tensor:
-        """Join."""
         x = torch.relu_(concatenate(ends, training=self.training))
         weight = torch.cat([self.weights[str(state)] for state in states], dim=1)
         joined: Tensor = self.norm(functional.conv2d(x, weight))
@@ -146,7 +117,7 @@ class Cell(nn.Module):
         variant: CellVariant = ENAS,
     ) -> None:
         super().__init__()
-        self.wiring, self.kept = wiring, tuple(kept)
+        self.kept = tuple(kept)
         self.joins = ("add",) * len(nodes) if joins is None else tuple(joins)
         older, newer = inputs
         self.older = nn.Identity() if older is None else _match(older, channels, halve=older.halvings < newer.halvings)
@@ -154,14 +125,17 @@ class Cell(nn.Module):
         widths = [newer.channels if older is None else channels, channels]
         widths += [channels if join == "add" else 2 * channels for join in self.joins]
         self.base = Pointwise(channels, channels) if base else nn.Identity()
-        self.nodes = nn.ModuleList()
-        for index, sides in enumerate(nodes):
-            strides = {state: stride if state < 2 else 1 for state in range(index + 2)}
-            self.nodes.append(
-                nn.ModuleDict(
-                    {s: Side(o, channels, strides, keep, widths, variant) for s, o in zip(SIDES, sides, strict=True)}
-                )
-            )
+
+        def make(name: str, state: int) -> nn.Module:
+            step = stride if state < 2 else 1
+            if name == "identity" and variant.strided_identity and (step > 1 or widths[state] != channels):
+                return Pointwise(widths[state], channels, step)
+            return operation(name, channels, step, inputs=widths[state])
+
+        self.nodes = nn.ModuleList(
+            nn.ModuleDict({side: Side(operands, make, keep) for side, operands in zip(SIDES, node, strict=True)})
+            for node in nodes
+        )
         loose = loose_ends(wiring, kept) if wiring is not None else tuple(range(len(nodes) + 2))
         self.halve = nn.ModuleDict()  # and what else makes loose inputs fit
         for state in loose:
@@ -176,14 +150,8 @@ class Cell(nn.Module):
             pad_same(self.nodes, size)
 
     def forward(
-        self,
-        older: FeatureMap,
-        newer: FeatureMap,
-        wiring: Wiring | None = None,
+        self, older: FeatureMap, newer: FeatureMap, wiring: Wiring
     ) -> Float[Tensor, "batch channels height width"]:
-        """Return the cell's output. A child uses its own wiring."""
-        wiring = self.wiring if self.wiring is not None else wiring
-        assert wiring is not None
         newest = apply(self.base, FeatureMap(apply(self.newer, newer)))
         states = [FeatureMap(apply(self.older, older)), FeatureMap(newest)]
         for node, join, ((left, left_op), (right, right_op)) in zip(self.nodes, self.joins, wiring, strict=True):
@@ -193,16 +161,8 @@ class Cell(nn.Module):
             states.append(FeatureMap(joined))
         loose = loose_ends(wiring, self.kept)
         ends = [self.halve[str(s)](states[s].tensor) if str(s) in self.halve else states[s].tensor for s in loose]
-        if self.join is not None:
-            output: Tensor = self.join(ends, loose)
-            return output
-        return concatenate(ends, training=self.training)
-
-
-def _operation(name: str, inputs: int, channels: int, stride: int, variant: CellVariant) -> nn.Module:
-    if name == "identity" and variant.strided_identity and (stride > 1 or inputs != channels):
-        return Pointwise(inputs, channels, stride)
-    return operation(name, channels, stride, inputs=inputs)
+        output: Tensor = concatenate(ends, training=self.training) if self.join is None else self.join(ends, loose)
+        return output
 
 
 def _match(shape: Shape, channels: int, *, halve: bool = False) -> nn.Module:

@@ -53,7 +53,7 @@ class LanguageModel(nn.Module):
         nn.init.zeros_(self.classify.bias)
 
     def start(self, batch: int) -> States:
-        """Zero states."""
+        """Return zero states."""
         return tuple(cell.start(batch, self.embedding.weight) for cell in self.recurrent_cells())
 
     def recurrent_cells(self) -> Sequence[RecurrentCell]:
@@ -63,7 +63,7 @@ class LanguageModel(nn.Module):
     def forward(
         self, tokens: Int[Tensor, "time batch"], states: States, architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "time batch vocabulary"], States]:
-        """Logits of each next token, and the states to go on with. Shared weights need an architecture to run."""
+        """Return logits of each next token, and the states to go on with. Shared weights need an architecture."""
         x, ends = self._embedded(tokens), []
         for cell, state in zip(self.recurrent_cells(), states, strict=True):
             x = self._dropped(x, self.input_dropout)
@@ -72,7 +72,7 @@ class LanguageModel(nn.Module):
         return self.classify(self._dropped(x, self.output_dropout)), tuple(ends)
 
     def set_progress(self, progress: float) -> None:
-        """Nothing here depends on how far training is."""
+        """Do nothing: no part depends on how far training is."""
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         weight = self.embedding.weight
@@ -99,10 +99,8 @@ def units_within(parameters: int, vocabulary: int, layers: int, per_layer: int, 
     """
     a = layers * per_layer
     b = vocabulary * (1 if tied else 2) + layers * per_unit
-    c = vocabulary - parameters
-    if c >= 0:
-        raise SpaceError(f"{parameters:,} parameters are too few for a vocabulary of {vocabulary:,}")
-    units = math.floor((-b + math.sqrt(b * b - 4 * a * c)) / (2 * a))
+    spare = max(parameters - vocabulary, 0)
+    units = math.floor((-b + math.sqrt(b * b + 4 * a * spare)) / (2 * a))
     if units < 1:
         raise SpaceError(f"{parameters:,} parameters are too few for a vocabulary of {vocabulary:,}")
     return units

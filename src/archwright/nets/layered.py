@@ -11,10 +11,10 @@ from torch.nn import functional
 from archwright.nets.concatenate import concatenate
 from archwright.nets.layer import LayerSpec, loose_ends
 from archwright.nets.network import Network, initialise
+from archwright.nets.ops import Padding, halves
 from archwright.space import Architecture, Task
 
 Size = tuple[int, int]
-Padding = tuple[int, int, int, int]
 
 
 class ConvBlock(nn.Module):
@@ -40,11 +40,10 @@ class ConvBlock(nn.Module):
             self.convs.append(nn.Sequential(conv, *norm, nn.ReLU(inplace=True)))
 
     def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs out_h out_w"]:
-        """All outputs, concatenated."""
-        made = [self.convs[0](x)]
-        for conv in list(self.convs)[1:]:
-            made.append(conv(concatenate(made, training=self.training) if len(made) > 1 else made[0]))
-        return concatenate(made, training=self.training) if len(made) > 1 else made[0]
+        made: list[Tensor] = []
+        for conv in self.convs:
+            made.append(conv(_together(made, self.training) if made else x))
+        return _together(made, self.training)
 
 
 class Layered(Network):
@@ -94,7 +93,7 @@ class Layered(Network):
     def with_auxiliary(
         self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "batch classes"], None]:
-        """Logits; there is no auxiliary head. Images are of the task's size."""
+        """Return logits and no auxiliary ones, of images of the task's size."""
         outputs: list[Tensor] = []
         for number, layer in enumerate(self.layers):
             inputs = self._inputs[number]
@@ -108,23 +107,21 @@ class Layered(Network):
 
     def _joined(self, maps: list[Tensor], padding: list[Padding]) -> Tensor:
         made = [functional.pad(m, around) if any(around) else m for m, around in zip(maps, padding, strict=True)]
-        return concatenate(made, training=self.training) if len(made) > 1 else made[0]
+        return _together(made, self.training)
+
+
+def _together(maps: list[Tensor], training: bool) -> Tensor:
+    return concatenate(maps, training=training) if len(maps) > 1 else maps[0]
 
 
 def paddings(sizes: Sequence[Size]) -> list[Padding]:
-    """Return the zeros around maps of these sizes that make them as large as the largest, for `functional.pad`.
-
-    Even on both sides; of an odd number one more below and to the right.
-    """
-    found: list[Padding] = []
-    for height, width in sizes:
-        down, right = _largest(sizes)[0] - height, _largest(sizes)[1] - width
-        found.append((right // 2, right - right // 2, down // 2, down - down // 2))
-    return found
+    """Return the zeros around maps of these sizes that make them as large as the largest, for `functional.pad`."""
+    tall, wide = _largest(sizes)
+    return [(*halves(wide - width), *halves(tall - height)) for height, width in sizes]
 
 
 def _largest(sizes: Sequence[Size]) -> Size:
-    return max(height for height, _ in sizes), max(width for _, width in sizes)
+    return max((height for height, _ in sizes), default=0), max((width for _, width in sizes), default=0)
 
 
 def _half(size: Size) -> Size:

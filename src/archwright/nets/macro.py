@@ -7,7 +7,6 @@ it as skips.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from jaxtyping import Float
@@ -16,13 +15,13 @@ from torch import Tensor, nn
 from archwright.errors import SpaceError
 from archwright.nets.cell import Joined
 from archwright.nets.feature_map import FeatureMap, apply
-from archwright.nets.network import Network, initialise
+from archwright.nets.network import Network, initialise, stem, wired
 from archwright.nets.ops import OPERATIONS, FactorizedReduction, Pointwise, Separable, operation
 from archwright.space import Architecture, Task
 
-Wiring: TypeAlias = (
-    "tuple[tuple[str, tuple[int, ...]], ...]"  # for each layer, its operation and the states it skips to
-)
+# For each layer, its operation and the states it skips to; and what is open of a layer.
+Wiring: TypeAlias = "tuple[tuple[str, tuple[int, ...]], ...]"
+LayerOptions: TypeAlias = "tuple[tuple[str, ...], tuple[int, ...]]"
 
 
 class ConvNorm(nn.Sequential):
@@ -40,8 +39,8 @@ class ConvNorm(nn.Sequential):
 LAYER_OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
     "conv_3x3": lambda channels: ConvNorm(channels, 3),
     "conv_5x5": lambda channels: ConvNorm(channels, 5),
-    "sep_3x3": lambda channels: Separable(channels, 3, 1, repeats=1),
-    "sep_5x5": lambda channels: Separable(channels, 5, 1, repeats=1),
+    "sep_3x3": lambda channels: Separable(channels, channels, 1, 3, repeats=1),
+    "sep_5x5": lambda channels: Separable(channels, channels, 1, 5, repeats=1),
 }
 
 
@@ -55,14 +54,6 @@ def layer_operation(name: str, channels: int) -> nn.Module:
     return operation(name, channels, 1)
 
 
-@dataclass(frozen=True)
-class LayerOptions:
-    """What is open of a layer: operations, and the states that may be skipped to."""
-
-    operations: tuple[str, ...]
-    skips: tuple[int, ...]
-
-
 class MacroLayer(nn.Module):
     """(ReLU,) 1x1 convolution, BatchNorm, the operation; then its output and the skips are joined to `channels`.
 
@@ -73,12 +64,12 @@ class MacroLayer(nn.Module):
     def __init__(self, options: LayerOptions, channels: int, *, number: int) -> None:
         super().__init__()
         self.number = number
-        self.before = nn.ModuleDict({name: Pointwise(channels, channels) for name in options.operations})
-        self.operations = nn.ModuleDict({name: layer_operation(name, channels) for name in options.operations})
-        self.join = Joined((*options.skips, number), channels) if number > 1 else None
+        operations, skips = options
+        self.before = nn.ModuleDict({name: Pointwise(channels, channels) for name in operations})
+        self.operations = nn.ModuleDict({name: layer_operation(name, channels) for name in operations})
+        self.join = Joined((*skips, number), channels) if number > 1 else None
 
     def forward(self, states: Mapping[int, FeatureMap], name: str, skips: Sequence[int]) -> Tensor:
-        """Return the layer's output."""
         x = apply(self.before[name], states[self.number - 1])
         x = apply(self.operations[name], FeatureMap(x))
         if self.join is None:
@@ -109,21 +100,16 @@ class MacroNetwork(Network):
     ) -> None:
         super().__init__()
         self._wire, self._fixed = wire, fixed
-        kernel = 3 if stem_stride < 4 else 5
-        self.stem = nn.Sequential(
-            nn.Conv2d(task.channels, filters, kernel, stem_stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(filters),
-        )
+        self.stem = stem(task.channels, filters, stem_stride)
         self.layers, self.reductions = nn.ModuleList(), nn.ModuleDict()
-        open_skips = [layer.skips for layer in options]
+        open_skips = [skips for _, skips in options]
         channels = filters
         for number, layer in enumerate(options, start=1):
             self.layers.append(MacroLayer(layer, channels, number=number))
             if number in halve_after:
                 wider = 2 * channels if double else channels
-                kept = still_read(open_skips, number)
                 self.reductions[str(number)] = nn.ModuleDict(
-                    {str(state): FactorizedReduction(channels, wider) for state in kept}
+                    {str(state): FactorizedReduction(channels, wider) for state in still_read(open_skips, number)}
                 )
                 channels = wider
         self.dropout = nn.Dropout(dropout)
@@ -133,27 +119,17 @@ class MacroNetwork(Network):
     def with_auxiliary(
         self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "batch classes"], None]:
-        """Logits; there is no auxiliary head."""
-        wiring = self._wiring(architecture)
+        wiring = wired(self._fixed, self._wire, architecture)
         skips = [layer_skips for _, layer_skips in wiring]
         states = {0: FeatureMap(self.stem(x))}
         for number, (layer, (name, chosen)) in enumerate(zip(self.layers, wiring, strict=True), start=1):
             states[number] = FeatureMap(layer(states, name, chosen))
-            kept = still_read(skips, number)
+            states = {state: states[state] for state in still_read(skips, number)}
             if str(number) in self.reductions:
                 reductions: nn.ModuleDict = self.reductions[str(number)]  # type: ignore[assignment]
-                states = {state: FeatureMap(reductions[str(state)](states[state].tensor)) for state in kept}
-            else:
-                states = {state: states[state] for state in kept}
+                states = {state: FeatureMap(reductions[str(state)](kept.tensor)) for state, kept in states.items()}
         pooled = states[len(wiring)].tensor.mean(dim=(2, 3))  # without a ReLU (C3)
         return self.classify(self.dropout(pooled)), None
-
-    def _wiring(self, architecture: Architecture | None) -> Wiring:
-        if self._fixed is not None:
-            return self._fixed
-        if architecture is None:
-            raise SpaceError("a network with shared weights needs an architecture to run")
-        return self._wire(architecture)
 
 
 def still_read(skips: Sequence[Sequence[int]], number: int) -> list[int]:

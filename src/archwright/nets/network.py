@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from archwright.errors import SpaceError
 from archwright.nets.ops import DropPath
 from archwright.space import Architecture
+
+Wired = TypeVar("Wired")
 
 
 class Network(nn.Module):
@@ -28,7 +32,6 @@ class Network(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
     ) -> Float[Tensor, "batch classes"]:
-        """Logits of preprocessed images."""
         return self.with_auxiliary(x, architecture)[0]
 
     def set_progress(self, progress: float) -> None:
@@ -36,6 +39,23 @@ class Network(nn.Module):
         for module in self.modules():
             if isinstance(module, DropPath):
                 module.progress = progress
+
+
+def wired(fixed: Wired | None, wire: Callable[[Architecture], Wired], architecture: Architecture | None) -> Wired:
+    """Return a child's own wiring (`fixed`), or what `wire` reads from the architecture that shared weights run."""
+    if fixed is not None:
+        return fixed
+    if architecture is None:
+        raise SpaceError("a network with shared weights needs an architecture to run")
+    return wire(architecture)
+
+
+def stem(inputs: int, filters: int, stride: int, *, padded: bool = True) -> nn.Sequential:
+    """Build the first layers: a 3x3 convolution (5x5 from stride 4), BatchNorm."""
+    kernel = 3 if stride < 4 else 5
+    padding = kernel // 2 if padded else 0
+    convolution = nn.Conv2d(inputs, filters, kernel, stride, padding=padding, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(filters))
 
 
 def without_auxiliary(network: Any) -> Any:

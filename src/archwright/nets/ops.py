@@ -10,6 +10,7 @@ sides, as in the PyTorch ports, unless `pad_same` makes it that of TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -37,7 +38,6 @@ class Pointwise(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
-        """Project."""
         # Subsampled first, as in `FactorizedReduction`.
         x = subsample(input, (0,), stride=self.stride, training=self.training)[0] if self.stride > 1 else input
         projected: Tensor = self.norm(self.conv(x))
@@ -63,7 +63,6 @@ class Convolution(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
 
     def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
-        """Convolve."""
         if self.around is None:
             return super().forward(input)
         padded = functional.pad(input, self.around)
@@ -77,14 +76,12 @@ class Depthwise(Convolution):
         super().__init__(channels, channels, (kernel, kernel), (stride, stride), groups=channels)
 
     def forward(self, input: Float[Tensor, "batch channels height width"]) -> Tensor:
-        """Convolve."""
-        x = input
-        if self.around is not None or not self.training or min(x.shape[2:]) >= self.kernel_size[0]:
-            return super().forward(x)
+        if self.around is not None or not self.training or min(input.shape[2:]) >= self.kernel_size[0]:
+            return super().forward(input)
         # The same with the zeros put there beforehand: on maps smaller than the kernel the weight has a slow gradient
         # (torch 2.13, CPU: 2.2 ms a step against 1.1 for 64 x 32 x 4 x 4 and 5x5).
         side = self.kernel_size[0] // 2
-        padded = functional.pad(x, (side, side, side, side))
+        padded = functional.pad(input, (side, side, side, side))
         return functional.conv2d(padded, self.weight, None, self.stride, 0, 1, self.groups)
 
 
@@ -101,12 +98,10 @@ class Stacked(nn.Sequential):
     ) -> None:
         super().__init__()
         for index, kernel in enumerate(kernels):
-            strides = (stride, stride) if len(kernels) == 1 else tuple(stride if side > 1 else 1 for side in kernel)
+            down, across = (stride if side > 1 or len(kernels) == 1 else 1 for side in kernel)
             if index > 0:
                 self.add_module(f"relu{index}", nn.ReLU(inplace=True))
-            conv = Convolution(
-                outputs if index else inputs, outputs, kernel, (strides[0], strides[1]), dilation=dilation
-            )
+            conv = Convolution(outputs if index else inputs, outputs, kernel, (down, across), dilation=dilation)
             self.add_module(f"conv{index}", conv)
             self.add_module(f"norm{index}", nn.BatchNorm2d(outputs))
 
@@ -114,22 +109,22 @@ class Stacked(nn.Sequential):
 class Separable(nn.Sequential):
     """`repeats` times: ReLU, depthwise convolution, pointwise convolution, BatchNorm; the stride is in the first.
 
-    The width changes in the first pointwise convolution, if `inputs` is given. The first ReLU is the cell's
-    (`after_relu`). Nothing stands between depthwise and pointwise; a chosen separable convolution is applied twice
-    (NASNet 2018, section 3; ENAS 2018, appendix B).
+    The width changes in the first pointwise convolution. The first ReLU is the cell's (`after_relu`). Nothing stands
+    between depthwise and pointwise; a chosen separable convolution is applied twice (NASNet 2018, section 3; ENAS 2018,
+    appendix B).
     """
 
     after_relu = True
 
-    def __init__(self, channels: int, kernel: int, stride: int, *, repeats: int = 2, inputs: int | None = None) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, kernel: int, *, repeats: int = 2) -> None:
         super().__init__()
         for index in range(repeats):
-            width = channels if index or inputs is None else inputs
+            width = outputs if index else inputs
             if index > 0:
                 self.add_module(f"relu{index}", nn.ReLU(inplace=True))
             self.add_module(f"depthwise{index}", Depthwise(width, kernel, stride if index == 0 else 1))
-            self.add_module(f"pointwise{index}", nn.Conv2d(width, channels, 1, bias=False))
-            self.add_module(f"norm{index}", nn.BatchNorm2d(channels))
+            self.add_module(f"pointwise{index}", nn.Conv2d(width, outputs, 1, bias=False))
+            self.add_module(f"norm{index}", nn.BatchNorm2d(outputs))
 
 
 class FactorizedReduction(nn.Module):
@@ -146,7 +141,6 @@ class FactorizedReduction(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs half_h half_w"]:
-        """Halve."""
         # Subsampled first: the same as a stride of 2, whose backward pass in channels_last corrupts memory at 2 to 6
         # channels (torch 2.13, CPU), and less to keep for the backward pass.
         even, odd = subsample(x, (0, 1), stride=2, training=self.training)
@@ -168,7 +162,6 @@ class DropPath(nn.Module):
         self.progress = 0.0
 
     def forward(self, x: Float[Tensor, batch * rest]) -> Float[Tensor, batch * rest]:
-        """Drop, or pass on."""
         keep = 1 - self.progress * (1 - self.keep)
         if not self.training or keep >= 1:
             return x
@@ -176,24 +169,7 @@ class DropPath(nn.Module):
         return x * (mask.to(x.dtype) / keep)
 
     def extra_repr(self) -> str:
-        """For printing the module."""
         return f"keep={self.keep}"
-
-
-class MaxPool(nn.Sequential):
-    """The maximum of a square."""
-
-    def __init__(self, channels: int, stride: int, *, kernel: int = 3) -> None:
-        super().__init__()
-        self.pool = nn.MaxPool2d(kernel, stride, padding=kernel // 2)
-
-
-class AvgPool(nn.Sequential):
-    """3x3 mean; pixels outside the image do not count (NASNet B5)."""
-
-    def __init__(self, channels: int, stride: int) -> None:
-        super().__init__()
-        self.pool = nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
 
 
 def identity(channels: int, stride: int) -> nn.Module:
@@ -206,15 +182,14 @@ Widening = Callable[[int, int, int], nn.Module]
 
 # Operations that may change the width: (inputs, outputs, stride).
 CONVOLUTIONS: dict[str, Widening] = {
-    "sep_3x3": lambda inputs, outputs, stride: Separable(outputs, 3, stride, inputs=inputs),
-    "sep_5x5": lambda inputs, outputs, stride: Separable(outputs, 5, stride, inputs=inputs),
-    "sep_7x7": lambda inputs, outputs, stride: Separable(outputs, 7, stride, inputs=inputs),
+    "sep_3x3": partial(Separable, kernel=3),
+    "sep_5x5": partial(Separable, kernel=5),
+    "sep_7x7": partial(Separable, kernel=7),
     "conv_1x1": Pointwise,
-    "conv_3x3": lambda inputs, outputs, stride: Stacked(inputs, outputs, stride, [(3, 3)]),
-    "conv_1x3_3x1": lambda inputs, outputs, stride: Stacked(inputs, outputs, stride, [(1, 3), (3, 1)]),
-    "conv_1x7_7x1": lambda inputs, outputs, stride: Stacked(inputs, outputs, stride, [(1, 7), (7, 1)]),
-    # NASNet's table says no rate; 2 is usual.
-    "dil_3x3": lambda inputs, outputs, stride: Stacked(inputs, outputs, stride, [(3, 3)], dilation=2),
+    "conv_3x3": partial(Stacked, kernels=[(3, 3)]),
+    "conv_1x3_3x1": partial(Stacked, kernels=[(1, 3), (3, 1)]),
+    "conv_1x7_7x1": partial(Stacked, kernels=[(1, 7), (7, 1)]),
+    "dil_3x3": partial(Stacked, kernels=[(3, 3)], dilation=2),  # NASNet's table gives no rate; 2 is usual
 }
 
 
@@ -222,12 +197,17 @@ def _of_one_width(widening: Widening) -> Operation:
     return lambda channels, stride: widening(channels, channels, stride)
 
 
+def _maximum(kernel: int) -> Operation:
+    return lambda channels, stride: nn.MaxPool2d(kernel, stride, padding=kernel // 2)
+
+
 OPERATIONS: dict[str, Operation] = {
     **{name: _of_one_width(widening) for name, widening in CONVOLUTIONS.items()},
-    "avg_3x3": AvgPool,
-    "max_3x3": MaxPool,
-    "max_5x5": lambda channels, stride: MaxPool(channels, stride, kernel=5),
-    "max_7x7": lambda channels, stride: MaxPool(channels, stride, kernel=7),
+    # Pixels outside the image do not count in the mean (NASNet B5).
+    "avg_3x3": lambda channels, stride: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+    "max_3x3": _maximum(3),
+    "max_5x5": _maximum(5),
+    "max_7x7": _maximum(7),
     "identity": identity,
 }
 
@@ -255,10 +235,14 @@ class _Then(nn.Sequential):
         self.after_relu = bool(getattr(first, "after_relu", False))
 
 
-def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return TensorFlow's SAME padding before and after `size` pixels: where it is odd, one more after."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+def halves(total: int) -> tuple[int, int]:
+    """Return how many of `total` zeros are put before and after: of an odd number one more after."""
     return total // 2, total - total // 2
+
+
+def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return TensorFlow's SAME padding before and after `size` pixels."""
+    return halves(max((-(-size // stride) - 1) * stride + kernel - size, 0))
 
 
 def pad_same(network: nn.Module, size: tuple[int, int]) -> None:

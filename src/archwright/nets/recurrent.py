@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.errors import SpaceError
 from archwright.nets.chain import Chain
+from archwright.nets.network import wired
 from archwright.nets.tree import Tree
 from archwright.space import Architecture
 
@@ -69,9 +69,8 @@ class SteppedCell(RecurrentCell):
     def forward(
         self, x: Tensor, state: CellState, mask: Tensor | None = None, architecture: Architecture | None = None
     ) -> tuple[Tensor, CellState]:
-        """Multiply the whole sequence by the input matrix at once, then take the steps."""
         step, outputs = self.stepper(architecture), []
-        products = x @ self.input
+        products = x @ self.input  # of the whole sequence at once
         with torch.autocast(x.device.type, enabled=False):  # the steps keep one precision, that of the weights
             for product in products.to(self.hidden.dtype).unbind(0):
                 state = step(product, state[0] if mask is None else state[0] * mask, state)
@@ -89,7 +88,6 @@ class TreeCell(SteppedCell):
         self.tree = tree
 
     def stepper(self, architecture: Architecture | None) -> Step:
-        """Return the tree's step."""
         tree, hidden, leaves = self.tree, self.hidden, self.tree.leaves
         return lambda x, h, state: tree.step(x.chunk(leaves, 1), (h @ hidden).chunk(leaves, 1), state[1])
 
@@ -117,14 +115,13 @@ class HighwayCell(SteppedCell):
     ) -> None:
         super().__init__(inputs, units, 2)
         self.fixed, self.normalised, self._wire = fixed, normalised, wire
-        self.weights = nn.ParameterDict({_key(*pair): nn.Parameter(torch.empty(units, 2 * units)) for pair in pairs})
+        self.weights = nn.ParameterDict(
+            {f"{node}_{source}": nn.Parameter(torch.empty(units, 2 * units)) for node, source in pairs}
+        )
 
     def stepper(self, architecture: Architecture | None) -> Step:
-        """Return the step of the child's own chain, or of the architecture's."""
-        if self.fixed is None and architecture is None:
-            raise SpaceError("a cell with shared weights needs an architecture to run")
-        chain = self.fixed if self.fixed is not None else self._wire(architecture)  # type: ignore[arg-type]
-        weights = [self.weights[_key(*pair)] for pair in enumerate(chain.sources, start=2)]
+        chain = wired(self.fixed, self._wire, architecture)
+        weights = [self.weights[f"{node}_{source}"] for node, source in enumerate(chain.sources, start=2)]
 
         def step(x: Tensor, read: Tensor, state: CellState) -> CellState:
             h = chain.step(torch.addmm(x, read, self.hidden), state[0], weights)
@@ -134,10 +131,6 @@ class HighwayCell(SteppedCell):
             return (h,)
 
         return step
-
-
-def _key(node: int, source: int) -> str:
-    return f"{node}_{source}"
 
 
 class LstmCell(RecurrentCell):
@@ -156,7 +149,6 @@ class LstmCell(RecurrentCell):
     def forward(
         self, x: Tensor, state: CellState, mask: Tensor | None = None, architecture: Architecture | None = None
     ) -> tuple[Tensor, CellState]:
-        """Run over the sequence."""
         if mask is None:
             outputs, (h, c) = self.lstm(x, (state[0][None], state[1][None]))
             return outputs, (h[0], c[0])

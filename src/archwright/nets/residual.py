@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.nets.network import Network, initialise
+from archwright.nets.network import Network, initialise, stem
 from archwright.nets.ops import Convolution, Pointwise
 from archwright.space import Architecture, Task
 
@@ -27,7 +27,6 @@ class Block(nn.Module):
         self.shortcut = nn.Identity() if fits else Pointwise(inputs, outputs, stride, after_relu=False)
 
     def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Tensor:
-        """Add what the convolutions make of the input."""
         inside = self.norm1(self.conv1(functional.relu(self.norm0(self.conv0(x)))))
         return functional.relu(inside + self.shortcut(x))
 
@@ -40,12 +39,7 @@ class Residual(Network):
 
     def __init__(self, task: Task, width: int, *, stem_stride: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
-        kernel = 3 if stem_stride < 4 else 5
-        self.stem = nn.Sequential(
-            nn.Conv2d(task.channels, width, kernel, stem_stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        )
+        self.stem = stem(task.channels, width, stem_stride).append(nn.ReLU())
         self.blocks = nn.Sequential()
         channels = width
         for group in range(3):
@@ -60,7 +54,6 @@ class Residual(Network):
     def with_auxiliary(
         self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "batch classes"], None]:
-        """Logits."""
         features = self.blocks(self.stem(x)).mean(dim=(2, 3))
         return self.classify(self.dropout(features)), None
 

@@ -9,11 +9,11 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from archwright.errors import SpaceError
-from archwright.nets.cell import ENAS, Cell, CellVariant, Operands, Shape, Wiring
+from archwright.nets.cell import ENAS, Cell, CellVariant, Shape
 from archwright.nets.feature_map import FeatureMap
-from archwright.nets.network import Network, initialise
+from archwright.nets.network import Network, initialise, stem, wired
 from archwright.nets.ops import FactorizedReduction
+from archwright.nets.wiring import Operands, Wiring
 from archwright.space import Architecture, Task
 
 STEM_MULTIPLIER = 3  # the stem has three times the filters of the first cells (ENAS C4, NASNet B6)
@@ -75,7 +75,7 @@ class AuxiliaryHead(nn.Module):
         self.classify = nn.Linear(768, classes, bias=bias)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
-        """Auxiliary logits of a cell's output after ReLU."""
+        """Return auxiliary logits of a cell's output after ReLU."""
         logits: Tensor = self.classify(self.layers(x).mean(dim=(2, 3)))
         return logits
 
@@ -111,8 +111,11 @@ class CellNetwork(Network):
         config: SkeletonConfig = ENAS_SKELETON,
     ) -> None:
         super().__init__()
-        self._wire, self.fixed, self._skip = wire, fixed is not None, config.skip_reduction
-        self.stem, size, stem = _stem(task, filters, stem_stride, config)
+        self._wire, self._fixed, self._skip = wire, fixed, config.skip_reduction
+        padded, stride = (False, 2) if config.stem == "cells" else (True, stem_stride)
+        stem_filters = STEM_MULTIPLIER * filters if config.stem_filters is None else config.stem_filters
+        self.stem = stem(task.channels, stem_filters, stride, padded=padded)
+        size = (task.height - 1) // stride + padded, (task.width - 1) // stride + padded
         plan = cell_plan(repeats, filters, config)
         self.kinds = tuple(kind for kind, _ in plan)
         # The last reduction is the second one of the body.
@@ -120,9 +123,8 @@ class CellNetwork(Network):
         self.auxiliary_after = min(last_reduction + config.auxiliary_after, len(plan) - 1)
         self._in_stem = len(plan) - 3 * repeats - 2
         self.cells, self.reductions = nn.ModuleList(), nn.ModuleDict()
-        older: Shape | None = Shape(stem, 0) if config.first_older else None
-        newer = Shape(stem, 0)
-        auxiliary_shape = newer
+        newer = auxiliary_shape = Shape(stem_filters, 0)
+        older = newer if config.first_older else None
         for index, (kind, channels) in enumerate(plan):
             if kind == "reduction" and reduction == "before":
                 self.reductions[str(index)] = FactorizedReduction(newer.channels, channels)
@@ -163,14 +165,13 @@ class CellNetwork(Network):
     def with_auxiliary(
         self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"] | None]:
-        """Logits, and in training those of the auxiliary head."""
-        wiring = self._wiring(architecture)
+        wiring = wired(self._fixed, self._wire, architecture)
         older = newer = FeatureMap(self.stem(x))  # a cell that has no older input reads the newer one twice
         auxiliary = None
         for index, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True)):
             if str(index) in self.reductions:
                 older, newer = newer, FeatureMap(self.reductions[str(index)](newer.tensor))
-            output = FeatureMap(cell(older, newer, None if wiring is None else wiring[kind]))
+            output = FeatureMap(cell(older, newer, wiring[kind]))
             older, newer = (older if self._skips(index) else newer), output
             if index == self.auxiliary_after and self.auxiliary is not None and self.training:
                 auxiliary = self.auxiliary(newer.relu())
@@ -180,13 +181,6 @@ class CellNetwork(Network):
     def _skips(self, index: int) -> bool:
         return self._skip and index >= self._in_stem and self.kinds[index] == "reduction"
 
-    def _wiring(self, architecture: Architecture | None) -> Mapping[str, Wiring] | None:
-        if self.fixed:
-            return None
-        if architecture is None:
-            raise SpaceError("a network with shared weights needs an architecture to run")
-        return self._wire(architecture)
-
 
 def cell_plan(repeats: int, filters: int, config: SkeletonConfig = ENAS_SKELETON) -> list[tuple[str, int]]:
     """Return the cells in order, each with its kind and its channels."""
@@ -195,19 +189,6 @@ def cell_plan(repeats: int, filters: int, config: SkeletonConfig = ENAS_SKELETON
         channels = filters * 2**group
         plan += [("reduction", channels)] * (group > 0) + [("normal", channels)] * repeats
     return plan
-
-
-def _stem(task: Task, filters: int, stride: int, config: SkeletonConfig) -> tuple[nn.Module, tuple[int, int], int]:
-    """Build the stem's convolution, and return it with the size of its output and its channels."""
-    channels = STEM_MULTIPLIER * filters if config.stem_filters is None else config.stem_filters
-    if config.stem == "cells":
-        kernel, stride, padding = 3, 2, 0
-    else:
-        kernel = 3 if stride < 4 else 5
-        padding = kernel // 2
-    size = ((task.height + 2 * padding - kernel) // stride + 1, (task.width + 2 * padding - kernel) // stride + 1)
-    convolution = nn.Conv2d(task.channels, channels, kernel, stride, padding=padding, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels)), size, channels
 
 
 def _halved(size: tuple[int, int], times: int) -> tuple[int, int]:

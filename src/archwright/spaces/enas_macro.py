@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +45,8 @@ class EnasMacro(Space):
 
     name: ClassVar[str] = "enas-macro"
     reads: ClassVar[tuple[str, ...]] = ("layers", "operations")
+    # cifar10_macro_final.sh; there maps that are halved are doubled in width
+    delivered: ClassVar[Mapping[str, Any]] = {"filters": 96, "double": True, "statistics": "running", "dropout": 0.5}
 
     layers: int = 12  # ENAS 2018, section 3.2
     operations: tuple[str, ...] = OPERATIONS
@@ -60,12 +61,10 @@ class EnasMacro(Space):
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        """One vocabulary: the operations."""
         return {"op": self.operations}
 
     @property
     def shares_weights(self) -> bool:
-        """Every setting has widths that do not depend on the architecture."""
         return True
 
     @property
@@ -75,7 +74,6 @@ class EnasMacro(Space):
         return (third, 2 * third) if third else ()
 
     def decide(self) -> Program:
-        """Per layer an operation, then which outputs before the last one it skips to (C3)."""
         anchors: tuple[str, ...] = ()
         for layer in range(1, self.layers + 1):
             yield Choice(f"{layer}/op", self.operations, vocabulary="op")
@@ -83,24 +81,19 @@ class EnasMacro(Space):
             yield Links(f"{layer}/skips", among=anchors, anchor=read)
             anchors = (*anchors, read)
 
-    def final(self, **changes: Any) -> EnasMacro:
-        """Return the official final network's space (cifar10_macro_final.sh): 96 filters, doubled when halved."""
-        published = {"filters": 96, "double": True, "statistics": "running", "dropout": 0.5}
-        return dataclasses.replace(self, **{**published, **changes})
-
     def network(self, open: Open, task: Task) -> nn.Module:
-        """Build the supernet, or the child of the only architecture that is open. See `archwright.nets.macro`."""
-        from archwright.nets.macro import LayerOptions, MacroNetwork
+        from archwright.nets.macro import MacroNetwork
         from archwright.nets.network import use_batch_statistics
 
         options = []
         for layer in range(1, self.layers + 1):
             skips = [_state(anchor) for anchor, states in open.links(f"{layer}/skips").items() if True in states]
-            options.append(LayerOptions(open[f"{layer}/op"], tuple(skips)))
+            options.append((open[f"{layer}/op"], tuple(skips)))
+        wire = functools.partial(wiring, layers=self.layers)
         network = MacroNetwork(
             options,
-            wiring(open.architecture, self.layers) if open.architecture is not None else None,
-            functools.partial(wiring, layers=self.layers),
+            wire(open.architecture) if open.architecture is not None else None,
+            wire,
             task,
             **settings(self, "filters", "stem_stride", "halve_after", "double", "dropout"),
         )
@@ -117,10 +110,9 @@ class EnasMacro(Space):
         answers: dict[str, Any] = {}
         for layer, part in enumerate(parts, start=1):
             op, _, bits = part.partition(":")
-            if not op.isdecimal() or int(op) >= len(self.operations):
-                raise SpaceError(
-                    f"layer {layer}: {op!r} is not an operation; there are 0 to {len(self.operations) - 1}"
-                )
+            last = len(self.operations) - 1
+            if not op.isdecimal() or int(op) > last:
+                raise SpaceError(f"layer {layer}: {op!r} is not an operation; there are 0 to {last}")
             if len(bits) != layer - 1 or set(bits) - {"0", "1"}:
                 raise SpaceError(f"layer {layer} must have {layer - 1} bits after a colon, not {bits!r}")
             answers[f"{layer}/op"] = self.operations[int(op)]
@@ -136,8 +128,15 @@ class EnasMacro(Space):
         return " | ".join(parts)
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        """One drawing of the whole network."""
-        return (_graph(wiring(architecture, self.layers), self.halve_after),)
+        nodes = [Node("0", "stem", "input")]
+        edges: list[Edge] = []
+        for number, (op, skips) in enumerate(wiring(architecture, self.layers), start=1):
+            halved = ", then halved" if number in self.halve_after else ""
+            nodes.append(Node(str(number), op.replace("_", " ") + halved, "operation"))
+            edges += [Edge(str(state), str(number)) for state in (*skips, number - 1)]
+        nodes.append(Node("output", "classifier", "output"))
+        edges.append(Edge(str(self.layers), "output"))
+        return (Graph("network", tuple(nodes), tuple(edges)),)
 
 
 def _name(state: int) -> str:
@@ -150,25 +149,13 @@ def _state(anchor: str) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def wiring(architecture: Architecture, layers: int) -> Wiring:
-    """For each layer its operation and the states it skips to (0: the stem)."""
+    """Return for each layer its operation and the states it skips to (0: the stem)."""
     found = []
     for layer in range(1, layers + 1):
         skips = architecture[f"{layer}/skips"]
         assert isinstance(skips, tuple)
         found.append((str(architecture[f"{layer}/op"]), tuple(_state(str(anchor)) for anchor in skips)))
     return tuple(found)
-
-
-def _graph(layers: Wiring, halve_after: tuple[int, ...]) -> Graph:
-    nodes = [Node("0", "stem", "input")]
-    edges: list[Edge] = []
-    for number, (op, skips) in enumerate(layers, start=1):
-        halved = ", then halved" if number in halve_after else ""
-        nodes.append(Node(str(number), op.replace("_", " ") + halved, "operation"))
-        edges += [Edge(str(state), str(number)) for state in (*skips, number - 1)]
-    nodes.append(Node("output", "classifier", "output"))
-    edges.append(Edge(str(len(layers)), "output"))
-    return Graph("network", tuple(nodes), tuple(edges))
 
 
 # The architecture of cifar10_macro_final.sh, 24 layers.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,27 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archwright.errors import SpaceError
 from archwright.graph import Graph
-from archwright.space import (
-    Anchor,
-    Architecture,
-    Choice,
-    Link,
-    Open,
-    Option,
-    Program,
-    Space,
-    Task,
-    replay,
-)
-from archwright.spaces.cell_graph import SIDES, cell_graph
+from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, Space, Task, replay
+from archwright.spaces.cells import CELLS, SIDES, cell_graph, state_number, wiring
 from archwright.spaces.paths import paths, used
-from archwright.spaces.settings import check_fields, settings
+from archwright.spaces.settings import check_fields, settings, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.nets.cell import Operands, Wiring
-CELLS = ("normal", "reduction")
+    from archwright.nets.wiring import Operands
 OPERATIONS = ("sep_3x3", "sep_5x5", "avg_3x3", "max_3x3", "identity")  # in the order of the official code's numbers
 
 
@@ -62,6 +49,11 @@ class EnasMicro(Space):
 
     name: ClassVar[str] = "enas-micro"
     reads: ClassVar[tuple[str, ...]] = ("nodes", "operations")
+    # cifar10_micro_final.sh: 17 cells
+    delivered: ClassVar[Mapping[str, Any]] = {
+        **{"repeats": 5, "filters": 36, "ends": "concatenate", "reduction": "strided", "base": True},
+        **{"statistics": "running", "dropout": 0.2, "drop_path_keep": 0.6},  # dropout: keep 0.8
+    }
 
     nodes: int = 5  # ENAS 2018, section 2.4: B = 7 with the two inputs
     operations: tuple[str, ...] = OPERATIONS
@@ -81,16 +73,13 @@ class EnasMicro(Space):
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        """One vocabulary: the operations."""
         return {"op": self.operations}
 
     @property
     def shares_weights(self) -> bool:
-        """Only projected ends have a width that does not depend on the architecture."""
-        return self.ends == "project"
+        return self.ends == "project"  # then no width depends on the architecture
 
     def decide(self) -> Program:
-        """Per cell: two given anchors, then per node two links, two operations and an anchor (C4)."""
         for cell in CELLS:
             anchors: tuple[str, ...] = (f"{cell}/0", f"{cell}/1")
             for anchor in anchors:
@@ -103,37 +92,24 @@ class EnasMicro(Space):
                 yield Anchor(f"{cell}/{node}")
                 anchors = (*anchors, f"{cell}/{node}")
 
-    def final(self, **changes: Any) -> EnasMicro:
-        """Return the official final network's space (cifar10_micro_final.sh): 17 cells, 36 filters, concatenated."""
-        published = {
-            "repeats": 5,
-            "filters": 36,
-            "ends": "concatenate",
-            "reduction": "strided",
-            "base": True,
-            "statistics": "running",
-            "dropout": 0.2,  # keep 0.8
-            "drop_path_keep": 0.6,
-        }
-        return dataclasses.replace(self, **{**published, **changes})
-
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
         """Return the operation paths of each cell, to its loose ends, and how often each operation is used."""
+        from archwright.nets.wiring import loose_ends
+
         cells = wiring(architecture, self.nodes)
-        found: dict[str, Mapping[Any, float]] = {}
-        for cell, nodes in cells.items():
-            used_states = {source for node in nodes for source, _ in node}
-            ends = [state for state in range(self.nodes + 2) if state not in used_states]
-            found[f"{cell} paths"] = paths((0, 1), enumerate(nodes, start=2), ends)
+        found: dict[str, Mapping[Any, float]] = {
+            f"{cell} paths": paths((0, 1), enumerate(nodes, start=2), loose_ends(nodes))
+            for cell, nodes in cells.items()
+        }
         found["operations"] = used({cell: [op for node in nodes for _, op in node] for cell, nodes in cells.items()})
         return found
 
     def network(self, open: Open, task: Task) -> nn.Module:
-        """Build the supernet, or the child of the only architecture that is open. See `archwright.nets.skeleton`."""
         from archwright.nets.network import use_batch_statistics
         from archwright.nets.skeleton import CellNetwork
 
-        fixed = wiring(open.architecture, self.nodes) if open.architecture is not None else None
+        wire = functools.partial(wiring, nodes=self.nodes)
+        fixed = wire(open.architecture) if open.architecture is not None else None
         if fixed is None and not self.shares_weights:
             raise SpaceError(
                 f"{self.name}: with ends={self.ends!r} the width of a cell depends on the architecture, so weights "
@@ -142,7 +118,7 @@ class EnasMicro(Space):
         network = CellNetwork(
             {cell: [self._operands(open, cell, node) for node in range(2, self.nodes + 2)] for cell in CELLS},
             fixed,
-            functools.partial(wiring, nodes=self.nodes),
+            wire,
             task,
             **settings(self, "repeats", "filters", "stem_stride", "ends", "reduction", "base", "auxiliary"),
             **settings(self, "dropout", "drop_path_keep"),
@@ -152,29 +128,21 @@ class EnasMicro(Space):
         return network
 
     def _operands(self, open: Open, cell: str, node: int) -> tuple[Operands, ...]:
-        from archwright.nets.cell import Operands
+        from archwright.nets.wiring import Operands
 
-        return tuple(
-            Operands(
-                tuple(_state(anchor) for anchor in open[f"{cell}/{node}/{side}"]), open[f"{cell}/{node}/{side}/op"]
-            )
-            for side in SIDES
-        )
+        names = [f"{cell}/{node}/{side}" for side in SIDES]
+        return tuple(Operands(tuple(map(state_number, open[name])), open[f"{name}/op"]) for name in names)
 
     def from_arc(self, normal: str, reduction: str) -> Architecture:
         """Read the official code's arc strings: per node, `index operation index operation` (input 0 is the older)."""
         answers: dict[str, Any] = {}
         for cell, text in zip(CELLS, (normal, reduction), strict=True):
-            numbers = _numbers(text, 4 * self.nodes, f"the {cell} arc")
-            for node in range(self.nodes):
-                for position, side in enumerate(SIDES):
-                    source, op = numbers[4 * node + 2 * position :][:2]
-                    if op >= len(self.operations):
-                        raise SpaceError(
-                            f"the {cell} arc has operation {op}; there are 0 to {len(self.operations) - 1}"
-                        )
-                    answers[f"{cell}/{node + 2}/{side}"] = f"{cell}/{source}"
-                    answers[f"{cell}/{node + 2}/{side}/op"] = self.operations[op]
+            numbers = iter(whole_numbers(text, 4 * self.nodes, f"the {cell} arc"))
+            for name in [f"{cell}/{node}/{side}" for node in range(2, self.nodes + 2) for side in SIDES]:
+                source, op = next(numbers), next(numbers)
+                if op >= len(self.operations):
+                    raise SpaceError(f"the {cell} arc has operation {op}; there are 0 to {len(self.operations) - 1}")
+                answers |= {name: f"{cell}/{source}", f"{name}/op": self.operations[op]}
         return replay(self, answers)
 
     def to_arc(self, architecture: Architecture) -> tuple[str, str]:
@@ -187,45 +155,4 @@ class EnasMicro(Space):
         return normal, reduction
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        """One drawing per cell."""
         return tuple(cell_graph(cell, nodes) for cell, nodes in wiring(architecture, self.nodes).items())
-
-
-@functools.lru_cache(maxsize=256)
-def _state(anchor: str) -> int:
-    return int(anchor.rsplit("/", 1)[1])
-
-
-def _numbers(text: str, length: int, what: str) -> list[int]:
-    try:
-        numbers = [int(part) for part in text.split()]
-    except ValueError:
-        raise SpaceError(f"{what} must be whole numbers, not {text!r}") from None
-    if len(numbers) != length or min(numbers) < 0:
-        raise SpaceError(f"{what} must have {length} numbers from 0 up, not {text!r}")
-    return numbers
-
-
-@functools.lru_cache(maxsize=1024)
-def wiring(architecture: Architecture, nodes: int) -> dict[str, Wiring]:
-    """For each cell, the operands (source state, operation) of each node."""
-    return {
-        cell: tuple(
-            [
-                tuple([(_state(str(architecture[link])), str(architecture[op])) for link, op in operands])
-                for operands in node_names
-            ]
-        )
-        for cell, node_names in _names(nodes).items()
-    }
-
-
-@functools.lru_cache(maxsize=16)
-def _names(nodes: int) -> dict[str, list[list[tuple[str, str]]]]:
-    """For each cell and node, the names of the link and of the operation on each side."""
-    return {
-        cell: [
-            [(f"{cell}/{node}/{side}", f"{cell}/{node}/{side}/op") for side in SIDES] for node in range(2, nodes + 2)
-        ]
-        for cell in CELLS
-    }

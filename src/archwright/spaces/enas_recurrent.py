@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, TextTask, replay
-from archwright.spaces.language import LanguageSpace, check_fields, language_model, units_of
+from archwright.spaces.language import LanguageSpace
+from archwright.spaces.settings import check_fields, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,6 +46,8 @@ class EnasRecurrent(LanguageSpace):
 
     name: ClassVar[str] = "enas-recurrent"
     reads: ClassVar[tuple[str, ...]] = ("nodes",)
+    # enas_lm's final run; the normalisation is the shared weights'
+    delivered: ClassVar[Mapping[str, Any]] = {"normalised": False, "input_dropout": 0.175, "recurrent_dropout": 0.225}
 
     nodes: int = 12  # ENAS 2018, section 3.1
     averaged: Literal["loose", "all"] = "loose"
@@ -60,23 +63,19 @@ class EnasRecurrent(LanguageSpace):
     init: float = 0.04  # the same is 0.05 to 0.04 by size; no other source says
 
     def __post_init__(self) -> None:
-        self.require("nodes", self.nodes >= 1, "at least 1")
+        check_fields(self, positive=("nodes", "layers", "parameters", "units"))
         self.require("averaged", self.averaged in ("loose", "all"), "'loose' or 'all'")
         self.require("averaged", self.averaged == "loose" or self.nodes > 1, "'loose' for a cell of one node")
-        check_fields(self)
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        """One vocabulary: the activations."""
         return {"activation": ACTIVATIONS}
 
     @property
     def shares_weights(self) -> bool:
-        """Every setting has widths that do not depend on the architecture."""
         return True
 
     def decide(self) -> Program:
-        """Per node an input (but for the first), an activation, an anchor step."""
         anchors: tuple[str, ...] = ()
         for node in range(1, self.nodes + 1):
             if anchors:
@@ -85,32 +84,24 @@ class EnasRecurrent(LanguageSpace):
             yield Anchor(str(node))
             anchors = (*anchors, str(node))
 
-    def final(self, **changes: Any) -> EnasRecurrent:
-        """Return the space of a model to deliver: without normalisation, with the dropout of enas_lm's final run."""
-        published = {"normalised": False, "input_dropout": 0.175, "recurrent_dropout": 0.225}
-        return dataclasses.replace(self, **{**published, **changes})
-
     def network(self, open: Open, task: TextTask) -> nn.Module:
-        """Build the supernet, or the child of the only architecture that is open."""
         from archwright.nets.recurrent import HighwayCell
 
         pairs = [(node, int(source)) for node in range(2, self.nodes + 1) for source in open[f"{node}/input"]]
         fixed = self.chain(open.architecture) if open.architecture is not None else None
         make = functools.partial(HighwayCell, pairs, fixed, self.chain, normalised=self.normalised)
-        return language_model(self, make, 2 * (self.nodes + 1), 0, task)
+        return self.language_model(make, task, self._matrices)
 
     def reference(self, task: TextTask) -> nn.Module:
         """Build an LSTM of as many parameters as a child, with the same dropout, to compare with."""
-        from archwright.nets.recurrent import LstmCell
-
-        child = units_of(self, 2 * (self.nodes + 1), 0, task)
-        matched = dataclasses.replace(self, units=None, parameters=self._parameters(child, task))
-        return language_model(matched, LstmCell, 8, 8, task)
-
-    def _parameters(self, units: int, task: TextTask) -> int:
-        """Of a child that is `units` wide."""
+        units = self.units_of(task, self._matrices)
         words = task.vocabulary * units * (1 if self.tied else 2) + task.vocabulary
-        return words + self.layers * 2 * (self.nodes + 1) * units * units
+        child = words + self.layers * self._matrices * units * units
+        return dataclasses.replace(self, units=None, parameters=child).lstm(task)
+
+    @property
+    def _matrices(self) -> int:
+        return 2 * (self.nodes + 1)  # units x units, of a child's layer
 
     def chain(self, architecture: Architecture) -> Chain:
         """Return the cell as a value that can be run."""
@@ -119,13 +110,13 @@ class EnasRecurrent(LanguageSpace):
     def from_tokens(self, text: str) -> Architecture:
         """Read the official code's string: the activation of node 1, then per node the number of its input (0 is node
         1) and its activation: 0 tanh, 1 relu, 2 identity, 3 sigmoid."""
-        numbers = _numbers(text, 2 * self.nodes - 1)
+        numbers = whole_numbers(text, 2 * self.nodes - 1, f"a cell of {self.nodes} nodes")
         return self._from_numbers((0, *numbers), ACTIVATIONS)
 
     def from_pairs(self, text: str) -> Architecture:
         """Read a string of google-research's enas_lm: per node from the second its input and its activation: 0 tanh, 1
         relu, 2 sigmoid, 3 identity. Node 1 is tanh there, and h the mean of all other nodes (`averaged`)."""
-        numbers = _numbers(text, 2 * self.nodes - 2)
+        numbers = whole_numbers(text, 2 * self.nodes - 2, f"a cell of {self.nodes} nodes")
         return self._from_numbers((0, 0, *numbers), ("tanh", "relu", "sigmoid", "identity"))
 
     def _from_numbers(self, numbers: Sequence[int], activations: Sequence[str]) -> Architecture:
@@ -140,15 +131,14 @@ class EnasRecurrent(LanguageSpace):
         return replay(self, answers)
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        """One drawing of the cell."""
-        return (_graph(self.chain(architecture)),)
-
-
-def _numbers(text: str, length: int) -> list[int]:
-    parts = text.split()
-    if len(parts) != length or not all(part.isdecimal() for part in parts):
-        raise SpaceError(f"a cell of that many nodes is {length} numbers from 0 up, not {text!r}")
-    return [int(part) for part in parts]
+        chain = self.chain(architecture)
+        nodes = [Node("x", "x[t]", "input"), Node("h", "h[t-1]", "input")]
+        nodes += [Node(str(i), name, "operation") for i, name in enumerate(chain.activations, start=1)]
+        edges = [Edge("x", "1"), Edge("h", "1")]
+        edges += [Edge(str(source), str(node)) for node, source in enumerate(chain.sources, start=2)]
+        nodes.append(Node("output", "mean", "output"))
+        edges += [Edge(str(node), "output") for node in chain.averaged]
+        return (Graph("recurrent cell", tuple(nodes), tuple(edges)),)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -164,13 +154,3 @@ def _chain(architecture: Architecture, nodes: int, averaged: str) -> Chain:
 # one of google-research's enas_lm, 8 nodes after the first.
 ENAS_CELL_12 = "0 0 0 1 1 2 1 2 0 2 0 5 1 1 0 6 1 8 1 8 1 8 1"
 ENAS_CELL_LM = "0 2 1 0 2 1 2 2 4 0 5 0 3 2 6 2"
-
-
-def _graph(chain: Chain) -> Graph:
-    nodes = [Node("x", "x[t]", "input"), Node("h", "h[t-1]", "input")]
-    nodes += [Node(str(i), name, "operation") for i, name in enumerate(chain.activations, start=1)]
-    edges = [Edge("x", "1"), Edge("h", "1")]
-    edges += [Edge(str(source), str(node)) for node, source in enumerate(chain.sources, start=2)]
-    nodes.append(Node("output", "mean", "output"))
-    edges += [Edge(str(node), "output") for node in chain.averaged]
-    return Graph("recurrent cell", tuple(nodes), tuple(edges))

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archwright.space import Space, TextTask
+from archwright.spaces.settings import settings
 
 if TYPE_CHECKING:
     from archwright.nets.language import LanguageModel
-
-DROPOUTS = ("embedding_dropout", "input_dropout", "recurrent_dropout", "output_dropout")
 
 
 class LanguageSpace(Space):
@@ -29,37 +28,26 @@ class LanguageSpace(Space):
     tied: bool
     init: float
 
+    def units_of(self, task: TextTask, per_layer: int, per_unit: int = 0) -> int:
+        """Return the width with cells of `per_layer` * units^2 + `per_unit` * units parameters."""
+        from archwright.nets.language import units_within
 
-def check_fields(space: LanguageSpace) -> None:
-    """Raise `SpaceError` for a field that makes no sense."""
-    space.require("layers", space.layers >= 1, "at least 1")
-    space.require("parameters", space.parameters >= 1, "at least 1")
-    space.require("units", space.units is None or space.units >= 1, "at least 1")
-    for name in DROPOUTS:
-        space.require(name, 0 <= getattr(space, name) < 1, "from 0 to below 1")
+        return self.units or units_within(
+            self.parameters, task.vocabulary, self.layers, per_layer, per_unit, tied=self.tied
+        )
 
+    def language_model(
+        self, make: Callable[..., Any], task: TextTask, per_layer: int, per_unit: int = 0
+    ) -> LanguageModel:
+        """Build the model around cells that `make(inputs, units)` gives, their parameters counted as in `units_of`."""
+        from archwright.nets.language import LanguageModel
 
-def units_of(space: LanguageSpace, per_layer: int, per_unit: int, task: TextTask) -> int:
-    """Return the width with cells of `per_layer` * units^2 + `per_unit` * units parameters."""
-    from archwright.nets.language import units_within
+        dropouts = settings(self, "embedding_dropout", "input_dropout", "recurrent_dropout", "output_dropout")
+        units = self.units_of(task, per_layer, per_unit)
+        return LanguageModel(make, task.vocabulary, units, self.layers, tied=self.tied, init=self.init, **dropouts)
 
-    return space.units or units_within(
-        space.parameters, task.vocabulary, space.layers, per_layer, per_unit, tied=space.tied
-    )
+    def lstm(self, task: TextTask) -> LanguageModel:
+        """Build the model around LSTM cells, to compare with."""
+        from archwright.nets.recurrent import LstmCell
 
-
-def language_model(
-    space: LanguageSpace, make: Callable[..., Any], per_layer: int, per_unit: int, task: TextTask
-) -> LanguageModel:
-    """Build the model around cells that `make(inputs, units)` gives, their parameters counted as in `units_of`."""
-    from archwright.nets.language import LanguageModel
-
-    return LanguageModel(
-        make,
-        task.vocabulary,
-        units_of(space, per_layer, per_unit, task),
-        space.layers,
-        tied=space.tied,
-        init=space.init,
-        **{name: getattr(space, name) for name in DROPOUTS},
-    )
+        return self.language_model(LstmCell, task, 8, 8)

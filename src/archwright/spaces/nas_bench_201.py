@@ -14,6 +14,7 @@ from archwright.spaces.paths import paths, used
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # in the official order
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (source, target), in the order of an arch string
+NAMES = tuple(f"{target}<-{source}" for source, target in EDGES)  # as in the official code
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,14 @@ class NasBench201(Space):
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        """One vocabulary: the operations."""
         return {"op": OPERATIONS}
 
     def decide(self) -> Program:
-        """Ask for the operation of each edge, called `target<-source` as in the official code."""
-        for source, target in EDGES:
-            yield Choice(f"{target}<-{source}", OPERATIONS, vocabulary="op")
+        for name in NAMES:
+            yield Choice(name, OPERATIONS, vocabulary="op")
 
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
-        """Its operation paths, and how often each operation is used."""
+        """Return its operation paths, and how often each operation is used."""
         operations = [str(answer) for _, answer in architecture.answers]
         into: dict[int, list[tuple[int, str]]] = {1: [], 2: [], 3: []}
         for (source, target), operation in zip(EDGES, operations, strict=True):
@@ -52,8 +51,7 @@ class NasBench201(Space):
                 f"{text!r} is not an arch string of {self.name}: expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
             )
         operations = [operation for edges in found for operation, _ in edges]
-        names = [f"{target}<-{source}" for source, target in EDGES]
-        return replay(self, dict(zip(names, operations, strict=True)))
+        return replay(self, dict(zip(NAMES, operations, strict=True)))
 
     def to_arch(self, architecture: Architecture) -> str:
         """Write the official arch string that `from_arch` reads."""
@@ -61,12 +59,12 @@ class NasBench201(Space):
         return "+".join(f"|{'|'.join(edges)}|" for edges in nodes)
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        """One drawing; edges with the operation `none` are left out."""
+        """Draw the cell without the edges whose operation is `none`."""
         nodes = [Node("0", "input", "input"), Node("1", "add", "combine"), Node("2", "add", "combine")]
         nodes.append(Node("3", "output", "output"))
         edges: list[Edge] = []
-        for source, target in EDGES:
-            operation = str(architecture[f"{target}<-{source}"])
+        for (source, target), name in zip(EDGES, NAMES, strict=True):
+            operation = str(architecture[name])
             if operation != "none":
                 nodes.append(Node(f"{source}{target}", operation.replace("_", " "), "operation"))
                 edges += [Edge(f"{source}", f"{source}{target}"), Edge(f"{source}{target}", f"{target}")]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Links, Open, Option, Program, Space, Task
+from archwright.spaces.settings import check_fields, only, settings
 
 if TYPE_CHECKING:
     from torch import nn
 
     from archwright.nets.layer import LayerSpec
-TYPES = ("conv", "pool", "norm")
+# What is asked of a layer of each type, in the paper's order.
+TOKENS = {
+    "conv": ("height", "width", "stride_height", "stride_width", "filters", "norm"),
+    "pool": ("size", "stride_height", "stride_width"),
+    "norm": (),
+}
 
 
 @dataclass(frozen=True)
@@ -75,18 +79,14 @@ class NasConv(Space):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "first_layers", "every", "block"):
-            self.require(name, getattr(self, name) >= 1, "at least 1")
+        different = ("filter_heights", "filter_widths", "filter_counts", "strides", "types", "pool_sizes")
+        check_fields(self, positive=("layers", "first_layers", "every", "block"), different=different)
         self.require("more_layers", self.more_layers >= 0, "zero or more")
-        for name in ("filter_heights", "filter_widths", "filter_counts", "strides", "types", "pool_sizes"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-            values = getattr(self, name)
-            self.require(name, bool(values) and len(set(values)) == len(values), "one or more values that differ")
         for name in ("filter_heights", "filter_widths", "pool_sizes"):
             self.require(name, all(v >= 1 and v % 2 == 1 for v in getattr(self, name)), "odd numbers from 1 up")
         for name in ("filter_counts", "strides"):
             self.require(name, all(v >= 1 for v in getattr(self, name)), "numbers from 1 up")
-        self.require("types", set(self.types) <= set(TYPES), f"some of {', '.join(TYPES)}")
+        self.require("types", set(self.types) <= set(TOKENS), f"some of {', '.join(TOKENS)}")
         for name in ("learning_rates", "pool_after"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             values = getattr(self, name)
@@ -95,7 +95,6 @@ class NasConv(Space):
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        """One for each kind of token, whatever the depth."""
         words: dict[str, tuple[Option, ...]] = {}
         if "conv" in self.types:
             words |= {"height": self.filter_heights, "width": self.filter_widths, "filters": self.filter_counts}
@@ -117,7 +116,7 @@ class NasConv(Space):
         return self if layers == self.layers else dataclasses.replace(self, layers=layers)
 
     def decide(self) -> Program:
-        """Per layer its tokens and its anchor point (A1, A2)."""
+        words = self.vocabularies  # what it lacks is not asked
         if self.learning_rates:
             yield Choice("learning_rate", self.learning_rates, vocabulary="learning_rate")
         anchors: tuple[str, ...] = ()
@@ -125,25 +124,17 @@ class NasConv(Space):
             kind = self.types[0]
             if len(self.types) > 1:
                 kind = yield Choice(f"{layer}/type", self.types, vocabulary="type")
-            if kind == "conv":
-                yield Choice(f"{layer}/height", self.filter_heights, vocabulary="height")
-                yield Choice(f"{layer}/width", self.filter_widths, vocabulary="width")
-            elif kind == "pool":
-                yield Choice(f"{layer}/size", self.pool_sizes, vocabulary="pool")
-            if kind != "norm" and len(self.strides) > 1:
-                yield Choice(f"{layer}/stride_height", self.strides, vocabulary="stride_height")
-                yield Choice(f"{layer}/stride_width", self.strides, vocabulary="stride_width")
-            if kind == "conv":
-                yield Choice(f"{layer}/filters", self.filter_counts, vocabulary="filters")
-                if self.choose_norm:
-                    yield Choice(f"{layer}/norm", (True, False), vocabulary="norm")
+            for token in TOKENS[str(kind)]:
+                vocabulary = "pool" if token == "size" else token
+                if vocabulary in words:
+                    yield Choice(f"{layer}/{token}", words[vocabulary], vocabulary=vocabulary)
             if self.skips:
                 yield Links(f"{layer}/inputs", among=anchors, anchor=str(layer))
                 anchors = (*anchors, str(layer))
 
     def layers_of(self, architecture: Architecture) -> tuple[LayerSpec, ...]:
         """Describe each layer."""
-        answers = dict(architecture.answers)
+        answers: dict[str, Any] = dict(architecture.answers)
         depth = int(dict(architecture.fields)["layers"])
         return tuple(self._layer(answers, number) for number in range(1, depth + 1))
 
@@ -153,6 +144,7 @@ class NasConv(Space):
         kind = answers.get(f"{number}/type", self.types[0])
         size = answers.get(f"{number}/size", 1)
         alone = self.strides[0] if len(self.strides) == 1 and kind != "norm" else 1
+        before = (str(number - 1),) if number > 1 else ()
         return LayerSpec(
             kind,
             answers.get(f"{number}/height", size),
@@ -160,9 +152,7 @@ class NasConv(Space):
             (answers.get(f"{number}/stride_height", alone), answers.get(f"{number}/stride_width", alone)),
             answers.get(f"{number}/filters", 0),
             answers.get(f"{number}/norm", True),
-            tuple(int(name) - 1 for name in answers[f"{number}/inputs"])
-            if self.skips
-            else tuple(range(number - 2, number - 1) if number > 1 else ()),
+            tuple(int(name) - 1 for name in answers.get(f"{number}/inputs", before)),
         )
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
@@ -170,36 +160,22 @@ class NasConv(Space):
         return {"learning_rate": architecture["learning_rate"]} if self.learning_rates else {}
 
     def network(self, open: Open, task: Task) -> nn.Module:
-        """Build the child of the only architecture that is open. See `archwright.nets.layered`."""
         from archwright.nets.layered import Layered
 
-        if open.architecture is None:
-            raise SpaceError(f"{self.name} shares no weights: a network is built for one architecture")
-        return Layered(
-            self.layers_of(open.architecture),
-            task,
-            block=self.block,
-            pool_after=self.pool_after,
-            more_filters=self.more_filters,
-            dropout=self.dropout,
-        )
+        layers = self.layers_of(only(self, open))
+        return Layered(layers, task, **settings(self, "block", "pool_after", "more_filters", "dropout"))
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        """One drawing of the whole network."""
-        return (_graph(self.layers_of(architecture)),)
+        from archwright.nets.layer import loose_ends
 
-
-@functools.lru_cache(maxsize=256)
-def _graph(layers: tuple[LayerSpec, ...]) -> Graph:
-    from archwright.nets.layer import loose_ends
-
-    nodes, edges = [Node("image", "image", "input")], []
-    for number, layer in enumerate(layers, start=1):
-        nodes.append(Node(str(number), _label(layer)))
-        edges += [Edge(str(source + 1), str(number)) for source in layer.inputs] or [Edge("image", str(number))]
-    nodes.append(Node("output", "concat", "output"))
-    edges += [Edge(str(number + 1), "output") for number in loose_ends(layers)]
-    return Graph("network", tuple(nodes), tuple(edges))
+        layers = self.layers_of(architecture)
+        nodes, edges = [Node("image", "image", "input")], []
+        for number, layer in enumerate(layers, start=1):
+            nodes.append(Node(str(number), _label(layer)))
+            edges += [Edge(str(source + 1), str(number)) for source in layer.inputs] or [Edge("image", str(number))]
+        nodes.append(Node("output", "concat", "output"))
+        edges += [Edge(str(number + 1), "output") for number in loose_ends(layers)]
+        return (Graph("network", tuple(nodes), tuple(edges)),)
 
 
 def _label(layer: LayerSpec) -> str:

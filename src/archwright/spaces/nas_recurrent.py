@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
-from archwright.space import Architecture, Choice, Open, Option, Program, TextTask, replay
-from archwright.spaces.language import LanguageSpace, check_fields, language_model
+from archwright.space import Architecture, Choice, Open, Option, Program, TextTask, questions, replay
+from archwright.spaces.language import LanguageSpace
+from archwright.spaces.settings import check_fields, only
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from archwright.nets.tree import Tree
 COMBINE = ("add", "elem_mult")
 ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu")
+JOINS = {"add": "add", "elem_mult": "mul"}  # as drawings name them
 FIELDS = ("combine", "activation")
 
 
@@ -58,7 +61,7 @@ class NasRecurrent(LanguageSpace):
 
     def __post_init__(self) -> None:
         self.require("base", 2 <= self.base <= 12, "from 2 to 12")
-        check_fields(self)
+        check_fields(self, positive=("layers", "parameters", "units"))
 
     @property
     def indices(self) -> tuple[int, ...]:
@@ -67,11 +70,9 @@ class NasRecurrent(LanguageSpace):
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        """Combinations, activations, and nodes of the tree."""
         return {"combine": COMBINE, "activation": ACTIVATIONS, "index": self.indices}
 
     def decide(self) -> Program:
-        """Tree indices, cell inject, cell indices (Figure 5)."""
         words = self.vocabularies
         for node in (*self.indices, "inject"):
             for field in FIELDS:
@@ -81,8 +82,7 @@ class NasRecurrent(LanguageSpace):
 
     def from_tokens(self, tokens: Sequence[str | int]) -> Architecture:
         """Read the tokens of a cell in the order in which they are asked."""
-        names = [f"{node}/{field}" for node in (*self.indices, "inject") for field in FIELDS]
-        names += ["index/first", "index/second"]
+        names = [question.name for question in questions(self)]
         if len(tokens) != len(names):
             raise SpaceError(f"a cell of base {self.base} has {len(names)} tokens, not {len(tokens)}")
         return replay(self, dict(zip(names, tokens, strict=True)))
@@ -98,22 +98,16 @@ class NasRecurrent(LanguageSpace):
         return Tree(tuple(node(index) for index in self.indices), node("inject"), first, second)
 
     def network(self, open: Open, task: TextTask) -> nn.Module:
-        """Build the language model of the only architecture that is open."""
         from archwright.nets.recurrent import TreeCell
 
-        if open.architecture is None:
-            raise SpaceError(f"{self.name} shares no weights: a network is built for one architecture")
-        tree = self.tree(open.architecture)
-        return language_model(self, lambda inputs, units: TreeCell(tree, inputs, units), 2 * self.base, 0, task)
+        tree = self.tree(only(self, open))
+        return self.language_model(functools.partial(TreeCell, tree), task, 2 * self.base)
 
     def reference(self, task: TextTask) -> nn.Module:
         """Build an LSTM of as many parameters, with the same dropout, to compare with."""
-        from archwright.nets.recurrent import LstmCell
-
-        return language_model(self, LstmCell, 8, 8, task)
+        return self.lstm(task)
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        """One drawing of the cell."""
         return (_graph(self.tree(architecture)),)
 
 
@@ -131,17 +125,13 @@ def _graph(tree: Tree) -> Graph:
     nodes = [Node("x", "x[t]", "input"), Node("h", "h[t-1]", "input"), Node("c", "c[t-1]", "input")]
     edges: list[Edge] = []
     for index, node in enumerate(tree.nodes):
-        name, joined = str(index), {"add": "add", "elem_mult": "mul"}[node.combine]
-        sources = (
-            ("x", "h")
-            if index < tree.leaves
-            else tuple(_output(tree, 2 * (index - tree.leaves) + side) for side in (0, 1))
-        )
-        nodes += [Node(f"{name}/sum", joined, "combine"), Node(name, node.activation)]
+        name, child = str(index), 2 * (index - tree.leaves)
+        sources = ("x", "h") if child < 0 else (_output(tree, child), _output(tree, child + 1))
+        nodes += [Node(f"{name}/sum", JOINS[node.combine], "combine"), Node(name, node.activation)]
         edges += [Edge(s, f"{name}/sum") for s in sources] + [Edge(f"{name}/sum", name)]
         if index == tree.second:
-            inject = {"add": "add", "elem_mult": "mul"}[tree.inject.combine]
-            nodes += [Node("inject/sum", inject, "combine"), Node("inject", tree.inject.activation)]
+            nodes += [Node("inject/sum", JOINS[tree.inject.combine], "combine")]
+            nodes += [Node("inject", tree.inject.activation)]
             edges += [Edge(name, "inject/sum"), Edge("c", "inject/sum"), Edge("inject/sum", "inject")]
     nodes += [Node("h[t]", "h[t]", "output"), Node("c[t]", "c[t]", "output")]
     edges += [Edge(_output(tree, len(tree.nodes) - 1), "h[t]"), Edge(f"{tree.first}/sum", "c[t]")]

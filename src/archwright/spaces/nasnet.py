@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,28 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archwright.errors import SpaceError
 from archwright.graph import Graph
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, Task, replay
-from archwright.spaces.cell_graph import SIDES, cell_graph
-from archwright.spaces.settings import check_fields, settings
+from archwright.spaces import cells
+from archwright.spaces.cells import CELLS, SIDES
+from archwright.spaces.settings import check_fields, only, settings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.nets.cell import Wiring
-CELLS = ("normal", "reduction")
+    from archwright.nets.wiring import Wiring
 OPERATIONS = (  # in the order of the paper's table
-    "identity",
-    "conv_1x3_3x1",
-    "conv_1x7_7x1",
-    "dil_3x3",
-    "avg_3x3",
-    "max_3x3",
-    "max_5x5",
-    "max_7x7",
-    "conv_1x1",
-    "conv_3x3",
-    "sep_3x3",
-    "sep_5x5",
-    "sep_7x7",
+    *("identity", "conv_1x3_3x1", "conv_1x7_7x1", "dil_3x3", "avg_3x3", "max_3x3", "max_5x5", "max_7x7"),
+    *("conv_1x1", "conv_3x3", "sep_3x3", "sep_5x5", "sep_7x7"),
 )
 COMBINES = ("add", "concat")
 LARGE = 128  # pixels from which a stem is that for ImageNet, if nobody says
@@ -75,6 +63,9 @@ class NasNet(Space):
 
     name: ClassVar[str] = "nasnet"
     reads: ClassVar[tuple[str, ...]] = ("blocks", "operations", "combines", "kept")
+    delivered: ClassVar[Mapping[str, Any]] = {  # slim's cifar_config: 18 normal cells
+        **{"repeats": 6, "filters": 32, "auxiliary": True, "dropout": 0.0, "drop_path_keep": 0.6}
+    }
 
     blocks: int = 5  # section 3
     operations: tuple[str, ...] = OPERATIONS
@@ -105,12 +96,10 @@ class NasNet(Space):
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        """Operations, combinations, and the states that each block chooses from."""
         states = {f"state of {count}": tuple(range(count)) for count in range(2, self.blocks + 2)}
         return {"op": self.operations, "combine": self.combines, **states}
 
     def decide(self) -> Program:
-        """Five decisions per block, the normal cell first (B1)."""
         for cell in CELLS:
             for block in range(2, self.blocks + 2):
                 for side in SIDES:
@@ -119,20 +108,13 @@ class NasNet(Space):
                     yield Choice(f"{cell}/{block}/{side}/op", self.operations, vocabulary="op")
                 yield Choice(f"{cell}/{block}/combine", self.combines, vocabulary="combine")
 
-    def final(self, **changes: Any) -> NasNet:
-        """Return the space of the official CIFAR-10 network (slim `cifar_config`): 18 normal cells, 32 filters."""
-        published = {"repeats": 6, "filters": 32, "auxiliary": True, "dropout": 0.0, "drop_path_keep": 0.6}
-        return dataclasses.replace(self, **{**published, **changes})
-
     def network(self, open: Open, task: Task) -> nn.Module:
-        """Build the child of the only architecture that is open. See `archwright.nets.skeleton`."""
-        from archwright.nets.cell import NASNET, Operands
+        from archwright.nets.cell import NASNET
         from archwright.nets.network import set_norms
         from archwright.nets.skeleton import CellNetwork, SkeletonConfig
+        from archwright.nets.wiring import Operands
 
-        if open.architecture is None:
-            raise SpaceError(f"{self.name}: the width of a cell depends on the architecture, so weights are not shared")
-        architecture = open.architecture
+        architecture = only(self, open)  # the width of a cell depends on it
         fixed = wiring(architecture, self.blocks)
         large = self.stem == "imagenet" or (self.stem == "auto" and min(task.height, task.width) >= LARGE)
         operands = {
@@ -165,35 +147,27 @@ class NasNet(Space):
         set_norms(network, epsilon=self.norm_epsilon, momentum=self.norm_momentum)
         return network
 
-    def from_cells(self, **cells: tuple[Sequence[str], Sequence[int]]) -> Architecture:
+    def from_cells(self, **lists: tuple[Sequence[str], Sequence[int]]) -> Architecture:
         """Read the official code's lists: for each cell ("normal", "reduction") operations and hidden state indices.
 
         Both have two entries a block; every block adds.
         """
         answers: dict[str, Any] = {}
         for cell in CELLS:
-            operations, indices = cells[cell]
+            operations, indices = lists[cell]
             if not len(operations) == len(indices) == 2 * self.blocks:
                 raise SpaceError(f"the {cell} cell must have {2 * self.blocks} operations and as many states")
-            pairs = iter(zip(operations, indices, strict=True))
-            for block in range(2, self.blocks + 2):
-                for side in SIDES:
-                    operation, state = next(pairs)
-                    answers |= {f"{cell}/{block}/{side}": state, f"{cell}/{block}/{side}/op": operation}
-                answers[f"{cell}/{block}/combine"] = "add"
+            for index, (operation, state) in enumerate(zip(operations, indices, strict=True)):
+                block = f"{cell}/{index // 2 + 2}"
+                side = f"{block}/{SIDES[index % 2]}"
+                answers |= {side: state, f"{side}/op": operation, f"{block}/combine": "add"}
         return replay(self, answers)
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        """One drawing per cell."""
+        inputs = ("h[i]", "h[i-1]")
         return tuple(
-            cell_graph(
-                cell,
-                blocks,
-                joins(architecture, cell, self.blocks),
-                self.kept_of(cell),
-                inputs=("h[i]", "h[i-1]"),
-            )
-            for cell, blocks in answered(architecture, self.blocks).items()
+            cells.cell_graph(cell, blocks, joins(architecture, cell, self.blocks), self.kept_of(cell), inputs)
+            for cell, blocks in cells.wiring(architecture, self.blocks).items()
         )
 
     def kept_of(self, cell: str) -> tuple[int, ...]:
@@ -202,34 +176,16 @@ class NasNet(Space):
 
 
 def joins(architecture: Architecture, cell: str, blocks: int) -> tuple[str, ...]:
-    """How each block of a cell combines its two operands."""
+    """Return how each block of a cell combines its two operands."""
     return tuple(str(architecture[f"{cell}/{block}/combine"]) for block in range(2, blocks + 2))
-
-
-def answered(architecture: Architecture, blocks: int) -> dict[str, Wiring]:
-    """For each cell, the operands (state, operation) of each block, with states numbered as in the answers."""
-    return {
-        cell: tuple(
-            tuple(
-                (
-                    int(str(architecture[f"{cell}/{block}/{side}"])),
-                    str(architecture[f"{cell}/{block}/{side}/op"]),
-                )
-                for side in SIDES
-            )
-            for block in range(2, blocks + 2)
-        )
-        for cell in CELLS
-    }
 
 
 @functools.lru_cache(maxsize=1024)
 def wiring(architecture: Architecture, blocks: int) -> dict[str, Wiring]:
-    """Return `answered` with states numbered as in `archwright.nets.cell`: there 0 is the older input."""
-    cells = answered(architecture, blocks)
+    """Return each cell's operands with states numbered as in `archwright.nets.wiring`: there 0 is the older input."""
     return {
         cell: tuple(tuple((_swapped(state), op) for state, op in block) for block in nodes)
-        for cell, nodes in cells.items()
+        for cell, nodes in cells.wiring(architecture, blocks).items()
     }
 
 

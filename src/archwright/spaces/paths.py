@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 Path: TypeAlias = "tuple[str, ...]"
 Node: TypeAlias = Hashable
 SKIPS = frozenset({"identity", "skip_connect"})
-CUTS = frozenset({"none"})
 
 
 def paths(
@@ -29,20 +28,21 @@ def paths(
     for node, edges in nodes:
         reached: dict[Path, int] = {}
         for source, operation in edges:
-            if operation in CUTS:
-                continue
-            step = () if operation in SKIPS else (operation,)
-            for path, times in reaching[source].items():
-                longer = path + step
-                reached[longer] = reached.get(longer, 0) + times
+            if operation != "none":
+                _add(reached, reaching[source], () if operation in SKIPS else (operation,))
         reaching[node] = reached
     whole: dict[Path, int] = {}
     for end in ends:
-        for path, times in reaching[end].items():
-            whole[path] = whole.get(path, 0) + times
+        _add(whole, reaching[end], ())
     return whole
 
 
+def _add(total: dict[Path, int], found: Mapping[Path, int], step: Path) -> None:
+    for path, times in found.items():
+        longer = path + step
+        total[longer] = total.get(longer, 0) + times
+
+
 def used(cells: Mapping[str, Iterable[str]]) -> dict[Any, float]:
-    """How often each operation is in each cell."""
+    """Count each operation in each cell."""
     return {(cell, operation): float(n) for cell, names in cells.items() for operation, n in Counter(names).items()}

@@ -10,37 +10,21 @@ from archwright.space import Architecture, Task
 from archwright.spaces.nasnet import NasNet
 
 # NASNet-A (Zoph et al. 2018, figure 4) as the official code has it: operations, and the states that they read.
-NASNET_A = {
-    "normal": (
-        (
-            "sep_5x5",
-            "sep_3x3",
-            "sep_5x5",
-            "sep_3x3",
-            "avg_3x3",
-            "identity",
-            "avg_3x3",
-            "avg_3x3",
-            "sep_3x3",
-            "identity",
-        ),
-        (0, 1, 1, 1, 0, 1, 1, 1, 0, 0),
-    ),
-    "reduction": (
-        ("sep_5x5", "sep_7x7", "max_3x3", "sep_7x7", "avg_3x3", "sep_5x5", "identity", "avg_3x3", "sep_3x3", "max_3x3"),
-        (0, 1, 0, 1, 0, 1, 3, 2, 2, 0),
-    ),
-}
+NORMAL = (
+    ["sep_5x5", "sep_3x3", "sep_5x5", "sep_3x3", "avg_3x3", "identity", "avg_3x3", "avg_3x3", "sep_3x3", "identity"],
+    [0, 1, 1, 1, 0, 1, 1, 1, 0, 0],
+)
+REDUCTION = (
+    ["sep_5x5", "sep_7x7", "max_3x3", "sep_7x7", "avg_3x3", "sep_5x5", "identity", "avg_3x3", "sep_3x3", "max_3x3"],
+    [0, 1, 0, 1, 0, 1, 3, 2, 2, 0],
+)
+NASNET_A = {"normal": NORMAL, "reduction": REDUCTION}
 KEPT = ("normal/1", "reduction/3")  # nasnet_utils.py: used_hiddenstates
 # slim's mobile_imagenet_config and large_imagenet_config; BatchNorm decay 0.9997, epsilon 1e-3 (nasnet_*_arg_scope).
 IMAGENET: dict[str, Any] = {"stem": "imagenet", "dropout": 0.5, "norm_epsilon": 1e-3, "norm_momentum": 0.0003}
 MOBILE: dict[str, Any] = {"repeats": 4, "filters": 44, "stem_filters": 32, "drop_path_keep": 1.0, **IMAGENET}
 LARGE: dict[str, Any] = {
-    "repeats": 6,
-    "filters": 168,
-    "stem_filters": 96,
-    "drop_path_keep": 0.7,
-    "skip_reduction": True,
+    **{"repeats": 6, "filters": 168, "stem_filters": 96, "drop_path_keep": 0.7, "skip_reduction": True},
     **IMAGENET,
 }
 

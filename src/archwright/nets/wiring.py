@@ -1,0 +1,28 @@
+"""How the nodes of a cell are wired: values that spaces, drawings and networks share.
+
+States are numbered as in ENAS: 0 is the older input, 1 the newer one, 2 and up the nodes (NASNet's code counts the
+other way round).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+SIDES = ("left", "right")
+Wiring: TypeAlias = "tuple[tuple[tuple[int, str], ...], ...]"  # for each node, its operands: (source state, operation)
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What one side of a node may be: these operations, on these states."""
+
+    sources: tuple[int, ...]
+    operations: tuple[str, ...]
+
+
+def loose_ends(wiring: Wiring, kept: Sequence[int] = ()) -> tuple[int, ...]:
+    """Return the states that no node reads, inputs included (ENAS C4), and those that are `kept` all the same."""
+    used = {source for node in wiring for source, _ in node} - set(kept)
+    return tuple(state for state in range(len(wiring) + 2) if state not in used)
