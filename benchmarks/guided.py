@@ -60,8 +60,8 @@ def coverage(table_name: str, known: int, *, features: bool, repetitions: int = 
         marks = [featurizer.marks(a) for a in both]
         for each in marks[:known]:
             featurizer.learn(each)
-        columns, seen = featurizer.group_of_column, featurizer.describe(marks[:known])
-        model = Surrogate(seen, scores[:known], columns, weights := fit(seen, scores[:known], columns))
+        seen = featurizer.describe(marks[:known])
+        model = Surrogate(seen, scores[:known], weights := fit(seen, scores[:known]))
         mean, deviation = model.predict(featurizer.describe(marks[known:]))
         spread = np.sqrt(deviation**2 + weights.noise * model.scale)
         off = np.abs(scores[known:] - mean) / spread

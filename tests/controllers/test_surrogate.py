@@ -34,9 +34,7 @@ def test_the_kernel_is_one_at_home_and_positive_definite(space: Space) -> None:
     featurizer, marks = described(space, architectures)
     known = featurizer.describe(marks)
     scores = normal_scores([float(len(str(a.answers)) % 11) for a in architectures])
-    weights = fit(known, scores, featurizer.group_of_column)
-    model = Surrogate(known, scores, featurizer.group_of_column, weights)
-    kernel = model._kernel(known)
+    kernel = Surrogate(known, scores, fit(known, scores))._kernel(known)
     assert np.diag(kernel) == pytest.approx(np.ones(len(kernel)))
     assert np.linalg.eigvalsh(kernel).min() > -1e-9
     assert (kernel <= 1 + 1e-12).all()
@@ -50,7 +48,7 @@ def test_a_mutant_is_nearer_than_a_stranger_and_one_decision_is_one() -> None:
     decisions = [group != CHOSEN for group in featurizer._groups]
     differ = [
         (known.sizes[0] + known.sizes[other])[decisions].sum()
-        - 2 * (known.marks[0] * known.marks[other])[[decisions[g] for g in featurizer.group_of_column]].sum()
+        - 2 * (known.marks[0] * known.marks[other])[[decisions[g] for g in known.groups]].sum()
         for other in (1, 2)
     ]
     assert differ[0] == 2  # one answer on each side that the other has not
@@ -98,9 +96,8 @@ def test_what_is_predicted_lies_within_its_interval_as_often_as_it_should() -> N
     featurizer, marks = described(space, known)
     values = np.array([value(architecture) for architecture in known])
     scores = (values - values.mean()) / values.std()
-    columns = featurizer.group_of_column
     description = featurizer.describe(marks)
-    model = Surrogate(description, scores, columns, fit(description, scores, columns))
+    model = Surrogate(description, scores, fit(description, scores))
     mean, deviation = model.predict(featurizer.describe([featurizer.marks(a) for a in strangers]))
     truth = (np.array([value(a) for a in strangers]) - values.mean()) / values.std()
     assert np.corrcoef(mean, truth)[0, 1] > 0.9
@@ -112,8 +109,8 @@ def test_one_who_believes_is_surer_there_and_expects_the_same() -> None:
     architectures = [sample(space, seed) for seed in range(20)]
     featurizer, marks = described(space, architectures)
     scores = normal_scores([float(len(str(a.answers))) for a in architectures])
-    columns, known = featurizer.group_of_column, featurizer.describe(marks)
-    model = Surrogate(known, scores, columns, fit(known, scores, columns))
+    known = featurizer.describe(marks)
+    model = Surrogate(known, scores, fit(known, scores))
     other = featurizer.describe([featurizer.marks(sample(space, 99))])
     (before, unsure), (after, sure) = model.predict(other), model.believing(other).predict(other)
     assert after == pytest.approx(before, abs=0.05)
@@ -125,6 +122,6 @@ def test_fits_only_what_was_there_at_the_time() -> None:
     architectures = [sample(space, seed) for seed in range(12)]
     early, early_marks = described(space, architectures[:6])
     late, late_marks = described(space, architectures)
-    then, now = early.describe(early_marks), late.describe(late_marks).first(6, late.group_of_column)
+    then, now = early.describe(early_marks), late.describe(late_marks).first(6)
     assert np.array_equal(then.marks, now.marks)
     assert np.array_equal(then.sizes, now.sizes)

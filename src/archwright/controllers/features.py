@@ -6,6 +6,7 @@ its links), the options chosen from each vocabulary, and those of `Space.feature
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -21,26 +22,26 @@ CHOSEN = "chosen options"  # the name of a multiset; the others have the names o
 Mark: TypeAlias = "tuple[Any, ...]"  # the multiset's name, the member, and a counted member's number, from 0
 
 
-@dataclass(frozen=True)
-class Marks:
-    """The members of an architecture's multisets, and the size of each multiset."""
-
-    marks: list[Mark]
-    sizes: dict[str, int]
+Marks: TypeAlias = "list[Mark]"  # of one architecture
 
 
 @dataclass(frozen=True)
 class Description:
-    """Architectures as numbers: `marks` [n, columns] are 0 or 1, `sizes` [n, groups] of their multisets."""
+    """Architectures as numbers: `marks` [n, columns] are 0 or 1, `sizes` [n, groups] of their multisets.
+
+    `groups` [columns]: the multiset of each column.
+    """
 
     marks: Floats
     sizes: Floats
+    groups: NDArray[np.int64]
 
-    def first(self, count: int, groups: NDArray[np.int64]) -> Description:
-        """Return the first `count` architectures as if the others had never been learned; `groups` of the columns."""
+    def first(self, count: int) -> Description:
+        """Return the first `count` architectures as if the others had never been learned."""
         marks = self.marks[:count]
         columns = 1 + int(np.flatnonzero(marks.any(0)).max(initial=-1))  # columns and groups are in the order learned
-        return Description(marks[:, :columns], self.sizes[:count, : 1 + int(groups[:columns].max(initial=-1))])
+        groups = self.groups[:columns]
+        return Description(marks[:, :columns], self.sizes[:count, : 1 + int(groups.max(initial=-1))], groups)
 
 
 class Featurizer:
@@ -54,72 +55,59 @@ class Featurizer:
         self._space, self._features = space, features
         self._columns: dict[Mark, int] = {}
         self._groups: dict[str, int] = {}
-        self._group_of: list[int] = []
+        self._group_of: list[int] = []  # of each column
         self._learned: list[tuple[list[int], list[int]]] = []  # columns and group sizes of each
         self._vocabularies: dict[str, str] = {}  # of each decision; empty for links
 
     def marks(self, architecture: Architecture) -> Marks:
         """Return an architecture's decisions, options and features."""
-        marks: list[Mark] = []
-        sizes: dict[str, int] = {}
+        marks: Marks = []
         counts: dict[Any, int] = {}
         vocabularies = self._vocabularies
         for pair in architecture.answers:
             name, answer = pair
             if name not in vocabularies:
-                self._look_up(architecture)
+                for question in decisions_of(self._space.for_architecture(architecture), architecture):
+                    vocabularies.setdefault(question.name, question.vocabulary if isinstance(question, Choice) else "")
             if type(answer) is tuple:
                 marks += [(name, anchor) for anchor in answer]
-                sizes[name] = len(answer)
                 continue
             marks.append(pair)
-            sizes[name] = 1
             if vocabulary := vocabularies[name]:
                 member = (vocabulary, answer)
                 before = counts.get(member, 0)
                 counts[member] = before + 1
                 marks.append((CHOSEN, member, before))
-        sizes[CHOSEN] = sum(counts.values())
         if self._features:
             for group, multiset in self._space.for_architecture(architecture).features(architecture).items():
                 marks += [(group, member, before) for member, times in multiset.items() for before in range(int(times))]
-                sizes[group] = int(sum(multiset.values()))
-        return Marks(marks, sizes)
-
-    def _look_up(self, architecture: Architecture) -> None:
-        for question in decisions_of(self._space.for_architecture(architecture), architecture):
-            asked = question.vocabulary if isinstance(question, Choice) else ""
-            self._vocabularies.setdefault(question.name, asked)
+        return marks
 
     def learn(self, marks: Marks) -> None:
         """Append an architecture to `learned`, with columns for new marks."""
-        for mark in marks.marks:
+        for mark in marks:
             if mark not in self._columns:
                 self._columns[mark] = len(self._columns)
                 self._group_of.append(self._groups.setdefault(mark[0], len(self._groups)))
-        columns = [self._columns[mark] for mark in marks.marks]
-        self._learned.append((columns, [marks.sizes.get(group, 0) for group in self._groups]))
+        self._learned.append(self._numbers(marks))
 
     @property
     def learned(self) -> Description:
         """The description of everything in `learn`, in that order."""
-        marks = np.zeros((len(self._learned), len(self._columns)))
-        sizes = np.zeros((len(self._learned), len(self._groups)))
-        for row, (columns, counts) in enumerate(self._learned):
-            marks[row, columns] = 1
-            sizes[row, : len(counts)] = counts
-        return Description(marks, sizes)
+        return self._described(self._learned)
 
     def describe(self, everything: Sequence[Marks]) -> Description:
         """Return the description of several architectures."""
-        rows = np.zeros((len(everything), len(self._columns)))
-        for row, marks in enumerate(everything):
-            found = map(self._columns.get, marks.marks)
-            rows[row, [column for column in found if column is not None]] = 1
-        sizes = [[marks.sizes.get(group, 0) for group in self._groups] for marks in everything]
-        return Description(rows, np.array(sizes, dtype=float).reshape(len(everything), len(self._groups)))
+        return self._described([self._numbers(marks) for marks in everything])
 
-    @property
-    def group_of_column(self) -> NDArray[np.int64]:
-        """The group of each column."""
-        return np.array(self._group_of, dtype=np.int64)
+    def _numbers(self, marks: Marks) -> tuple[list[int], list[int]]:
+        found = map(self._columns.get, marks)
+        sizes = Counter([mark[0] for mark in marks])
+        return [column for column in found if column is not None], [sizes.get(group, 0) for group in self._groups]
+
+    def _described(self, numbers: Sequence[tuple[list[int], list[int]]]) -> Description:
+        marks, sizes = np.zeros((len(numbers), len(self._columns))), np.zeros((len(numbers), len(self._groups)))
+        for row, (columns, counts) in enumerate(numbers):
+            marks[row, columns] = 1
+            sizes[row, : len(counts)] = counts
+        return Description(marks, sizes, np.array(self._group_of, dtype=np.int64))

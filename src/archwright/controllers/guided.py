@@ -93,7 +93,6 @@ class Guided:
             self._policy = SurrogatePolicy(self.space, learning_rate=self._learning_rate, seed=self.seed)
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Propose the best candidate for the stream after the last reported one, the next best for the next stream."""
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
@@ -108,39 +107,37 @@ class Guided:
 
     def _pick(self, count: int) -> list[Architecture]:
         """Return at least the first `count` picks of the present state, if there are as many candidates."""
-        if self._picks is None or len(self._picks) < count:
-            candidates, rng = self._candidates()
-            if not self._with_surrogate:
-                self._picks = [candidates[i] for i in rng.permutation(len(candidates))]
-                return self._picks
-            self._picks = []
-            marks = [self._featurizer.marks(candidate) for candidate in candidates]
-            model = self._model
-            assert model is not None
-            while candidates and len(self._picks) < count:
-                mean, deviation = model.predict(self._featurizer.describe(marks))
-                improvement = expected_improvement(mean, deviation, self._best)
-                if not improvement.max() > 0:  # too small for a float
-                    improvement = mean
-                at = int(np.argmax(improvement))
-                if not self._picks:
-                    self._expected = float(improvement[at])
-                self._picks.append(candidates.pop(at))
-                chosen = marks.pop(at)
-                if len(self._picks) < count:
-                    model = model.believing(self._featurizer.describe([chosen]))
+        if self._picks is not None and len(self._picks) >= count:
+            return self._picks
+        candidates, rng = self._candidates()
+        if (model := self._model) is None:  # the ablation
+            self._picks = [candidates[i] for i in rng.permutation(len(candidates))]
+            return self._picks
+        self._picks = []
+        marks = [self._featurizer.marks(candidate) for candidate in candidates]
+        while candidates and len(self._picks) < count:
+            mean, deviation = model.predict(self._featurizer.describe(marks))
+            improvement = expected_improvement(mean, deviation, self._best)
+            if not improvement.max() > 0:  # too small for a float
+                improvement = mean
+            at = int(np.argmax(improvement))
+            if not self._picks:
+                self._expected = float(improvement[at])
+            self._picks.append(candidates.pop(at))
+            chosen = marks.pop(at)
+            if len(self._picks) < count:
+                model = model.believing(self._featurizer.describe([chosen]))
         return self._picks
 
     def _candidates(self) -> tuple[list[Architecture], np.random.Generator]:
         """Return untried candidates, each once, and the random stream that goes on."""
         space, number = self.space.grown(self._following), len(self._tried)
         rng = generator((self.seed, number, CANDIDATES))
-        found = dict.fromkeys(self._mutated(space, rng))
-        found.update(dict.fromkeys(sample(space, rng) for _ in range(self._random)))
+        found = [*self._mutated(space, rng), *(sample(space, rng) for _ in range(self._random))]
         if self._policy is not None:
-            found.update(dict.fromkeys(self._policy.sample(space, self._sampled, number=number)))
+            found += self._policy.sample(space, self._sampled, number=number)
         tried = {architecture for architecture, _ in self._tried}
-        return [candidate for candidate in found if candidate not in tried], rng
+        return [candidate for candidate in dict.fromkeys(found) if candidate not in tried], rng
 
     def _mutated(self, space: Space, rng: np.random.Generator) -> Iterable[Architecture]:
         best = sorted(self._tried, key=lambda one: -one[1])[: self._parents]
@@ -152,35 +149,31 @@ class Guided:
             yield mutated
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Learn from trials, one after the other; False, as the state is the trials, which are reported again."""
         for trial in trials:
             self._tried.append((trial.architecture, trial.reward))
             self._following = max(self._following, trial.proposal.stream + 1)
             self._featurizer.learn(self._featurizer.marks(trial.architecture))
             self._picks = None
-            if len(self._tried) >= self._start and (self._policy is not None or trial is trials[-1]):
+            ready = self._with_surrogate and len(self._tried) >= self._start
+            if ready and (self._policy is not None or trial is trials[-1]):
                 self._learn()
         return False
 
     def _learn(self) -> None:
         """Refit the surrogate to all reported trials; its weights only when due."""
-        columns = self._featurizer.group_of_column
-        known = self._featurizer.learned
-        while self._fit_at <= len(self._tried):
+        known, rewards = self._featurizer.learned, [reward for _, reward in self._tried]
+        due = 0
+        while self._fit_at <= len(rewards):
             due, self._fit_at = self._fit_at, self._fit_at + max(self._refit, self._fit_at // 10)
-            if self._fit_at > len(self._tried) and self._with_surrogate:
-                scores = normal_scores([reward for _, reward in self._tried[:due]])
-                then = known.first(due, columns)
-                self._weights = fit(then, scores, columns[: then.marks.shape[1]])
-        if not self._with_surrogate:
-            return
+        if due:
+            self._weights = fit(known.first(due), normal_scores(rewards[:due]))
         assert self._weights is not None
-        scores = normal_scores([reward for _, reward in self._tried])
+        scores = normal_scores(rewards)
         self._best = float(scores.max())
-        self._model = Surrogate(known, scores, columns, self._weights)
+        self._model = Surrogate(known, scores, self._weights)
         if self._policy is not None:
-            space, number = self.space.grown(self._following), len(self._tried)
-            self._policy.train(space, self._value, updates=self._updates, number=number)
+            space = self.space.grown(self._following)
+            self._policy.train(space, self._value, updates=self._updates, number=len(rewards))
 
     def _value(self, architectures: Sequence[Architecture]) -> Floats:
         """Return the policy's rewards: logarithms, since an improvement is 1e-9 as easily as 1."""
@@ -192,13 +185,11 @@ class Guided:
     def metrics(self) -> Mapping[str, float]:
         """Return `noise`, an evaluation's share of the scores' variance, and the `expected_improvement` of the last
         proposal, in standard deviations of the scores."""
-        figures = {"expected_improvement": self._expected}
-        return figures if self._weights is None else {**figures, "noise": self._weights.noise}
+        noise = {} if self._weights is None else {"noise": self._weights.noise}
+        return {"expected_improvement": self._expected, **noise}
 
     def state_dict(self) -> State:
-        """Return nothing: see `tell`."""
-        return {}
+        return {}  # the trials are the state
 
     def load_state_dict(self, state: State) -> None:
-        """Forget all trials; they are reported again."""
         self._reset()

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from archwright.controllers.features import Description, Floats
 
@@ -48,15 +47,17 @@ def normal_scores(values: Sequence[float]) -> Floats:
     return np.asarray(scores[inverse])
 
 
-def fit(known: Description, scores: Floats, group_of_column: NDArray[np.int64]) -> Weights:
+def fit(known: Description, scores: Floats) -> Weights:
     """Return the weights of highest posterior density, a function of these architectures alone."""
     from scipy.optimize import minimize
 
-    known = Description(known.marks[-MOST_FITTED:], known.sizes[-MOST_FITTED:])
-    scores = scores[-MOST_FITTED:]
-    n, groups = known.sizes.shape
+    marks, sizes, scores = known.marks[-MOST_FITTED:], known.sizes[-MOST_FITTED:], scores[-MOST_FITTED:]
+    n, groups = sizes.shape
     above = np.triu_indices(n, 1)  # distances are symmetric and zero at home: half of them is half of the work
-    flat = np.array([_distances(known, group_of_column, group)[above] for group in range(groups)])
+    flat = np.empty((groups, len(above[0])))  # members of each multiset that two architectures do not share
+    for group, size in enumerate(sizes.T):
+        ours = marks[:, known.groups == group]
+        flat[group] = (size[:, None] + size[None, :] - 2 * ours @ ours.T)[above]
     unit = flat.mean(1)
     unit = np.where(unit > 0, unit, 1.0)
     flat /= unit[:, None]
@@ -87,14 +88,12 @@ class Surrogate:
     scores; the noise is a share of it.
     """
 
-    def __init__(
-        self, known: Description, scores: Floats, group_of_column: NDArray[np.int64], weights: Weights
-    ) -> None:
+    def __init__(self, known: Description, scores: Floats, weights: Weights) -> None:
         n, groups = known.sizes.shape
         later = np.full(groups - len(weights.groups), weights.groups.mean())
         self._weights = np.append(weights.groups, later)
-        self._known, self._scores, self._columns, self._fitted = known, scores, group_of_column, weights
-        self.scaled = known.marks * self._weights[group_of_column]
+        self._known, self._scores, self._fitted = known, scores, weights
+        self.scaled = known.marks * self._weights[known.groups]
         self._sizes = known.sizes @ self._weights
         cholesky = np.linalg.cholesky(self._kernel(known) + (weights.noise + JITTER) * np.eye(n))
         self._whiten = np.linalg.inv(cholesky)
@@ -120,7 +119,7 @@ class Surrogate:
         """Return the process as if others had scored their expectation, so that the next proposals lie elsewhere."""
         mean, _ = self.predict(others)
         marks, sizes = np.vstack([self._known.marks, others.marks]), np.vstack([self._known.sizes, others.sizes])
-        return Surrogate(Description(marks, sizes), np.append(self._scores, mean), self._columns, self._fitted)
+        return Surrogate(Description(marks, sizes, others.groups), np.append(self._scores, mean), self._fitted)
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
@@ -129,12 +128,6 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
 
     z = (mean - best) / deviation
     return np.asarray(deviation * (z * ndtr(z) + np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)))
-
-
-def _distances(known: Description, group_of_column: NDArray[np.int64], group: int) -> Floats:
-    """Return the number of members of a multiset that each two do not share, [n, n]."""
-    marks, sizes = known.marks[:, group_of_column == group], known.sizes[:, group]
-    return np.asarray(sizes[:, None] + sizes[None, :] - 2 * marks @ marks.T)
 
 
 def _evidence(kernel: Floats, noise: float, scores: Floats) -> tuple[float, Floats, float]:
