@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -60,7 +61,8 @@ def sampled(group: Group, logits: Float[Tensor, "rows options"], streams: Stream
         chosen: Answers = streams.take(group) < torch.sigmoid(logits).numpy()
         return chosen if group.shared else chosen & (np.arange(logits.shape[1]) < group.sizes[:, None])
     if group.kind is Link and not group.shared:  # rows may have different numbers of anchors
-        logits = _hidden(logits, torch.arange(logits.shape[1]) < torch.from_numpy(group.sizes).unsqueeze(1))
+        empty = torch.arange(logits.shape[1]) >= torch.from_numpy(group.sizes).unsqueeze(1)
+        logits = logits.masked_fill(empty, -torch.inf)
     cumulative = torch.softmax(logits, 1).numpy().cumsum(1, dtype=np.float64)
     picked: Answers = (cumulative[:, :-1] <= streams.take(group) * cumulative[:, -1:]).sum(1)
     return picked if group.shared else np.minimum(picked, group.sizes - 1)  # the product may round up to the total
@@ -94,12 +96,8 @@ class Rollout:
     sets: Sets | None
 
 
-@dataclass(frozen=True)
-class AnswerLogProbs:
-    """Log-probabilities of answers, and the entropies of the distributions that they come from."""
-
-    log_prob: Float[Tensor, " decisions"]
-    entropy: Float[Tensor, " decisions"]
+# The log-probabilities of answers, and the entropies of the distributions that they come from.
+AnswerLogProbs: TypeAlias = "tuple[Float[Tensor, ' decisions'], Float[Tensor, ' decisions']]"
 
 
 def option_log_probs(
@@ -108,11 +106,11 @@ def option_log_probs(
     valid: Bool[Tensor, "decisions options"],
 ) -> AnswerLogProbs:
     """Score answers that are one option each, of a softmax over the valid ones."""
-    log_probs = functional.log_softmax(_hidden(logits, valid), dim=1)
+    log_probs = functional.log_softmax(logits.masked_fill(~valid, -torch.inf), dim=1)
     probabilities = log_probs.exp()
     log_probs = log_probs.masked_fill(~valid, 0)  # 0 * -inf is NaN
     chosen = log_probs.gather(1, answers.unsqueeze(1)).squeeze(1)
-    return AnswerLogProbs(chosen, -(probabilities * log_probs).sum(1))
+    return chosen, -(probabilities * log_probs).sum(1)
 
 
 def set_log_probs(
@@ -124,7 +122,7 @@ def set_log_probs(
     softplus = functional.softplus(logits)
     log_prob = answers * logits - softplus
     entropy = softplus - torch.sigmoid(logits) * logits
-    return AnswerLogProbs((log_prob * valid).sum(1), (entropy * valid).sum(1))
+    return (log_prob * valid).sum(1), (entropy * valid).sum(1)
 
 
 def scored(
@@ -136,7 +134,7 @@ def scored(
     log_prob, entropy = (torch.zeros(len(architectures), dtype=torch.float64) for _ in range(2))
     sets = None
     for section, decided in script.sections().items():
-        groups, answers = [group for _, group, _ in decided], [answer for _, _, answer in decided]
+        _, groups, answers = zip(*decided, strict=True)
         rows = torch.from_numpy(np.concatenate([group.rows for group in groups]))
         sizes = torch.from_numpy(np.concatenate([group.sizes for group in groups]))
         scores = logits[section]
@@ -147,13 +145,6 @@ def scored(
             sets = Sets(names, rows, torch.sigmoid(scores), valid)
         else:
             found = option_log_probs(scores, torch.from_numpy(np.concatenate(answers)), valid)
-        log_prob = log_prob.index_add(0, rows, found.log_prob.double())
-        entropy = entropy.index_add(0, rows, found.entropy.double())
+        log_prob = log_prob.index_add(0, rows, found[0].double())
+        entropy = entropy.index_add(0, rows, found[1].double())
     return Rollout(tuple(architectures), log_prob, entropy, torch.tensor(script.decisions()), sets)
-
-
-def _hidden(
-    logits: Float[Tensor, "decisions options"], valid: Bool[Tensor, "decisions options"]
-) -> Float[Tensor, "decisions options"]:
-    """Return logits of minus infinity where there is no option."""
-    return logits.masked_fill(~valid, -torch.inf)

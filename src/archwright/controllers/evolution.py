@@ -36,16 +36,13 @@ class RegularizedEvolution:
         batch: int = 1,
         seed: int = 0,
     ) -> None:
-        if population < 1 or sample < 1 or batch < 1:
-            raise ConfigError(
-                f"RegularizedEvolution(population={population!r}, sample={sample!r}, batch={batch!r}): each must be at "
-                "least 1"
-            )
+        if min(population, sample, batch) < 1:
+            given = f"population={population!r}, sample={sample!r}, batch={batch!r}"
+            raise ConfigError(f"RegularizedEvolution({given}): each must be at least 1")
         self.space, self.batch, self.seed, self.sample = space, batch, seed, sample
         self._living: deque[tuple[Architecture, float]] = deque(maxlen=population)
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Propose a uniform architecture until the population is complete, then a mutation of a tournament's winner."""
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
@@ -58,16 +55,13 @@ class RegularizedEvolution:
         return mutate(space, adapt(space, parent, (self.seed, stream)), (self.seed, stream, MUTATION))
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Add the architectures to the population; the oldest leave it."""
         self._living.extend((trial.architecture, trial.reward) for trial in trials)
         return bool(trials)
 
     def state_dict(self) -> State:
-        """Return the population, oldest first."""
         return {"living": [stored(member) for member in self._living]}
 
     def load_state_dict(self, state: State) -> None:
-        """Restore the population."""
         self._living.clear()
         self._living.extend(restored(entry) for entry in state["living"])
 

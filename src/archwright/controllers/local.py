@@ -39,7 +39,6 @@ class LocalSearch:
         self._ring: list[Architecture] | None = None  # the neighbours, in the order tried
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Propose the next untried neighbour for each stream, or a uniform architecture if none is left."""
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
@@ -53,19 +52,15 @@ class LocalSearch:
         return sample(space, (self.seed, stream))
 
     def _neighbours(self) -> list[Architecture]:
+        if self._centre is None:
+            return []
         if self._ring is None:
-            self._ring = []
-            if self._centre is not None:
-                centre = self._centre[0]
-                around = list(
-                    neighbours(self.space.for_architecture(centre), centre, (self.seed, self._first, NEIGHBOURS))
-                )
-                order = generator((self.seed, self._first, ORDER)).permutation(len(around))
-                self._ring = [around[i] for i in order]
+            centre, seed = self._centre[0], (self.seed, self._first)
+            around = list(neighbours(self.space.for_architecture(centre), centre, (*seed, NEIGHBOURS)))
+            self._ring = [around[i] for i in generator((*seed, ORDER)).permutation(len(around))]
         return self._ring
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Move to a better neighbour; restart where all have been tried."""
         for trial in trials:
             self._learn(trial)
         return bool(trials)
@@ -90,7 +85,6 @@ class LocalSearch:
         self._first = max(self._first, following)
 
     def state_dict(self) -> State:
-        """Return the centre, the best neighbour so far and the ids of everything tried."""
         return {
             "centre": self._centre and stored(self._centre),
             "better": self._better and stored(self._better),
@@ -99,7 +93,6 @@ class LocalSearch:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` returned."""
         centre, better = state["centre"], state["better"]
         self._centre, self._better = centre and restored(centre), better and restored(better)
         self._first, self._ring = int(state["first"]), None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.errors import ConfigError, MissingExtra
 from archwright.loop import Proposal, State, Trial
-from archwright.space import Answer, Architecture, Choice, Decision, Link, Space, decisions_of, generator, trace
+from archwright.space import Answer, Architecture, Choice, Decision, Link, Links, Space, decisions_of, generator, trace
 
 if TYPE_CHECKING:
     import optuna
@@ -44,13 +44,17 @@ class OptunaSampler:
         if batch < 1:
             raise ConfigError(f"OptunaSampler(batch={batch!r}): at least one proposal must be asked for at a time")
         self.space, self.batch, self.seed = space, batch, seed
-        self._optuna = _optuna()
+        try:
+            import optuna
+        except ImportError:
+            raise MissingExtra("OptunaSampler needs Optuna: pip install 'archwright[optuna]'") from None
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._optuna: Any = optuna
         self._sampler, self._settings = sampler, dict(settings or {})
         self._make(0)  # raises now if the settings are wrong
-        self._study = self._new_study()
+        self.load_state_dict({})
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Propose the sampler's next trial after those reported, for each stream as if it were the only one."""
         return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
@@ -62,20 +66,23 @@ class OptunaSampler:
             trial = study.ask()
 
             def answer(question: Decision) -> Answer:
-                chosen = {name: trial.suggest_categorical(name, values) for name, values in parameters(question)}
-                return _answer(question, chosen)
+                values = [trial.suggest_categorical(name, values) for name, values in parameters(question)]
+                if isinstance(question, Links):
+                    return tuple(anchor for anchor, taken in zip(question.among, values, strict=True) if taken)
+                return values[0]  # type: ignore[no-any-return]
 
             return trace(self.space.grown(stream), answer)
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Add trials to the study; False, as the state is the trials, which are reported again on resume."""
         for trial in trials:
             params: dict[str, Any] = {}
             distributions: dict[str, Any] = {}
             space = self.space.for_architecture(trial.architecture)
             for question in decisions_of(space, trial.architecture):
                 answer = trial.architecture[question.name]
-                for (name, values), value in zip(parameters(question), _values(question, answer), strict=True):
+                chosen = answer if isinstance(answer, tuple) else (answer,)
+                answers = [anchor in chosen for anchor in question.among] if isinstance(question, Links) else chosen
+                for (name, values), value in zip(parameters(question), answers, strict=True):
                     params[name] = value
                     distributions[name] = self._optuna.distributions.CategoricalDistribution(values)
             self._study.add_trial(
@@ -84,19 +91,12 @@ class OptunaSampler:
         return False
 
     def state_dict(self) -> State:
-        """Return nothing: see `tell`."""
-        return {}
+        return {}  # the trials are the state
 
     def load_state_dict(self, state: State) -> None:
-        """Forget all trials; they are reported again."""
-        self._study = self._new_study()
-
-    def _new_study(self) -> optuna.Study:
-        self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
-        study: optuna.Study = self._optuna.create_study(
+        self._study: optuna.Study = self._optuna.create_study(
             direction="maximize", sampler=self._optuna.samplers.RandomSampler(seed=0)
         )
-        return study
 
     def _make(self, seed: int) -> Any:
         cls = getattr(self._optuna.samplers, self._sampler, None)
@@ -117,26 +117,3 @@ def parameters(question: Decision) -> list[tuple[str, tuple[Any, ...]]]:
     if isinstance(question, Link):
         return [(f"{question.name}:{','.join(question.among)}", question.among)]
     return [(f"{question.name}:{anchor}", (False, True)) for anchor in question.among]
-
-
-def _answer(question: Decision, chosen: Mapping[str, Any]) -> Answer:
-    if isinstance(question, (Choice, Link)):
-        answer: Answer = next(iter(chosen.values()))
-        return answer
-    return tuple(anchor for anchor, taken in zip(question.among, chosen.values(), strict=True) if taken)
-
-
-def _values(question: Decision, answer: Answer) -> list[Any]:
-    """Return the value of each of `parameters(question)`."""
-    if isinstance(question, (Choice, Link)):
-        return [answer]
-    chosen = answer if isinstance(answer, tuple) else (answer,)
-    return [anchor in chosen for anchor in question.among]
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise MissingExtra("OptunaSampler needs Optuna: pip install 'archwright[optuna]'") from None
-    return optuna

@@ -112,27 +112,24 @@ BatchedProgram: TypeAlias = "SharedProgram | SingleProgram"
 def programs_of(spaces: Sequence[Space]) -> list[BatchedProgram]:
     """Return the programs of a batch whose row i is an architecture of `spaces[i]`."""
     programs: list[BatchedProgram] = []
-    shared: dict[Space, list[int]] = {}
+    rows_of: dict[Space, list[int]] = {}
     for row, space in enumerate(spaces):
-        if _plan_of(space) is None:
+        try:
+            rows_of.setdefault(space, []).append(row)
+        except TypeError:  # a field that cannot be hashed, say a list
             programs.append(SingleProgram(space, row))
+    for space, rows in rows_of.items():
+        plan = _plan(space)
+        if plan is None:
+            programs += [SingleProgram(space, row) for row in rows]
         else:
-            shared.setdefault(space, []).append(row)
-    for space, rows in shared.items():
-        programs.append(SharedProgram(space, _plan_of(space) or (), rows))
+            programs.append(SharedProgram(space, plan, rows))
     return programs
-
-
-def _plan_of(space: Space) -> tuple[Asked, ...] | None:
-    """Return all questions of a program that never reads an answer, else None."""
-    try:
-        return _plan(space)
-    except TypeError:  # a field that cannot be hashed, say a list
-        return None
 
 
 @lru_cache(maxsize=256)  # the stages of a growing space are a few dozen
 def _plan(space: Space) -> tuple[Asked, ...] | None:
+    """Return all questions of a program that never reads an answer, else None."""
     try:
         asked = questions(space)
     except SpaceError:  # also raised by a broken space: the walk of its row says what is wrong

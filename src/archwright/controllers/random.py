@@ -19,21 +19,15 @@ class Random:
     def __init__(self, space: Space, *, seed: int = 0, batch: int = 1) -> None:
         if batch < 1:
             raise ConfigError(f"Random(batch={batch!r}): at least one proposal must be asked for at a time")
-        self.space = space
-        self.seed = seed
-        self.batch = batch
+        self.space, self.seed, self.batch = space, seed, batch
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Propose a uniform architecture for each stream; `log_prob` is None, since nothing is learned from it."""
         return [Proposal(stream, sample(self.space.grown(stream), (self.seed, stream))) for stream in streams]
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Ignore the trials: nothing changes."""
         return False
 
     def state_dict(self) -> State:
-        """Return nothing: a proposal depends on the seed and its stream only."""
         return {}
 
-    def load_state_dict(self, state: State) -> None:
-        """Restore nothing."""
+    def load_state_dict(self, state: State) -> None: ...

@@ -191,7 +191,6 @@ class Reinforce:
         return list(map(Proposal, streams, rollout.architectures, rollout.log_prob.tolist()))
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Learn from rewards, failed trials' too; True if they completed a minibatch and the policy moved."""
         self._pending += trials
         complete = len(self._pending) >= self.batch
         while len(self._pending) >= self.batch:
@@ -241,7 +240,6 @@ class Reinforce:
         return {**self._figures, **baseline, "updates": float(self.updates)}
 
     def state_dict(self) -> State:
-        """Return copies of parameters, Adam's moments, baseline and figures, without rewards short of a minibatch."""
         named = dict(self.policy.named_parameters())
         moments = {name: self._adam.state[parameter] for name, parameter in named.items()}
         return {
@@ -253,7 +251,6 @@ class Reinforce:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` returned; rewards short of a minibatch are forgotten, to be reported again."""
         named = dict(self.policy.named_parameters())
         ours = {name: tuple(parameter.shape) for name, parameter in named.items()}
         theirs = {name: tuple(parameter.shape) for name, parameter in state["policy"].items()}
@@ -268,7 +265,7 @@ class Reinforce:
                 self._adam.state[parameter] = {key: value.clone() for key, value in state["adam"][name].items()}
         self.baseline, self.updates = state["baseline"], state["updates"]
         self._figures = dict(state["figures"])
-        self._pending = []
+        self._pending = []  # rewards short of a minibatch are reported again
 
 
 def _proposed(trials: Sequence[Trial], now: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:

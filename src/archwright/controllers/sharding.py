@@ -54,24 +54,18 @@ def layout_of(controller: Reinforce, shards: int) -> list[list[Piece]]:
 
 def split(state: State, layout: Sequence[Sequence[Piece]]) -> list[State]:
     """Return the shards' states, from a state of `joined` or of a controller without shards."""
-    own: list[Any] = state.get(SHARDS) or [_new(state) for _ in layout]
+    own: list[Any] = state.get(SHARDS) or [_new(state, pieces) for pieces in layout]
     if len(own) != len(layout):
         raise ConfigError(f"the controller's state is of {len(own)} shards, not of {len(layout)}")
     states = []
     for rest, pieces in zip(own, layout, strict=True):
         moments = [{k: _cut(v, piece) for k, v in state["adam"][piece.name].items()} for piece in pieces]
-        for moment, step in zip(moments, rest.get("steps", [None] * len(pieces)), strict=True):
+        for moment, step in zip(moments, rest["steps"], strict=True):
             if step is not None and "step" in moment:
                 moment["step"].fill_(step)
-        states.append(
-            {
-                **{name: rest[name] for name in OWN if name != "sum"},
-                "baseline": state["baseline"],
-                "values": [_cut(state["policy"][piece.name], piece) for piece in pieces],
-                "adam": moments,
-                "sum": list(rest.get("sum", [None] * len(pieces))),
-            }
-        )
+        values = [_cut(state["policy"][piece.name], piece) for piece in pieces]
+        theirs = {name: rest[name] for name in OWN}
+        states.append({**theirs, "baseline": state["baseline"], "values": values, "adam": moments})
     return states
 
 
@@ -93,10 +87,8 @@ def joined(states: Sequence[State], layout: Sequence[Sequence[Piece]], controlle
                     whole.view(-1)[piece.start : piece.stop] = value
     state["baseline"], state["updates"] = states[0]["baseline"], states[0]["version"]
     state[SHARDS] = [
-        {
-            **{name: held[name] for name in OWN},
-            "steps": [float(moment["step"]) if moment else None for moment in held["adam"]],
-        }
+        {name: held[name] for name in OWN}
+        | {"steps": [float(moment["step"]) if moment else None for moment in held["adam"]]}
         for held in states
     ]
     return state
@@ -114,9 +106,10 @@ def lateness(state: State) -> tuple[int, float, int] | None:
     return (int(state["updates"]), sum(late.values()) / len(late), max(late.values())) if late else None
 
 
-def _new(state: State) -> State:
-    none, empty = torch.zeros(0, dtype=torch.int64), {"below": 0, "beyond": []}
-    return {"version": int(state["updates"]), "applied": empty, "held": 0, "pushes": none, "staleness": none}
+def _new(state: State, pieces: Sequence[Piece]) -> State:
+    applied, nothing = {"below": 0, "beyond": []}, [None] * len(pieces)
+    late = {"pushes": torch.zeros(0, dtype=torch.int64), "staleness": torch.zeros(0, dtype=torch.int64)}
+    return {"version": int(state["updates"]), "applied": applied, "held": 0, "sum": nothing, "steps": nothing, **late}
 
 
 def _cut(tensor: torch.Tensor, piece: Piece) -> torch.Tensor:

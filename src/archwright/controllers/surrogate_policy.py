@@ -11,7 +11,7 @@ from archwright.controllers.policy import Policy, one_thread
 from archwright.controllers.reinforce import reinforce_loss
 from archwright.space import Architecture, Space
 
-Value = Callable[[Sequence[Architecture]], Floats]
+BATCH = 24  # architectures in a minibatch
 CLIP = 1.0  # of the gradient's norm: the values come from a model that changes with every trial
 
 
@@ -21,21 +21,22 @@ class SurrogatePolicy:
     Args:
         space: as for `Policy`, whose other arguments are its defaults (ENAS).
         learning_rate: of Adam; the official micro search's for real rewards is 0.0035, a model's rewards cost nothing.
-        batch: architectures in a minibatch.
         seed: of the parameters and of every sample.
     """
 
-    def __init__(self, space: Space, *, learning_rate: float = 0.01, batch: int = 24, seed: int = 0) -> None:
+    def __init__(self, space: Space, *, learning_rate: float = 0.01, seed: int = 0) -> None:
         self._policy = Policy(space, seed=seed)
         self._adam = torch.optim.Adam(self._policy.parameters(), lr=learning_rate)
-        self._batch, self._seed = batch, seed
+        self._seed = seed
 
-    def train(self, space: Space, value: Value, *, updates: int, number: int) -> None:
+    def train(
+        self, space: Space, value: Callable[[Sequence[Architecture]], Floats], *, updates: int, number: int
+    ) -> None:
         """Take `updates` steps; `number` counts the calls, for the random streams."""
-        spaces = [space] * self._batch
+        spaces = [space] * BATCH
         with one_thread():
             for update in range(updates):
-                seeds = [(self._seed, number, update, row) for row in range(self._batch)]
+                seeds = [(self._seed, number, update, row) for row in range(BATCH)]
                 sampled = self._policy.sample(spaces, seeds).architectures
                 values = torch.from_numpy(value(sampled))
                 advantages = (values - values.mean()) / (values.std() + 1e-9)
