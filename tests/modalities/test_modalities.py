@@ -69,8 +69,8 @@ def test_more_accuracy_and_less_perplexity_are_better() -> None:
     images, text = BOTH
     assert [verdict(each, 0.1, 0.2).split()[4] for each in BOTH] == ["better", "worse"]
     assert "cannot be told" in verdict(images, -0.1, 0.2)
-    assert images.words_of_difference(0.0123, -0.001, 0.02) == "+1.23 points, 95 % interval -0.10 to +2.00"
-    assert images.words_of_interval(0.5, 0.625) == "95 % interval 50.00% to 62.50%"
+    assert images.wording.words_of_difference(0.0123, -0.001, 0.02) == "+1.23 points, 95 % interval -0.10 to +2.00"
+    assert images.wording.words_of_interval(0.5, 0.625) == "95 % interval 50.00% to 62.50%"
     records = [{"validation_accuracy": a, "validation_perplexity": 1 / a, "validation_loss": 1.0} for a in (0.1, 0.9)]
     for given in (images, text):
         assert max(records, key=given.sort_key) is records[1]

@@ -25,7 +25,7 @@ def test_a_model_that_has_diverged_is_reported_like_any_other(loss: float, level
     for pair in ((ours, theirs), (theirs, ours)):
         difference = subject.difference(*pair)
         assert all(math.isfinite(number) for number in difference)
-        assert len(subject.words_of_difference(*difference)) < 90
+        assert len(subject.wording.words_of_difference(*difference)) < 90
     assert len(subject.validated({"validation_loss": loss})) < 60
 
 
@@ -36,7 +36,7 @@ def test_words_are_told_in_perplexity_and_characters_in_bits() -> None:
     words, characters = (Text(replace(text_data(), level=level)) for level in ("words", "characters"))
     assert words.difference(ours, theirs) == pytest.approx([math.e**2 - math.e] * 3)
     assert characters.difference(ours, theirs) == pytest.approx([1 / math.log(2)] * 3)
-    assert words.words(math.e) == "perplexity 2.72 a word"
-    assert characters.words(math.e) == "1.443 bits a character"
-    assert characters.words_of_difference(1.0, 0.5, 1.5) == "+1.000 bits, 95 % interval +0.500 to +1.500"
+    assert words.wording.words(math.e) == "perplexity 2.72 a word"
+    assert characters.wording.words(math.e) == "1.443 bits a character"
+    assert characters.wording.words_of_difference(1.0, 0.5, 1.5) == "+1.000 bits, 95 % interval +0.500 to +1.500"
     assert characters.estimate("found", {"test_perplexity": 8.0, "test_interval": [4.0, 16.0]}).value == 3.0

@@ -94,7 +94,7 @@ def train(arguments: Sequence[str]) -> int:
         write(folder / "result.json", json.dumps(result, indent=1).encode())
         if not given.json:
             value, (low, high) = figures[f"test_{judge.metric}"], figures["test_interval"]
-            display.say(f"{judge.label}: {judge.words(value)}, {judge.words_of_interval(low, high)}")
+            display.say(f"{judge.label}: {judge.wording.words(value)}, {judge.wording.words_of_interval(low, high)}")
             for line in judge.details(figures):
                 display.say(line)
             display.say(f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds")

@@ -55,12 +55,12 @@ class FromScratch(Stateless):
         last_epochs: int = 1,
     ) -> None:
         self.space, self.data = space, modality(data)
-        self.recipe = recipe if recipe is not None else Recipe()
+        self.recipe = recipe or Recipe()
         self.objective: Objective = objective or OBJECTIVES[self.data.objective_from_scratch]()
         self.seed, self.device, self.time_limit, self.last_epochs = seed, device, time_limit, last_epochs
         self.trials_per_epoch = 1 / self.recipe.epochs
-        scores = f"validation_{self.data.metric}", f"best_validation_{self.data.metric}"
-        require(self.objective, (*scores, "parameters", "seconds", *self.data.costs), "FromScratch")
+        score = f"validation_{self.data.metric}"
+        require(self.objective, (score, f"best_{score}", "parameters", "seconds", *self.data.costs), "FromScratch")
         resolve_device(device)
         if last_epochs < 1:
             raise ConfigError(f"FromScratch: last_epochs is {last_epochs}; it must be at least 1")
@@ -72,7 +72,7 @@ class FromScratch(Stateless):
         return child_network(self.space, architecture, self.data.data.task, self.seed)
 
     def trained(self, architecture: Architecture) -> Fit:
-        """Train a child and return the training, with the child in `model`. `ChildFailure` if it cannot be trained."""
+        """Train a child and return the training, with the child in `model`. Raises `ChildFailure` if that fails."""
         fit = Fit(
             self.network(architecture),
             self.data,
@@ -87,17 +87,14 @@ class FromScratch(Stateless):
         return fit
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Train the child and score it. Raises `ChildFailure` if it cannot be scored."""
         fit = self.trained(proposal.architecture)
-        scores = [score for _, score in fit.validation]
-        best = max(scores) if self.data.larger_is_better else min(scores)
+        best = max if self.data.larger_is_better else min
         metrics = {
             fit.scored_by: fit.score,
-            f"best_{fit.scored_by}": best,
+            f"best_{fit.scored_by}": best(score for _, score in fit.validation),
             "parameters": float(parameters(fit.model)),
             "seconds": fit.seconds,
         }
-        for name, cost in self.data.costs.items():
-            if name in needs(self.objective):
-                metrics[name] = cost(fit.model, self.data.data.task)
+        costs = {name: cost for name, cost in self.data.costs.items() if name in needs(self.objective)}
+        metrics |= {name: cost(fit.model, self.data.data.task) for name, cost in costs.items()}
         return Result(reward(self.objective, metrics), metrics)

@@ -19,11 +19,9 @@ class Function(Stateless):
     """
 
     def __init__(self, f: Callable[[Architecture], SupportsFloat | Result], failure_reward: float = 0.0) -> None:
-        self.f = f
-        self.failure_reward = failure_reward
+        self.f, self.failure_reward = f, failure_reward
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Return what `f` returns; a ConfigError if that is neither a number nor a Result."""
         value: object = self.f(proposal.architecture)
         if isinstance(value, Result):
             return value

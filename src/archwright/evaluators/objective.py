@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from archwright.errors import ChildFailure, ConfigError
 
@@ -14,15 +14,13 @@ Objective: TypeAlias = "Callable[[Mapping[str, float]], float]"
 
 
 class OfMetric:
-    """An objective that reads one metric, and `also` others."""
+    """An objective that reads one metric; `needs` are all that it reads."""
 
     metric: str
-    also: ClassVar[tuple[str, ...]] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The metrics it reads."""
-        return self.metric, *self.also
+        return (self.metric,)
 
 
 @dataclass(frozen=True)
@@ -78,11 +76,14 @@ class LatencyWeighted(OfMetric):
     target: float
     weight: float = -0.07
     metric: str = "validation_accuracy"
-    also: ClassVar[tuple[str, ...]] = ("latency",)
 
     def __post_init__(self) -> None:
         if not self.target > 0:
             raise ConfigError(f"LatencyWeighted: target is {self.target!r}; it must be seconds greater than zero")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.metric, "latency"
 
     def __call__(self, metrics: Mapping[str, float]) -> float:
         return float(metrics[self.metric] * (metrics["latency"] / self.target) ** self.weight)
@@ -104,9 +105,8 @@ def make_objective(name: str, settings: Mapping[str, Any] | None = None) -> Obje
         raise ConfigError(f"objective is {name!r}; pick one of {', '.join(sorted(OBJECTIVES))}")
     maker, settings = OBJECTIVES[name], settings or {}
     arguments = inspect.signature(maker).parameters
-    for argument in settings:
-        if argument not in arguments:
-            raise ConfigError(f"the objective {name} has no setting {argument!r}; it has {', '.join(arguments)}")
+    if unknown := [argument for argument in settings if argument not in arguments]:
+        raise ConfigError(f"the objective {name} has no setting {unknown[0]!r}; it has {', '.join(arguments)}")
     for argument, parameter in arguments.items():
         if parameter.default is parameter.empty and argument not in settings:
             raise ConfigError(f"the objective {name} needs its {argument}: --objective.{argument} VALUE")
@@ -126,8 +126,7 @@ def needs(objective: Objective) -> tuple[str, ...]:
 
 def require(objective: Objective, offered: Collection[str], by: str) -> None:
     """Raise ConfigError if the objective reads a metric that the evaluator `by` does not measure."""
-    missing = [name for name in needs(objective) if name not in offered]
-    if missing:
+    if missing := [name for name in needs(objective) if name not in offered]:
         known = ", ".join(sorted(offered))
         raise ConfigError(f"{objective!r} needs {', '.join(missing)}, which {by} does not measure; it measures {known}")
 

@@ -82,18 +82,15 @@ class SharedWeights:
         evaluation_batch: int | None = None,
         objective: Objective | None = None,
         seed: int = 0,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         channels_last: bool = True,
     ) -> None:
         if not space.shares_weights:
             raise ConfigError(f"SharedWeights: the space {space.name} as configured shares no weights; use FromScratch")
-        for name, value, least in (
-            ("trials_per_epoch", trials_per_epoch, 1),
-            ("steps_per_epoch", steps_per_epoch, 1),
-            ("architectures_per_step", architectures_per_step, 1),
-            ("warmup", warmup, 0),
-            ("evaluation_batch", evaluation_batch, 2),  # BatchNorm cannot normalise one value
-        ):
+        counts = {"trials_per_epoch": trials_per_epoch, "steps_per_epoch": steps_per_epoch, "warmup": warmup}
+        counts |= {"architectures_per_step": architectures_per_step, "evaluation_batch": evaluation_batch}
+        for name, value in counts.items():
+            least = {"warmup": 0, "evaluation_batch": 2}.get(name, 1)  # BatchNorm cannot normalise one value
             if value is not None and value < least:
                 raise ConfigError(f"SharedWeights: {name} is {value}; it must be at least {least}")
         if sampling not in SAMPLING:
@@ -102,43 +99,36 @@ class SharedWeights:
         self.space, self.recipe, self.sampling = space, recipe, sampling
         self.trials_per_epoch: float = trials_per_epoch
         self.objective: Objective = objective or OBJECTIVES[source.objective]()
-        self.epoch = 0  # epochs of shared training that are complete
-        self.step = 0  # steps of the epoch that is under way
-        self.skipped = 0  # steps not taken so far, in all epochs
-        self._skipped_in_epoch = 0
+        self.epoch = self.step = 0  # complete epochs of shared training, and steps of the one under way
+        self.skipped = self._skipped_in_epoch = 0  # steps not taken so far
         self._queue: list[Architecture] = []  # asked for, and not yet trained on
-        self._warmup = warmup
-        self._each, self._seed = architectures_per_step, seed
-        self._device = resolve_device(device)
+        self._warmup, self._each, self._seed = warmup, architectures_per_step, seed
+        self._device = device = resolve_device(device)
         with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
             self.network: Any = space.network(Open.all(space), source.data.task)
-        with out_of_memory(f"the shared weights and the data on {self._device}"):
+        size = evaluation_batch or recipe.batch
+        with out_of_memory(f"the shared weights and the data on {device}"):
             self._data = source.training_data(
-                self.network, recipe, seed=seed, device=self._device, channels_last=channels_last
+                self.network, recipe, seed=seed, device=device, channels_last=channels_last
             )
-            self._scoring = source.scoring(
-                recipe, evaluation_batch or recipe.batch, self._device, channels_last=self._data.channels_last
-            )
+            self._scoring = source.scoring(recipe, size, device, channels_last=self._data.channels_last)
         require(self.objective, self._scoring.metrics, "SharedWeights")
         self._steps = steps_per_epoch or self._data.per_epoch
         self._optimizer = Optimizer(self.network, recipe)
 
     def prepare(self, ask: Ask, told: int) -> Iterator[Progress]:
-        """Train the epochs that are due after `told` reported trials; every step yields."""
         while self.epoch <= self._warmup + told // self.trials_per_epoch:
             yield from self._train_epoch(ask)
 
     def _train_epoch(self, ask: Ask) -> Iterator[Progress]:
-        steps, epoch, recipe = self._steps, self.epoch, self.recipe
-        rate = recipe.rate(epoch)
+        steps, epoch = self._steps, self.epoch
+        rate = self.recipe.rate(epoch)
         while self.epoch == epoch:
             if not self._queue:
-                wanted = min(-(-ASK_AT_ONCE // self._each), steps - self.step) * self._each
-                self._queue = self._next(wanted, ask)
+                self._queue = self._next(min(-(-ASK_AT_ONCE // self._each), steps - self.step) * self._each, ask)
             sampled, self._queue = self._queue[: self._each], self._queue[self._each :]
             metrics = self._train_step(sampled, rate)
-            self.step += 1
-            step = self.step
+            self.step = step = self.step + 1
             if step == steps:
                 if self._skipped_in_epoch == steps:
                     raise Diverged(
@@ -148,34 +138,36 @@ class SharedWeights:
                 self.epoch, self.step, self._skipped_in_epoch = epoch + 1, 0, 0
             yield Progress("shared weights", step, steps, metrics)
 
+    @property
+    def _position(self) -> int:
+        return self.epoch * self._steps + self.step
+
     def _next(self, count: int, ask: Ask) -> list[Architecture]:
         """Return the next architectures to train on; uniform ones depend on the seed and their number alone."""
         if self.sampling == "policy":
             return [proposal.architecture for proposal in ask(count)]
-        first = (self.epoch * self._steps + self.step) * self._each
+        first = self._position * self._each
         return [sample(self.space, (self._seed, Stream.SAMPLING, first + index)) for index in range(count)]
 
     def _train_step(self, sampled: Sequence[Architecture], rate: float) -> dict[str, float]:
         if not self.network.training:
             self.network.train()
-        position = self.epoch * self._steps + self.step
+        position = self._position
         with (
             out_of_memory(f"a step of the shared weights with a batch of {self.recipe.batch}"),
             seeded(self._device, Stream.NOISE, self._seed, position),
         ):
-            figures: dict[str, Tensor] = {}
+            figures: list[dict[str, Tensor]] = []
             for architecture in sampled:
                 loss, others = self._data.loss(self.network, position, architecture)
-                loss = loss / len(sampled)
-                loss.backward()  # type: ignore[no-untyped-call]
-                for name, value in {"loss": loss.detach(), **{n: v / len(sampled) for n, v in others.items()}}.items():
-                    figures[name] = figures[name] + value if name in figures else value
-            norm = self._optimizer.gradient_norm()
+                (loss / len(sampled)).backward()  # type: ignore[no-untyped-call]
+                figures.append({"loss": loss.detach(), **others})
+            means = [torch.stack([found[name] for found in figures]).mean() for name in figures[0]]
             # The one moment of a step at which the host waits for the device.
-            *values, norm_value = torch.stack([*figures.values(), norm]).tolist()
-            metrics = dict(zip(figures, values, strict=True))
-            if math.isfinite(metrics["loss"]) and math.isfinite(norm_value):
-                self._optimizer.step(rate, norm_value)
+            *values, norm = torch.stack([*means, self._optimizer.gradient_norm()]).tolist()
+            metrics = dict(zip(figures[0], values, strict=True))
+            if math.isfinite(metrics["loss"]) and math.isfinite(norm):
+                self._optimizer.step(rate, norm)
             else:
                 self.skipped += 1
                 self._skipped_in_epoch += 1
@@ -184,7 +176,6 @@ class SharedWeights:
         return {**metrics, "learning_rate": rate, "epoch": self.epoch + 1, "skipped": self.skipped}
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Score one proposal on its minibatch. Raises `ChildFailure` if it cannot be scored."""
         with out_of_memory(f"scoring with a minibatch of {self._scoring.size}"):
             batch = self._scoring.batch(self._scoring.whole(self._seed, proposal.stream)[0])
             metrics = self._score(proposal.architecture, batch)
@@ -201,13 +192,12 @@ class SharedWeights:
         ENAS derives its architecture from samples ranked on a single minibatch (section 2.3). None takes all that have
         the full size. An architecture with a loss that is not finite has the reward of a failure.
         """
-        scores: list[list[Mapping[str, float]]] = [[] for _ in architectures]
+        scores = []
         for name in self._scoring.whole(self._seed, 0)[:minibatches]:  # outermost: one minibatch at a time in memory
             batch = self._scoring.batch(name)
-            for architecture, found in zip(architectures, scores, strict=True):
-                found.append(self._score(architecture, batch))
+            scores.append([self._score(architecture, batch) for architecture in architectures])
         rewards = []
-        for found in scores:
+        for found in zip(*scores, strict=True):
             try:
                 rewards.append(self._reward(self._scoring.mean(found)))
             except ChildFailure:
@@ -220,7 +210,6 @@ class SharedWeights:
         return self._scoring.score(self.network, architecture, batch)
 
     def state_dict(self) -> State:
-        """Return weights, momentum, position and the architectures in the queue, as copies on the CPU."""
         return {
             "network": saved_network(self.network),
             "momentum": self._optimizer.state_dict(),
@@ -234,7 +223,7 @@ class SharedWeights:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` returned; `RunError` if it is of other data or another batch."""
+        """Restore the state. Raises `RunError` if it is from other data or another batch."""
         if state["steps"] != self._steps:
             raise RunError(
                 f"the stored shared training has {state['steps']} steps an epoch, this one has "

@@ -46,8 +46,7 @@ class Table(Stateless):
 
     def final(self, architecture: Architecture) -> float:
         """Return the score of an architecture that a search found."""
-        (score,) = self._figures(architecture, self.score)
-        return score
+        return self._figures(architecture, self.score)[0]
 
     def _figures(self, architecture: Architecture, *metrics: str) -> list[float]:
         found = self.look(architecture)

@@ -68,15 +68,12 @@ def modality_class(name: str) -> type[Modality]:
 
 def modality(data: Data | Modality) -> Modality:
     """Return the modality of loaded data; a modality passes through."""
-    by_type: dict[type, type[Modality]] = {}
-    for name in MODALITIES:
-        cls = modality_class(name)
-        if type(data) is cls:
+    for cls in map(modality_class, MODALITIES):
+        if isinstance(data, cls):
             return data
-        by_type[cls.holds] = cls
-    if type(data) not in by_type:
-        raise ConfigError(f"{type(data).__name__} is not loaded data; archwright.modalities.read loads it")
-    return by_type[type(data)](data)
+        if isinstance(data, cls.holds):
+            return cls(data)
+    raise ConfigError(f"{type(data).__name__} is not loaded data; archwright.modalities.read loads it")
 
 
 def read(source: Any, *, seed: int, wanted: str = "images", **options: Any) -> Data:
@@ -85,8 +82,7 @@ def read(source: Any, *, seed: int, wanted: str = "images", **options: Any) -> D
     Options that are None are left out.
     """
     options = {name: value for name, value in options.items() if value is not None}
-    shown = [name for name in MODALITIES if modality_class(name).recognises(source)]
-    name = shown[0] if shown else wanted
+    name = next((name for name in MODALITIES if modality_class(name).recognises(source)), wanted)
     for other, kind in MODALITIES.items():
         if foreign := sorted(kind.options.keys() & options.keys() - MODALITIES[name].options.keys()):
             raise ConfigError(f"{foreign[0]} is for {other}, and the data is {source}")
@@ -97,10 +93,8 @@ def load_model(folder: str | Path, *, space: str | None = None) -> TrainedNetwor
     """Load the trained model in a folder, whichever modality wrote it."""
     from archwright.modalities.model_file import kind_of
 
-    folder = Path(folder)
-    found = kind_of(folder)
-    models = [modality_class(name).model for name in MODALITIES]
-    for model in models:
-        if model.kind == found:
-            return model.load(folder, space=space)
-    raise RunError(f"{folder} holds a {found}; this version reads a {' or a '.join(model.kind for model in models)}")
+    found = kind_of(folder := Path(folder))
+    models = {cls.model.kind: cls.model for cls in map(modality_class, MODALITIES)}
+    if found not in models:
+        raise RunError(f"{folder} holds a {found}; this version reads a {' or a '.join(models)}")
+    return models[found].load(folder, space=space)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -59,12 +59,10 @@ class TrainedNetwork(ABC):
         from safetensors.torch import save
 
         folder.mkdir(parents=True, exist_ok=True)
-        state: dict[str, Tensor] = {}
-        seen: set[int] = set()
+        tensors: dict[int | str, tuple[str, Tensor]] = {}  # by address, at which nothing empty is
         for name, value in self.network.state_dict().items():
-            if value.data_ptr() not in seen or value.numel() == 0:
-                state[name] = value.detach().cpu().contiguous()
-            seen.add(value.data_ptr())
+            tensors.setdefault(value.data_ptr() if value.numel() else name, (name, value))
+        state = {name: value.detach().cpu().contiguous() for name, value in tensors.values()}
         about = {"kind": self.kind, "architecture": self.architecture.to_json(), "space": space_to_json(self.space)}
         write(folder / "weights.safetensors", save(state))
         write(folder / "model.json", json.dumps({"format": FORMAT, **about, **self.described()}, indent=1).encode())
@@ -76,10 +74,12 @@ class TrainedNetwork(ABC):
         Raises:
             RunError: if there is no such model or it cannot be read.
         """
+        from safetensors.torch import load
+
         folder = Path(folder)
         if (found := kind_of(folder)) != cls.kind:
             raise RunError(f"{folder} holds a {found}, not a {cls.kind}")
-        described, weights = _described(folder), _weights(folder)
+        described, weights = _described(folder), _read(folder, "weights.safetensors", load)
         try:
             architecture = Architecture.from_json(described["architecture"])
             own = space_from_json(described["space"], space).for_architecture(architecture)
@@ -96,26 +96,19 @@ def kind_of(folder: Path) -> str:
     return str(_described(folder).get("kind", "classifier"))
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
+def _read(folder: Path, name: str, parse: Callable[[bytes], Any]) -> Any:
     from safetensors import SafetensorError
-    from safetensors.torch import load
 
     try:
-        weights: dict[str, Tensor] = load((folder / "weights.safetensors").read_bytes())
+        return parse((folder / name).read_bytes())
     except FileNotFoundError:
-        raise RunError(f"{folder} holds no trained model: there is no weights.safetensors") from None
+        raise RunError(f"{folder} holds no trained model: there is no {name}") from None
     except (ValueError, SafetensorError, OSError) as error:
         raise RunError(f"{folder}: the model cannot be read: {error}") from None
-    return weights
 
 
 def _described(folder: Path) -> dict[str, Any]:
-    try:
-        described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{folder} holds no trained model: there is no model.json") from None
-    except (ValueError, OSError) as error:
-        raise RunError(f"{folder}: the model cannot be read: {error}") from None
+    described = _read(folder, "model.json", json.loads)
     if not isinstance(described, dict) or "format" not in described:
         raise RunError(f"{folder / 'model.json'} is damaged: it says no format")
     if described["format"] != FORMAT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
@@ -40,15 +40,15 @@ class Scoring(Protocol):
     def score(self, network: Any, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
         """Return the metrics of an architecture on a minibatch, with a network in evaluation mode."""
 
-    def mean(self, scores: list[Mapping[str, float]]) -> Mapping[str, float]:
+    def mean(self, scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
         """Return the metrics over several minibatches."""
 
 
 class Modality(TrainingSource, Protocol):
     """Loaded data, and all that depends on its kind.
 
-    `metric` is what a network is judged by ("accuracy", "perplexity"), `label` stands before the words of a test.
-    `costs` measure a network for an objective; `objective` and
+    `metric` is what a network is judged by ("accuracy", "perplexity"), `wording` how its values are written, `label`
+    stands before the words of a test. `costs` measure a network for an objective; `objective` and
     `objective_from_scratch` name the usual ones of shared weights and of trained children.
     """
 
@@ -68,11 +68,6 @@ class Modality(TrainingSource, Protocol):
     @property
     def wording(self) -> Wording:
         """How values of the metric are written."""
-
-    @property
-    def measure(self) -> str:
-        """What pictures show."""
-        return self.wording.measure
 
     @staticmethod
     def recognises(source: Any) -> bool:
@@ -120,18 +115,6 @@ class Modality(TrainingSource, Protocol):
     def difference(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[float, float, float]:
         """Return ours minus theirs in the metric (of characters, in bits) and its 95 % interval, from two tests."""
 
-    def words(self, value: float) -> str:
-        """Return a value of the metric with its unit."""
-        return self.wording.words(value)
-
-    def words_of_interval(self, low: float, high: float) -> str:
-        """Return the 95 % interval of a value in words."""
-        return self.wording.words_of_interval(low, high)
-
-    def words_of_difference(self, difference: float, low: float, high: float) -> str:
-        """Return a difference and its interval in words."""
-        return self.wording.words_of_difference(difference, low, high)
-
     def validated(self, record: Mapping[str, Any]) -> str:
         """Return the validation of a trained candidate in words."""
 
@@ -158,8 +141,7 @@ class Modality(TrainingSource, Protocol):
 
 def verdict(modality: Modality, low: float, high: float) -> str:
     """Return the verdict over a random search of the same time, from the interval of the difference to it."""
-    sign = 1 if low > 0 else -1 if high < 0 else 0
-    if not sign:
+    if low <= 0 <= high:
         return "on this test part the search cannot be told from random search"
-    better = "better" if (sign > 0) == modality.larger_is_better else "worse"
+    better = "better" if (low > 0) == modality.larger_is_better else "worse"
     return f"the search found a {better} network than random search in the same time"

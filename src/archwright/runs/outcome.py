@@ -112,7 +112,7 @@ def _draw(job: Job, graphs: Sequence[Graph], trials: Sequence[Trial], result: di
     reward = "validation accuracy" if hasattr(search.reward, "words") else f"reward ({search.objective})"
     rows = [modality.estimate("found", result, found=True)]
     rows += [modality.estimate(name, figures) for _, name, figures, _ in _comparisons(result)]
-    measured = modality.measure.partition(",")[0].capitalize()
+    measured = modality.wording.measure.partition(",")[0].capitalize()
     for suffix in ("png", "svg"):
         draw(graphs, folder / f"cell.{suffix}", title=f"{search.space.name} {result['architecture']}")
         if trials:
@@ -128,7 +128,7 @@ def _draw(job: Job, graphs: Sequence[Graph], trials: Sequence[Trial], result: di
                 rows,
                 folder / f"comparison.{suffix}",
                 title=f"{measured} on {modality.tested(result)} of the test part",
-                measure=f"test {modality.measure}",
+                measure=f"test {modality.wording.measure}",
             )
 
 
@@ -150,16 +150,16 @@ def _report(result: dict[str, Any], graphs: Sequence[Graph], modality: Modality)
 
 def _summary(result: dict[str, Any], modality: Modality) -> list[str]:
     """Return the result in a few lines of plain text."""
-    metric, interval = f"test_{modality.metric}", modality.words_of_interval(*result["test_interval"])
+    metric, interval = f"test_{modality.metric}", modality.wording.words_of_interval(*result["test_interval"])
     rows = [
         ("architecture", f"{result['architecture']} ({result['space']})"),
-        (modality.label, f"{modality.words(result[metric])}, {interval}, {modality.tested(result)} used once"),
+        (modality.label, f"{modality.wording.words(result[metric])}, {interval}, {modality.tested(result)} used once"),
     ]
     for kind, name, group, words in _comparisons(result):
         ours = "" if kind == "random search" else f"{name}: "
-        difference = modality.words_of_difference(group["difference"], *group["difference_interval"])
+        difference = modality.wording.words_of_difference(group["difference"], *group["difference_interval"])
         against = f"found minus {kind.partition(' ')[0]} {difference}"
-        rows.append((kind, f"{ours}{modality.words(group[metric])}{words}; {against}"))
+        rows.append((kind, f"{ours}{modality.wording.words(group[metric])}{words}; {against}"))
         if group is result["random_search"].get("same_time"):
             rows.append(("verdict", verdict(modality, *group["difference_interval"])))
     lines = [f"{title:<16} {words}" for title, words in rows] + modality.details(result)

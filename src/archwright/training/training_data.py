@@ -30,12 +30,15 @@ class TrainingData(Protocol):
 
     def restart(self) -> None:
         """Discard what the last step left for the next one, because it was not finite."""
+        return
 
     def state_dict(self) -> State:
         """Return what the next step needs to know of those before it."""
+        return {}
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` returned."""
+        return
 
 
 class TrainingSource(Protocol):

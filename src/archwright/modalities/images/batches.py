@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from archwright.errors import ConfigError
-from archwright.loop import State
 from archwright.training.accuracy import evaluate_accuracy, score_logits
 from archwright.training.batches import Batches, arrange
 from archwright.training.placement import place
 from archwright.training.randomness import Stream, stream
 from archwright.training.regularisation import training_loss
+from archwright.training.training_data import TrainingData
 
 if TYPE_CHECKING:
     from archwright.data.images import ImageData
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from archwright.training.recipe import Recipe
 
 
-class ImageTrainingData:
-    """Implements `TrainingData` with shuffled batches. One depends on its step alone: nothing is left for the next."""
+class ImageTrainingData(TrainingData):
+    """Shuffled batches. One depends on its step alone: nothing is left for the next."""
 
     scored_by = "validation_accuracy"
 
@@ -40,12 +40,10 @@ class ImageTrainingData:
         self._current: tuple[int, Tensor, Tensor] | None = None
 
     def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a step, and the accuracy of its batch in training mode."""
         if self._current is None or self._current[0] != step:  # the same batch for every architecture of a step
             self._current = step, *self._batches[step]
-        _, x, labels = self._current
-        loss, accuracy = training_loss(model, x, labels, self._recipe, architecture)
-        return loss, {"accuracy": accuracy}
+        loss, accuracy = training_loss(model, *self._current[1:], self._recipe, architecture)
+        return loss, {"accuracy": accuracy}  # of the batch, in training mode
 
     def validate(self, model: Any) -> Mapping[str, float]:
         part, preprocessing = self._data.validation[: self._recipe.validation_limit], self._data.preprocessing
@@ -53,15 +51,6 @@ class ImageTrainingData:
             return {}
         score = evaluate_accuracy(model, part, preprocessing, device=self._device, channels_last=self.channels_last)
         return {"validation_accuracy": score.accuracy, "validation_loss": score.loss}
-
-    def restart(self) -> None:
-        pass
-
-    def state_dict(self) -> State:
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        pass
 
 
 class ImageScoring:
@@ -79,8 +68,7 @@ class ImageScoring:
 
     def whole(self, *seeds: int) -> list[Tensor]:
         order = torch.from_numpy(stream(Stream.VALIDATION, *seeds).permutation(len(self._x)))
-        count = len(order) // self.size
-        return list(order[: count * self.size].view(count, -1))
+        return list(order[: len(order) // self.size * self.size].view(-1, self.size))
 
     def batch(self, name: Tensor) -> Batch:
         chosen = name.to(self._x.device)
@@ -93,5 +81,5 @@ class ImageScoring:
             count, loss = torch.stack([correct.sum().float(), losses.mean()]).tolist()
         return {"validation_accuracy": count / len(labels), "validation_loss": loss}
 
-    def mean(self, scores: list[Mapping[str, float]]) -> Mapping[str, float]:
+    def mean(self, scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
         return {name: sum(score[name] for score in scores) / len(scores) for name in self.metrics}

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from archwright.nets.residual import Residual
     from archwright.training.recipe import Recipe
 
-PER_CENT = Wording("accuracy, %", lambda share: 100 * share, times=100, mark="%", difference="points")
 MOST_CLASSES = 20  # more are in `report.md` only
 
 
@@ -45,10 +44,7 @@ class Images(Modality):
     objective: ClassVar[str] = "accuracy"
     objective_from_scratch: ClassVar[str] = "accuracy"
     costs = {"latency": latency}
-
-    @property
-    def wording(self) -> Wording:
-        return PER_CENT
+    wording = Wording("accuracy, %", lambda share: 100 * share, times=100, mark="%", difference="points")
 
     @staticmethod
     def recognises(source: Any) -> bool:
@@ -74,21 +70,17 @@ class Images(Modality):
         for name, value in changes.items():
             if value is not None and value < 1:
                 raise ConfigError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
-        task = task or Task(3, 32, 32, 10)
-        size, channels, classes = (changes[name] for name in ("image_size", "channels", "classes"))
-        return Task(channels or task.channels, size or task.height, size or task.width, classes or task.classes)
+        task, size = task or Task(3, 32, 32, 10), changes["image_size"]
+        channels, classes = changes["channels"] or task.channels, changes["classes"] or task.classes
+        return Task(channels, size or task.height, size or task.width, classes)
 
     @staticmethod
     def shown_size(network: Any, space: Any, task: Task) -> tuple[dict[str, Any], str]:
-        facts = {
-            "input": [task.channels, task.height, task.width],
-            "classes": task.classes,
-            "parameters": parameters(network),
-            "multiply_adds": multiply_adds(network.eval(), task),
-        }
+        shape = task.channels, task.height, task.width
+        count, adds = parameters(network), multiply_adds(network.eval(), task)
+        facts = {"input": list(shape), "classes": task.classes, "parameters": count, "multiply_adds": adds}
         sizes = "".join(f", {name} {getattr(space, name)}" for name in ("filters", "repeats") if hasattr(space, name))
-        shape = f"{task.channels}x{task.height}x{task.width}{sizes}"
-        return facts, f"{facts['parameters']:,} parameters, {facts['multiply_adds']:,} multiply-adds at {shape}"
+        return facts, f"{count:,} parameters, {adds:,} multiply-adds at {'x'.join(map(str, shape))}{sizes}"
 
     def describe(self) -> tuple[dict[str, Any], list[str]]:
         from archwright.data.describe import as_lines, describe
@@ -116,23 +108,22 @@ class Images(Modality):
         return {"multiply_adds": multiply_adds(network, self.data.task)}
 
     def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
-        """Return the accuracy, and image by image whether it was right."""
         score = evaluate_accuracy(network, self.data.test, self.data.preprocessing, device=device)
         bits = "".join("1" if right else "0" for right in score.correct.tolist())
-        return {"accuracy": score.accuracy, "correct": bits}
+        return {"accuracy": score.accuracy, "correct": bits}  # image by image
 
     def figures(self, test: Mapping[str, Any]) -> dict[str, Any]:
         """Return accuracy with Wilson's interval, and by class."""
         correct, labels = _bits(test), self.data.test.y.numpy()
-        per_class: dict[str, dict[str, float | None]] = {}
-        for index, name in enumerate(self.data.classes):
-            ours = correct[labels == index]
-            per_class[name] = {"accuracy": float(ours.mean()) if len(ours) else None, "images": len(ours)}
+        by_class = {name: correct[labels == index] for index, name in enumerate(self.data.classes)}
         return {
             "test_accuracy": float(correct.mean()),
             "test_interval": list(wilson(int(correct.sum()), len(correct))),
             "test_images": len(correct),
-            "per_class": per_class,
+            "per_class": {
+                name: {"accuracy": float(ours.mean()) if len(ours) else None, "images": len(ours)}
+                for name, ours in by_class.items()
+            },
         }
 
     def difference(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -146,15 +137,14 @@ class Images(Modality):
 
     def details(self, figures: Mapping[str, Any]) -> list[str]:
         """Return the accuracy of each class; of the ten worst if there are many."""
-        classes = figures["per_class"].items()
-        known = [(name, found["accuracy"]) for name, found in classes if found["accuracy"] is not None]
-        label = "per class"
+        known = {
+            name: found["accuracy"] for name, found in figures["per_class"].items() if found["accuracy"] is not None
+        }
+        label, listed = "per class", list(known)
         if len(known) > MOST_CLASSES:
-            known = sorted(known, key=lambda item: item[1])[:10]
-            label = "worst classes"
-        words = [f"{name} {accuracy:.1%}" for name, accuracy in known]
-        rows = [", ".join(words[i : i + 5]) for i in range(0, len(words), 5)]
-        return [f"{label if not i else '':<17}{row}" for i, row in enumerate(rows)]
+            label, listed = "worst classes", sorted(known, key=known.__getitem__)[:10]
+        words = [f"{name} {known[name]:.1%}" for name in listed]
+        return [f"{'' if i else label:<17}{', '.join(words[i : i + 5])}" for i in range(0, len(words), 5)]
 
     def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
         lines = ["## Accuracy by class", "", "| class | accuracy | test images |", "|---|---|---|"]

@@ -11,14 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from archwright.data.decode import preprocess_image
+from archwright.data.decode import SUFFIXES, preprocess_image
 from archwright.data.images import Preprocessing
 from archwright.errors import RunError
 from archwright.modalities.model_file import TrainedNetwork
 from archwright.space import Task
 
 BATCH = 256
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,6 @@ class TrainedModel(TrainedNetwork):
         return {"classes": classes, "preprocessing": Preprocessing.from_json(described["preprocessing"])}
 
     def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
-        """Write files that need no archwright. See `archwright.export.export`."""
         from archwright.export import export
 
         return export(
@@ -77,15 +75,13 @@ class TrainedModel(TrainedNetwork):
 
     def predict(self, images: Sequence[Any] | Tensor) -> list[Prediction]:
         """Classify images: a raw tensor, or paths and PIL images."""
-        if isinstance(images, Tensor):
-            x = images
-        else:
-            x = torch.stack([preprocess_image(image, self.preprocessing) for image in images])
-        probabilities = self.logits(x).softmax(dim=1).tolist()
+        if not isinstance(images, Tensor):
+            images = torch.stack([preprocess_image(image, self.preprocessing) for image in images])
+        probabilities = self.logits(images).softmax(dim=1).tolist()
         return [Prediction(self.classes[row.index(max(row))], tuple(row)) for row in probabilities]
 
     def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:
-        """Classify image files, and the images in folders; yields the class of each as plain data and as a line."""
+        """Classify image files, and the images in folders."""
         paths = [image for path in inputs for image in (_images_in(path) if path.is_dir() else [path])]
         for begin in range(0, len(paths), BATCH):
             part = paths[begin : begin + BATCH]
@@ -96,7 +92,7 @@ class TrainedModel(TrainedNetwork):
 
 
 def _images_in(folder: Path) -> list[Path]:
-    inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    inside = sorted(path for path in folder.rglob("*") if path.suffix[1:].lower() in SUFFIXES)
     if not inside:
         raise RunError(f"{folder}: there are no images in this folder")
     return inside

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -87,6 +87,6 @@ class TextScoring:
             loss = functional.cross_entropy(logits.flatten(0, 1).float(), following.flatten()).item()
         return {"validation_perplexity": perplexity(loss), "validation_loss": loss}
 
-    def mean(self, scores: list[Mapping[str, float]]) -> Mapping[str, float]:
+    def mean(self, scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
         loss = sum(score["validation_loss"] for score in scores) / len(scores)
         return {"validation_perplexity": perplexity(loss), "validation_loss": loss}

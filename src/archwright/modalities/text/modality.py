@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from archwright.data.text import TextData, is_text
+from archwright.data.text import TextData, is_text, load_text
 from archwright.modalities.protocol import Modality
 from archwright.modalities.text.batches import TextScoring, TextTrainingData
 from archwright.modalities.text.model import TrainedLanguageModel
@@ -58,10 +58,7 @@ class Text(Modality):
 
     @staticmethod
     def load(source: Any, *, seed: int, **options: Any) -> TextData:
-        """Load the data. See `archwright.data.text.load_text`; nothing in it is random."""
-        from archwright.data.text import load_text
-
-        return load_text(source, **options)
+        return load_text(source, **options)  # nothing in it is random
 
     @staticmethod
     def task_like(task: TextTask | None, *, classes: int | None, **_: int | None) -> TextTask:
@@ -70,13 +67,9 @@ class Text(Modality):
 
     @staticmethod
     def shown_size(network: Any, space: Any, task: TextTask) -> tuple[dict[str, Any], str]:
-        facts = {
-            "vocabulary": task.vocabulary,
-            "units": network.embedding.embedding_dim,
-            "parameters": parameters(network),
-        }
-        line = f"{facts['parameters']:,} parameters, {facts['units']} units, vocabulary {task.vocabulary:,}"
-        return facts, line
+        count, units = parameters(network), network.embedding.embedding_dim
+        facts = {"vocabulary": task.vocabulary, "units": units, "parameters": count}
+        return facts, f"{count:,} parameters, {units} units, vocabulary {task.vocabulary:,}"
 
     def describe(self) -> tuple[dict[str, Any], list[str]]:
         """Return what was understood of the data, and the perplexity of a model that knows frequencies only."""
@@ -121,7 +114,6 @@ class Text(Modality):
         return {"multiply_adds": matrices + (network.embedding.weight.numel() if tied else 0)}
 
     def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
-        """Return the loss, and that of each of 100 blocks of the text."""
         score = evaluate_perplexity(network, self.data.test.to(device), length=recipe.length)
         blocks = [float(block.double().mean()) for block in score.losses.tensor_split(BLOCKS)]
         return {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
@@ -149,7 +141,7 @@ class Text(Modality):
         return ours["perplexity"] - base, low, high
 
     def validated(self, record: Mapping[str, Any]) -> str:
-        return f"validation {self.words(perplexity(record['validation_loss']))}"
+        return f"validation {self.wording.words(perplexity(record['validation_loss']))}"
 
     def tested(self, figures: Mapping[str, Any]) -> str:
         return f"{figures['test_tokens']:,} tokens"

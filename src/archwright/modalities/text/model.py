@@ -38,7 +38,6 @@ class TrainedLanguageModel(TrainedNetwork):
         return {"vocabulary": tuple(str(token) for token in described["vocabulary"]), "level": level}
 
     def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
-        """Write files that need no archwright. See `archwright.export.language`."""
         from archwright.export.language import export_language_model
 
         return export_language_model(
