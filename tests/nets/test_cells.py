@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError
-from archwright.nets.concatenate import concatenate
+from archwright.nets.feature_map import concatenate
 from archwright.nets.network import initialise
 from archwright.nets.ops import OPERATIONS, DropPath, FactorizedReduction, operation, pad_same, same
 from archwright.nets.skeleton import CellNetwork

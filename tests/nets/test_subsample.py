@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archwright.nets.subsample import subsample
+from archwright.nets.feature_map import subsample
 
 
 @given(

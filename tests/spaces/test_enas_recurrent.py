@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError
-from archwright.nets.activations import activate
-from archwright.nets.chain import Chain, loose_ends
 from archwright.nets.language import LanguageModel
+from archwright.nets.recurrence import Chain, activate, loose_ends
 from archwright.nets.recurrent import EPSILON, HighwayCell
 from archwright.space import Open, TextTask, count, sample
 from archwright.spaces.enas_recurrent import ENAS_CELL_12, ENAS_CELL_LM, EnasRecurrent

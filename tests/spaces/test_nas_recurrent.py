@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from archwright.errors import SpaceError
 from archwright.nets.language import LanguageModel, units_within
+from archwright.nets.recurrence import Node, Tree
 from archwright.nets.recurrent import LstmCell, TreeCell
-from archwright.nets.tree import Node, Tree
 from archwright.space import Choice, Open, TextTask, count, decisions_of, sample
 from archwright.spaces.nas_recurrent import NAS_CELL, NasRecurrent
 

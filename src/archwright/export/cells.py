@@ -8,10 +8,8 @@ from typing import Any
 
 from archwright.export.expressions import fold
 from archwright.export.tracing import ExportError
-from archwright.nets.activations import activate
-from archwright.nets.chain import Chain
+from archwright.nets.recurrence import Chain, Node, Tree, activate
 from archwright.nets.recurrent import HighwayCell, RecurrentCell, TreeCell
-from archwright.nets.tree import Node, Tree
 
 
 @dataclass(frozen=True)

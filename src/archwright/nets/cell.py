@@ -15,8 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.nets.concatenate import concatenate
-from archwright.nets.feature_map import FeatureMap, apply
+from archwright.nets.feature_map import FeatureMap, apply, concatenate
 from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation, pad_same
 from archwright.nets.wiring import SIDES, Operands, Wiring, loose_ends
 

@@ -1,10 +1,22 @@
-"""A feature map and its ReLU, which all modules that begin with one share: each copy would be kept for backward."""
+"""Feature maps that several modules read, joined and thinned out.
+
+All modules that begin with a ReLU share one: each copy would be kept for the backward pass. Gradients keep the memory
+format. The backward pass of `torch.cat` hands out slices of one big gradient. In channels_last such a slice is strided,
+and the CPU kernels of BatchNorm, ReLU and pooling fall back to slow paths on it, so each slice is made dense once. That
+of a slice fills a contiguous tensor with zeros, one for each sliced dimension. In channels_last that makes every
+gradient that is added to it contiguous too, and the kernels of BatchNorm then take ten times as long.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.nn import functional
 
 
 class FeatureMap:
@@ -25,3 +37,57 @@ def apply(module: nn.Module, features: FeatureMap) -> Tensor:
     """Run a module on a feature map, or on its ReLU if the module says `after_relu`."""
     output: Tensor = module(features.relu() if getattr(module, "after_relu", False) else features.tensor)
     return output
+
+
+def concatenate(tensors: Sequence[Float[Tensor, "batch _ height width"]], *, training: bool) -> Tensor:
+    """Concatenate along dimension 1. `training` is false where no gradient will be asked for."""
+    if training:
+        for tensor in tensors:
+            if tensor.requires_grad:
+                tensor.register_hook(_dense)  # type: ignore[no-untyped-call]
+    return torch.cat(list(tensors), dim=1)
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    channels_last = gradient.stride(1) == 1
+    return gradient.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def subsample(
+    x: Float[Tensor, "batch channels height width"], starts: Sequence[int], *, stride: int, training: bool
+) -> tuple[Float[Tensor, "batch channels less_h less_w"], ...]:
+    """For each of `starts` every `stride`-th pixel of every `stride`-th row from there on, sizes rounded up.
+
+    Beyond the edge there are zeros. `training` is false where no gradient will be asked for.
+    """
+    if training:
+        parts: tuple[Tensor, ...] = _Subsample.apply(x, stride, *starts)  # type: ignore[no-untyped-call]
+        return parts
+    return tuple(_part(x, start, stride) for start in starts)
+
+
+def _part(x: Tensor, start: int, stride: int) -> Tensor:
+    padded = functional.pad(x, (0, start, 0, start)) if start else x
+    return padded[:, :, start::stride, start::stride]
+
+
+class _Subsample(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: int, *starts: int) -> tuple[Tensor, ...]:
+        ctx.stride, ctx.starts, ctx.shape, ctx.format = stride, starts, x.shape, _format(x)
+        return tuple(_part(x, start, stride).contiguous(memory_format=ctx.format) for start in starts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = torch.empty(
+            ctx.shape, dtype=gradients[0].dtype, device=gradients[0].device, memory_format=ctx.format
+        ).zero_()
+        for start, part in zip(ctx.starts, gradients, strict=True):
+            place = gradient[:, :, start :: ctx.stride, start :: ctx.stride]
+            place += part[:, :, : place.shape[2], : place.shape[3]]
+        return gradient, None, *[None] * len(ctx.starts)
+
+
+def _format(x: Tensor) -> torch.memory_format:
+    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if channels_last else torch.contiguous_format

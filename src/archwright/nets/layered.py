@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.nets.concatenate import concatenate
-from archwright.nets.layer import LayerSpec, loose_ends
-from archwright.nets.network import Network, initialise
+from archwright.nets.feature_map import concatenate
+from archwright.nets.network import Images, Logits, Network, initialise
 from archwright.nets.ops import Padding, halves
+from archwright.nets.wiring import LayerSpec, loose_layers
 from archwright.space import Architecture, Task
 
 Size = tuple[int, int]
@@ -28,14 +28,9 @@ class ConvBlock(nn.Module):
         self.outputs = filters * block
         self.convs = nn.ModuleList()
         for index in range(block):
-            conv = nn.Conv2d(
-                inputs if index == 0 else filters * index,
-                filters,
-                (layer.height, layer.width),
-                layer.stride if index == 0 else 1,
-                padding=(layer.height // 2, layer.width // 2),
-                bias=not layer.normalised,
-            )
+            wide, stride = (filters * index, (1, 1)) if index else (inputs, layer.stride)
+            kernel, around = (layer.height, layer.width), (layer.height // 2, layer.width // 2)
+            conv = nn.Conv2d(wide, filters, kernel, stride, around, bias=not layer.normalised)
             norm = [nn.BatchNorm2d(filters)] if layer.normalised else []
             self.convs.append(nn.Sequential(conv, *norm, nn.ReLU(inplace=True)))
 
@@ -61,7 +56,7 @@ class Layered(Network):
     ) -> None:
         super().__init__()
         self._inputs = [tuple(layer.inputs) for layer in layers]
-        self._loose = loose_ends(layers)
+        self._loose = loose_layers(layers)
         self._pool_after = frozenset(number - 1 for number in pool_after)
         self.layers = nn.ModuleList()
         channels: list[int] = []
@@ -79,9 +74,9 @@ class Layered(Network):
                 self.layers.append(made)
             else:
                 channels.append(wide)
-                square, around = (layer.height, layer.width), (layer.height // 2, layer.width // 2)
+                kernel, around = (layer.height, layer.width), (layer.height // 2, layer.width // 2)
                 pooled = layer.kind == "pool"
-                self.layers.append(nn.MaxPool2d(square, layer.stride, around) if pooled else nn.BatchNorm2d(wide))
+                self.layers.append(nn.MaxPool2d(kernel, layer.stride, around) if pooled else nn.BatchNorm2d(wide))
             sizes.append((-(-size[0] // layer.stride[0]), -(-size[1] // layer.stride[1])))
             if number in self._pool_after:
                 sizes, image = [_half(size) for size in sizes], _half(image)
@@ -90,9 +85,7 @@ class Layered(Network):
         self.classify = nn.Linear(sum(channels[number] for number in self._loose), task.classes)
         initialise(self)
 
-    def with_auxiliary(
-        self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
-    ) -> tuple[Float[Tensor, "batch classes"], None]:
+    def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
         """Return logits and no auxiliary ones, of images of the task's size."""
         outputs: list[Tensor] = []
         for number, layer in enumerate(self.layers):

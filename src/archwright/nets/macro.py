@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from archwright.errors import SpaceError
 from archwright.nets.cell import Joined
 from archwright.nets.feature_map import FeatureMap, apply
-from archwright.nets.network import Network, initialise, stem, wired
+from archwright.nets.network import Images, Logits, Network, initialise, stem, wired
 from archwright.nets.ops import OPERATIONS, FactorizedReduction, Pointwise, Separable, operation
 from archwright.space import Architecture, Task
 
@@ -116,9 +115,7 @@ class MacroNetwork(Network):
         self.classify = nn.Linear(channels, task.classes, bias=False)  # no bias (C3)
         initialise(self)
 
-    def with_auxiliary(
-        self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
-    ) -> tuple[Float[Tensor, "batch classes"], None]:
+    def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
         wiring = wired(self._fixed, self._wire, architecture)
         skips = [layer_skips for _, layer_skips in wiring]
         states = {0: FeatureMap(self.stem(x))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from archwright.nets.ops import DropPath
 from archwright.space import Architecture
 
 Wired = TypeVar("Wired")
+Images: TypeAlias = Float[Tensor, "batch channels height width"]
+Logits: TypeAlias = Float[Tensor, "batch classes"]
 
 
 class Network(nn.Module):
@@ -24,14 +26,10 @@ class Network(nn.Module):
     """
 
     @abstractmethod
-    def with_auxiliary(
-        self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
-    ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"] | None]:
-        """Logits, and those of the auxiliary head: None outside training or where there is none."""
+    def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, Logits | None]:
+        """Return logits, and those of the auxiliary head: None outside training or where there is none."""
 
-    def forward(
-        self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
-    ) -> Float[Tensor, "batch classes"]:
+    def forward(self, x: Images, architecture: Architecture | None = None) -> Logits:
         return self.with_auxiliary(x, architecture)[0]
 
     def set_progress(self, progress: float) -> None:

@@ -18,9 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.nets.chain import Chain
 from archwright.nets.network import wired
-from archwright.nets.tree import Tree
+from archwright.nets.recurrence import Chain, Tree
 from archwright.space import Architecture
 
 EPSILON = 1e-5  # of the normalisation, as BatchNorm's

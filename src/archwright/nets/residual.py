@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.nets.network import Network, initialise, stem
+from archwright.nets.network import Images, Logits, Network, initialise, stem
 from archwright.nets.ops import Convolution, Pointwise
 from archwright.space import Architecture, Task
 
@@ -51,9 +51,7 @@ class Residual(Network):
         self.classify = nn.Linear(channels, task.classes)
         initialise(self)
 
-    def with_auxiliary(
-        self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
-    ) -> tuple[Float[Tensor, "batch classes"], None]:
+    def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
         features = self.blocks(self.stem(x)).mean(dim=(2, 3))
         return self.classify(self.dropout(features)), None
 

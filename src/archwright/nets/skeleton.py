@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from archwright.nets.cell import ENAS, Cell, CellVariant, Shape
 from archwright.nets.feature_map import FeatureMap
-from archwright.nets.network import Network, initialise, stem, wired
+from archwright.nets.network import Images, Logits, Network, initialise, stem, wired
 from archwright.nets.ops import FactorizedReduction
 from archwright.nets.wiring import Operands, Wiring
 from archwright.space import Architecture, Task
@@ -74,7 +73,7 @@ class AuxiliaryHead(nn.Module):
         )
         self.classify = nn.Linear(768, classes, bias=bias)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
+    def forward(self, x: Images) -> Logits:
         """Return auxiliary logits of a cell's output after ReLU."""
         logits: Tensor = self.classify(self.layers(x).mean(dim=(2, 3)))
         return logits
@@ -123,7 +122,7 @@ class CellNetwork(Network):
         self.auxiliary_after = min(last_reduction + config.auxiliary_after, len(plan) - 1)
         self._in_stem = len(plan) - 3 * repeats - 2
         self.cells, self.reductions = nn.ModuleList(), nn.ModuleDict()
-        newer = auxiliary_shape = Shape(stem_filters, 0)
+        newer = read = Shape(stem_filters, 0)
         older = newer if config.first_older else None
         for index, (kind, channels) in enumerate(plan):
             if kind == "reduction" and reduction == "before":
@@ -146,25 +145,16 @@ class CellNetwork(Network):
             self.cells.append(cell)
             older, newer = (older if self._skips(index) else newer), cell.shape
             if index == self.auxiliary_after:
-                auxiliary_shape = cell.shape
-        self.auxiliary = (
-            AuxiliaryHead(
-                auxiliary_shape.channels,
-                _halved(size, auxiliary_shape.halvings),
-                task.classes,
-                valid=config.valid_auxiliary,
-                bias=config.bias,
-            )
-            if auxiliary
-            else None
-        )
+                read = cell.shape  # by the auxiliary head
+        self.auxiliary: AuxiliaryHead | None = None
+        if auxiliary:
+            size, valid = _halved(size, read.halvings), config.valid_auxiliary
+            self.auxiliary = AuxiliaryHead(read.channels, size, task.classes, valid=valid, bias=config.bias)
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(newer.channels, task.classes, bias=config.bias)  # no bias: ENAS C3, C4
         initialise(self, truncated=config.truncated)
 
-    def with_auxiliary(
-        self, x: Float[Tensor, "batch channels height width"], architecture: Architecture | None = None
-    ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"] | None]:
+    def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, Logits | None]:
         wiring = wired(self._fixed, self._wire, architecture)
         older = newer = FeatureMap(self.stem(x))  # a cell that has no older input reads the newer one twice
         auxiliary = None

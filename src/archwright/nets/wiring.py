@@ -1,7 +1,7 @@
-"""How the nodes of a cell are wired: values that spaces, drawings and networks share.
+"""How the nodes of a cell and the layers of a network are wired: values that spaces, drawings and networks share.
 
-States are numbered as in ENAS: 0 is the older input, 1 the newer one, 2 and up the nodes (NASNet's code counts the
-other way round).
+A cell's states are numbered as in ENAS: 0 is the older input, 1 the newer one, 2 and up the nodes (NASNet's code counts
+the other way round).
 """
 
 from __future__ import annotations
@@ -26,3 +26,22 @@ def loose_ends(wiring: Wiring, kept: Sequence[int] = ()) -> tuple[int, ...]:
     """Return the states that no node reads, inputs included (ENAS C4), and those that are `kept` all the same."""
     used = {source for node in wiring for source, _ in node} - set(kept)
     return tuple(state for state in range(len(wiring) + 2) if state not in used)
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A "conv", "pool" or "norm" layer, by `kind`. `inputs` number the layers it reads; none: it reads the image."""
+
+    kind: str
+    height: int
+    width: int
+    stride: tuple[int, int]
+    filters: int
+    normalised: bool
+    inputs: tuple[int, ...]
+
+
+def loose_layers(layers: Sequence[LayerSpec]) -> tuple[int, ...]:
+    """Return the layers that no other layer reads; the last one is always among them."""
+    read = {source for layer in layers for source in layer.inputs}
+    return tuple(number for number in range(len(layers)) if number not in read)

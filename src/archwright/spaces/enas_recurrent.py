@@ -17,7 +17,7 @@ from archwright.spaces.settings import check_fields, whole_numbers
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.nets.chain import Chain
+    from archwright.nets.recurrence import Chain
 ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")  # in the order of the official code's numbers
 
 
@@ -26,7 +26,7 @@ class EnasRecurrent(LanguageSpace):
     """Cells of `nodes` nodes: node 1 reads x(t) and h(t-1), every other one earlier node; each has an activation.
 
     Asked: the activation of node 1, then per node its input and its activation; every node ends in an anchor step. The
-    mathematics, with its highway connections, is in `archwright.nets.chain`. A network is a language model of
+    mathematics, with its highway connections, is in `archwright.nets.recurrence`. A network is a language model of
     `layers` such cells. Weights are shared: one matrix pair for every ordered pair of nodes.
 
     The paper counts 4^N * N! architectures; node 1 has no input to choose, so these are 4^N * (N - 1)!.
@@ -143,7 +143,7 @@ class EnasRecurrent(LanguageSpace):
 
 @functools.lru_cache(maxsize=1024)
 def _chain(architecture: Architecture, nodes: int, averaged: str) -> Chain:
-    from archwright.nets.chain import Chain, loose_ends
+    from archwright.nets.recurrence import Chain, loose_ends
 
     sources = tuple(int(str(architecture[f"{node}/input"])) for node in range(2, nodes + 1))
     activations = tuple(str(architecture[f"{node}/activation"]) for node in range(1, nodes + 1))

@@ -14,7 +14,7 @@ from archwright.spaces.settings import check_fields, only, settings
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.nets.layer import LayerSpec
+    from archwright.nets.wiring import LayerSpec
 # What is asked of a layer of each type, in the paper's order.
 TOKENS = {
     "conv": ("height", "width", "stride_height", "stride_width", "filters", "norm"),
@@ -139,7 +139,7 @@ class NasConv(Space):
         return tuple(self._layer(answers, number) for number in range(1, depth + 1))
 
     def _layer(self, answers: Mapping[str, Any], number: int) -> LayerSpec:
-        from archwright.nets.layer import LayerSpec
+        from archwright.nets.wiring import LayerSpec
 
         kind = answers.get(f"{number}/type", self.types[0])
         size = answers.get(f"{number}/size", 1)
@@ -166,7 +166,7 @@ class NasConv(Space):
         return Layered(layers, task, **settings(self, "block", "pool_after", "more_filters", "dropout"))
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        from archwright.nets.layer import loose_ends
+        from archwright.nets.wiring import loose_layers
 
         layers = self.layers_of(architecture)
         nodes, edges = [Node("image", "image", "input")], []
@@ -174,7 +174,7 @@ class NasConv(Space):
             nodes.append(Node(str(number), _label(layer)))
             edges += [Edge(str(source + 1), str(number)) for source in layer.inputs] or [Edge("image", str(number))]
         nodes.append(Node("output", "concat", "output"))
-        edges += [Edge(str(number + 1), "output") for number in loose_ends(layers)]
+        edges += [Edge(str(number + 1), "output") for number in loose_layers(layers)]
         return (Graph("network", tuple(nodes), tuple(edges)),)
 
 

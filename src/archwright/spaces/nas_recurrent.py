@@ -16,7 +16,7 @@ from archwright.spaces.settings import check_fields, only
 if TYPE_CHECKING:
     from torch import nn
 
-    from archwright.nets.tree import Tree
+    from archwright.nets.recurrence import Tree
 COMBINE = ("add", "elem_mult")
 ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu")
 JOINS = {"add": "add", "elem_mult": "mul"}  # as drawings name them
@@ -89,7 +89,7 @@ class NasRecurrent(LanguageSpace):
 
     def tree(self, architecture: Architecture) -> Tree:
         """Return the cell as a value that can be run."""
-        from archwright.nets.tree import Node, Tree
+        from archwright.nets.recurrence import Node, Tree
 
         def node(name: object) -> Node:
             return Node(*(str(architecture[f"{name}/{field}"]) for field in FIELDS))
