@@ -12,6 +12,7 @@ from jaxtyping import Num
 from torch import Tensor
 
 from archwright.data.decode import check_size
+from archwright.data.found import Size
 from archwright.data.images import CHUNK
 from archwright.errors import ConfigError, DataError
 
@@ -20,7 +21,7 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 
 def convert(
-    parts: dict[str, Array], layout: Layout | None, image_size: tuple[int, int] | None
+    parts: dict[str, Array], layout: Layout | None, image_size: Size | None
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Return uint8 or float32 [n, channels, height, width] per part, and notes about what was recognised and changed.
 
@@ -59,10 +60,8 @@ def recognised(shape: tuple[int, ...], where: str) -> Layout:
     If a and c are equal the layout is NCHW, torch's own. Hyperspectral patches with more bands than pixels a side need
     `layout` given.
     """
-    if len(shape) == 3:
-        return "NHW"
-    if len(shape) == 4:
-        return "NHWC" if shape[3] < shape[1] else "NCHW"
+    if len(shape) in (3, 4):
+        return "NHW" if len(shape) == 3 else "NHWC" if shape[3] < shape[1] else "NCHW"
     hint = ""
     if len(shape) == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
         hint = f"; reshape it to ({shape[0]}, {side}, {side}) if these are square grey images"
@@ -91,20 +90,20 @@ def _finite(array: Array, where: str) -> None:
 def _typed(parts: dict[str, Array], notes: list[str]) -> dict[str, Tensor]:
     kinds = {array.dtype.kind for array in parts.values()}
     types = "/".join(sorted({str(array.dtype) for array in parts.values()}))
+    wanted: type[np.generic] = np.float32
     if kinds == {"b"}:
         notes.append("true and false pixels became 255 and 0")
         return {where: _tensor(array.astype(np.uint8) * np.uint8(255)) for where, array in parts.items()}
     if "f" in kinds:
-        if types != "float32":
-            notes.append(f"{types} became float32")
-        return {where: _tensor(array.astype(np.float32, copy=False)) for where, array in parts.items()}
-    low, high = min(int(a.min()) for a in parts.values()), max(int(a.max()) for a in parts.values())
-    if low >= 0 and high <= 255:
-        if types != "uint8":
-            notes.append(f"{types} within 0..255 became uint8")
-        return {where: _tensor(array.astype(np.uint8, copy=False)) for where, array in parts.items()}
-    notes.append(f"{types} of {low} to {high} became float32")
-    return {where: _tensor(array.astype(np.float32)) for where, array in parts.items()}
+        note = f"{types} became float32"
+    else:
+        low, high = min(int(a.min()) for a in parts.values()), max(int(a.max()) for a in parts.values())
+        note = f"{types} of {low} to {high} became float32"
+        if low >= 0 and high <= 255:
+            wanted, note = np.uint8, f"{types} within 0..255 became uint8"
+    if types != wanted.__name__:
+        notes.append(note)
+    return {where: _tensor(array.astype(wanted, copy=False)) for where, array in parts.items()}
 
 
 def _tensor(array: Array) -> Tensor:
@@ -112,9 +111,7 @@ def _tensor(array: Array) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-def resize(
-    x: Num[Tensor, "n channels height width"], size: tuple[int, int]
-) -> Num[Tensor, "n channels new_height new_width"]:
+def resize(x: Num[Tensor, "n channels height width"], size: Size) -> Num[Tensor, "n channels new_height new_width"]:
     """Resize bilinearly with antialiasing, a chunk at a time; uint8 stays uint8."""
     out = torch.empty((*x.shape[:2], *size), dtype=x.dtype)
     for start in range(0, len(x), CHUNK):

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
-from archwright.data.found import Progress
+from archwright.data.found import Progress, Size
 from archwright.data.images import Preprocessing
 from archwright.errors import DataError
 
@@ -48,7 +48,7 @@ class Encodings:
 
 
 def decode(
-    parts: dict[str, Encodings], image_size: tuple[int, int] | None, progress: Progress | None = None
+    parts: dict[str, Encodings], image_size: Size | None, progress: Progress | None = None
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Return uint8 [n, channels, height, width] per part, all of one size, and notes about what was changed.
 
@@ -61,7 +61,12 @@ def decode(
     size = image_size or min(sizes, key=lambda s: (-sizes[s], s[0] * s[1], s))
     channels = 3 if any(look.colour for look in every) else 1
     check_size(size)
-    _check_memory(len(every), channels, size)
+    need, have = 2 * len(every) * channels * size[0] * size[1], physical_memory()  # twice: splitting copies
+    if need > have:
+        raise DataError(
+            f"{len(every):,} images of {size[0]}x{size[1]} would take {need / 1e9:.1f} GB of memory and this machine "
+            f"has {have / 1e9:.1f} GB; give a smaller image size"
+        )
     done, decoded = 0, {}
     for part, encodings in parts.items():
         out = np.empty((len(encodings.images), channels, *size), np.uint8)
@@ -100,19 +105,10 @@ def preprocess_image(
     return x if preprocessing.file_scale == 1 else x.float() * preprocessing.file_scale
 
 
-def check_size(size: tuple[int, int]) -> None:
+def check_size(size: Size) -> None:
     """Refuse images too small for a network."""
     if min(size) < SMALLEST:
         raise DataError(f"images are {size[0]}x{size[1]} pixels; the least is {SMALLEST}x{SMALLEST}")
-
-
-def _check_memory(count: int, channels: int, size: tuple[int, int]) -> None:
-    need, have = 2 * count * channels * size[0] * size[1], physical_memory()  # twice: splitting copies
-    if need > have:
-        raise DataError(
-            f"{count:,} images of {size[0]}x{size[1]} would take {need / 1e9:.1f} GB of memory and this machine has "
-            f"{have / 1e9:.1f} GB; give a smaller image size"
-        )
 
 
 def physical_memory() -> int:
@@ -165,7 +161,7 @@ def _look(source: Encoded, name: str) -> _Look:
         return _Look(height, width, image.mode not in GREY, _alpha(image), image.mode.startswith("I"))
 
 
-def _pixels(source: Encoded, name: str, size: tuple[int, int], channels: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _pixels(source: Encoded, name: str, size: Size, channels: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     from PIL import Image, ImageOps
 
     height, width = size
@@ -191,17 +187,14 @@ def _pixels(source: Encoded, name: str, size: tuple[int, int], channels: int) ->
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _notes(every: list[_Look], sizes: Counter[tuple[int, int]], size: tuple[int, int], channels: int) -> list[str]:
-    notes = []
+def _notes(every: list[_Look], sizes: Counter[Size], size: Size, channels: int) -> list[str]:
     height, width = size
-    if resized := len(every) - sizes[size]:
-        others = [f"{h}x{w}" for h, w in sorted(sizes) if (h, w) != size]
-        listed = f"{others[0]} to {others[-1]}" if len(others) > 3 else ", ".join(others)
-        notes.append(f"{resized:,} of {len(every):,} images were resized to {height}x{width} (from {listed})")
-    if channels == 3 and (grey := sum(not look.colour for look in every)):
-        notes.append(f"{grey:,} grey images were made colour, as the others are")
-    if alpha := sum(look.alpha for look in every):
-        notes.append(f"{alpha:,} images with an alpha channel were laid on white")
-    if deep := sum(look.deep for look in every):
-        notes.append(f"{deep:,} images of 16 bits per pixel were reduced to 8")
-    return notes
+    others = [f"{h}x{w}" for h, w in sorted(sizes) if (h, w) != size]
+    listed = f"{others[0]} to {others[-1]}" if len(others) > 3 else ", ".join(others)
+    counts = {
+        f"of {len(every):,} images were resized to {height}x{width} (from {listed})": len(every) - sizes[size],
+        "grey images were made colour, as the others are": sum(not look.colour for look in every) * (channels == 3),
+        "images with an alpha channel were laid on white": sum(look.alpha for look in every),
+        "images of 16 bits per pixel were reduced to 8": sum(look.deep for look in every),
+    }
+    return [f"{count:,} {what}" for what, count in counts.items() if count]

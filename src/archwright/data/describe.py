@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from archwright.data.images import ImageData, ImagePart
+from archwright.data.images import ImageData
 
 IMBALANCE = 10.0  # the largest class over the smallest from where it is worth a warning
 FEW_TEST_IMAGES = 100  # fewer give an accuracy with a 95 % interval wider than about 10 points either way
@@ -18,14 +19,14 @@ LISTED_CLASSES = 20
 
 def describe(data: ImageData) -> dict[str, Any]:
     """Return plain data: name, split, task, type and range of images, mean, std, counts by class, notes, warnings."""
-    task = data.task
-    counts = {name: _counts(part, data.classes) for name, part in data.parts.items()}
+    numbers = {name: torch.bincount(part.y, minlength=len(data.classes)).tolist() for name, part in data.parts.items()}
+    counts = {name: dict(zip(data.classes, found, strict=True)) for name, found in numbers.items()}
     every = [part.x for part in data.parts.values() if len(part)]
     return {
         "name": data.name,
         "fingerprint": data.fingerprint,
         "split": data.split,
-        "task": {"channels": task.channels, "height": task.height, "width": task.width, "classes": task.classes},
+        "task": asdict(data.task),
         "dtype": str(data.train.x.dtype).removeprefix("torch."),
         "range": [min(float(x.min()) for x in every), max(float(x.max()) for x in every)],
         "mean": list(data.preprocessing.mean),
@@ -65,10 +66,6 @@ def as_lines(description: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _counts(part: ImagePart, classes: tuple[str, ...]) -> dict[str, int]:
-    return dict(zip(classes, torch.bincount(part.y, minlength=len(classes)).tolist(), strict=True))
-
-
 def _warnings(data: ImageData, counts: dict[str, dict[str, int]]) -> list[str]:
     warnings = _duplicates(data)
     train = counts["train"]
@@ -79,15 +76,13 @@ def _warnings(data: ImageData, counts: dict[str, dict[str, int]]) -> list[str]:
             "accuracy favours the frequent ones"
         )
     for name in ("validation", "test"):
-        missing = [label for label, count in counts[name].items() if count == 0]
-        if missing:
+        if missing := [label for label, count in counts[name].items() if count == 0]:
             listed = ", ".join(map(repr, missing[:3])) + (" and others" if len(missing) > 3 else "")
             warnings.append(f"the {name} part has no image of {len(missing)} classes: {listed}")
     if len(data.test) < FEW_TEST_IMAGES:
         warnings.append(f"{len(data.test)} test images measure accuracy coarsely; {FEW_TEST_IMAGES} or more are better")
-    constant = [channel for channel, std in enumerate(data.preprocessing.std) if std == 0]
-    if constant:
-        warnings.append(f"channel {', '.join(map(str, constant))} is constant in the training part")
+    if constant := [str(channel) for channel, std in enumerate(data.preprocessing.std) if std == 0]:
+        warnings.append(f"channel {', '.join(constant)} is constant in the training part")
     return warnings
 
 

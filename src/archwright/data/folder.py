@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from archwright.data.decode import SUFFIXES, Encodings, decode
-from archwright.data.found import PART_NAMES, Found, Part, Progress
+from archwright.data.found import PART_NAMES, Found, Part, Progress, Size
 from archwright.errors import DataError
 
 
-def read_folder(folder: Path, image_size: tuple[int, int] | None, progress: Progress | None) -> Found:
+def read_folder(folder: Path, image_size: Size | None, progress: Progress | None) -> Found:
     """Read a folder of class folders. Everything below a class folder belongs to the class; hidden names are skipped.
 
     There are parts if "train" holds folders of its own (so a class may be called train). Class names are in text order.
@@ -22,8 +22,7 @@ def read_folder(folder: Path, image_size: tuple[int, int] | None, progress: Prog
     labels: dict[str, list[str]] = {}
     for part, path in tops.items():
         files[part], labels[part] = [], []
-        loose = _images_in(path)
-        classes = _folders_in(path)
+        loose, classes = _images_in(path), _folders_in(path)
         if loose and not classes:
             raise DataError(
                 f"{path}: {len(loose)} images lie there without class folders; put each class in a folder of its own"

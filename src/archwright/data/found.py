@@ -11,6 +11,7 @@ from torch import Tensor
 
 Progress: TypeAlias = Callable[[int, int], None]
 Labels: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+Size: TypeAlias = tuple[int, int]  # height and width
 
 PART_NAMES = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
 PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "validation")

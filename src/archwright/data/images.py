@@ -102,15 +102,10 @@ class Preprocessing:
     def from_json(data: Any) -> Preprocessing:
         """Read what `to_json` wrote; anything else is a `DataError`."""
         try:
-            scale = data["file_scale"]
-            return Preprocessing(
-                mean=tuple(float(value) for value in data["mean"]),
-                std=tuple(float(value) for value in data["std"]),
-                channels=int(data["channels"]),
-                height=int(data["height"]),
-                width=int(data["width"]),
-                file_scale=None if scale is None else float(scale),
-            )
+            mean, std = (tuple(float(value) for value in data[name]) for name in ("mean", "std"))
+            channels, height, width = (int(data[name]) for name in ("channels", "height", "width"))
+            scale = None if data["file_scale"] is None else float(data["file_scale"])
+            return Preprocessing(mean, std, channels, height, width, scale)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 "not a preprocessing: expected an object with mean, std, channels, height, width and file_scale "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import Any
 
@@ -32,11 +33,9 @@ def canonical(y: Any, where: str) -> Labels:
         array = _from_floats(array, where)
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "replace")
-    if array.dtype.kind == "b":
-        array = array.astype(str)
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
-    if array.dtype.kind in "UT":
+    if array.dtype.kind in "UTb":
         return array.astype(str)
     raise DataError(f"{where}: labels are of type {array.dtype}; they must be numbers or strings")
 
@@ -63,14 +62,10 @@ def _from_objects(array: Labels, where: str) -> Labels:
     kinds = {"string" if isinstance(value, str) else type(value).__name__ for value in array}
     if kinds == {"string"}:
         return array.astype(str)
-    try:
-        if "string" in kinds:
-            raise ValueError
-        return np.array(array.tolist())
-    except ValueError:
-        raise DataError(
-            f"{where}: labels mix {' and '.join(sorted(kinds))}; use only numbers or only strings"
-        ) from None
+    with contextlib.suppress(ValueError):
+        if "string" not in kinds:
+            return np.array(array.tolist())
+    raise DataError(f"{where}: labels mix {' and '.join(sorted(kinds))}; use only numbers or only strings")
 
 
 def _from_floats(array: Labels, where: str) -> Labels:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from archwright.data.arrays import Array, Layout
 from archwright.data.decode import Encodings, decode
-from archwright.data.found import PART_NAMES, Found, Part, Progress
+from archwright.data.found import PART_NAMES, Found, Part, Progress, Size
 from archwright.data.labels import canonical, check_count
 from archwright.data.npz import from_arrays, sort_keys
 from archwright.errors import DataError
@@ -23,9 +23,7 @@ WANTED = (
 )
 
 
-def read_memory(
-    source: Any, layout: Layout | None, image_size: tuple[int, int] | None, progress: Progress | None
-) -> Found:
+def read_memory(source: Any, layout: Layout | None, image_size: Size | None, progress: Progress | None) -> Found:
     """Read `source`, one of `WANTED`. Where pairs or dicts hold parts, a part may be a Dataset too.
 
     Images may be Pillow images as well. Tensors come to the CPU; nothing is shared with `source` after the split.
@@ -125,7 +123,7 @@ def _holds_pillow(x: Any) -> bool:
 
 
 def _from_pillow(
-    parts: dict[str, tuple[str, Any, str, Any]], image_size: tuple[int, int] | None, progress: Progress | None
+    parts: dict[str, tuple[str, Any, str, Any]], image_size: Size | None, progress: Progress | None
 ) -> Found:
     encodings, labels = {}, {}
     for part, (x_name, x, y_name, y) in parts.items():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from archwright.data.arrays import Layout, convert
-from archwright.data.found import PART_NAMES, Found, Part
+from archwright.data.found import PART_NAMES, Found, Part, Size
 from archwright.data.labels import canonical, check_count
 from archwright.errors import DataError
 
@@ -22,7 +22,7 @@ CLASS_NAMES = ("classes", "class_names", "label_names")
 WANTED = "x and y, or x_train and y_train (and x_val, y_val, x_test, y_test)"
 
 
-def read_npz(path: Path, layout: Layout | None, image_size: tuple[int, int] | None) -> Found:
+def read_npz(path: Path, layout: Layout | None, image_size: Size | None) -> Found:
     """Read an archive; objects, which only a pickle could hold, are refused because unpickling runs code."""
     try:
         with path.open("rb") as file:  # np.load leaves a damaged file open
@@ -34,7 +34,10 @@ def read_npz(path: Path, layout: Layout | None, image_size: tuple[int, int] | No
             arrays = {key: _array(archive, key, path) for key in archive.files if key in used or key in CLASS_NAMES}
             unused = [key for key in archive.files if key not in arrays]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-        raise DataError(f"{path}: not a readable .npz archive: {_reason(error)}") from error
+        reason: object = error
+        if "pickle" in str(error):  # NumPy's message for any unknown format
+            reason = "it is no archive of arrays, and pickles are not read because they may run code"
+        raise DataError(f"{path}: not a readable .npz archive: {reason}") from error
     notes = [f"not used from {path.name}: {', '.join(unused)}"] if unused else []
     pairs = {part: (pair["x"], arrays[pair["x"]], pair["y"], arrays[pair["y"]]) for part, pair in keys.items()}
     classes = next((_names(arrays[key]) for key in CLASS_NAMES if key in arrays), None)
@@ -57,11 +60,10 @@ def sort_keys(keys: list[str], where: str) -> dict[str, dict[str, str]]:
         if kinds[0] in pair:
             raise DataError(f"{where}: both {pair[kinds[0]]!r} and {key!r} could be {kinds[0]}; rename or remove one")
         pair[kinds[0]] = key
-    if "" in found and "train" in found:
-        raise DataError(
-            f"{where}: found {', '.join(keys)}: x and y as well as x_train and y_train; keep one of the two"
-        )
     if "" in found:
+        if "train" in found:
+            listed = ", ".join(keys)
+            raise DataError(f"{where}: found {listed}: x and y as well as x_train and y_train; keep one of the two")
         found["train"] = found.pop("")
     halves = [f"{pair.get('x') or pair.get('y')} alone" for pair in found.values() if len(pair) == 1]
     if "train" not in found or halves:
@@ -72,7 +74,7 @@ def sort_keys(keys: list[str], where: str) -> dict[str, dict[str, str]]:
 def from_arrays(
     parts: dict[str, tuple[str, Any, str, Any]],
     layout: Layout | None,
-    image_size: tuple[int, int] | None,
+    image_size: Size | None,
     *,
     classes: tuple[str, ...] | None = None,
     notes: list[str] | None = None,
@@ -102,9 +104,3 @@ def _array(archive: Any, key: str, path: Path) -> Any:
 
 def _names(array: Any) -> tuple[str, ...] | None:
     return tuple(array.tolist()) if array.ndim == 1 and array.dtype.kind == "U" else None
-
-
-def _reason(error: Exception) -> str:
-    if "pickle" in str(error):  # NumPy's message for any unknown format
-        return "it is no archive of arrays, and pickles are not read because they may run code"
-    return str(error)

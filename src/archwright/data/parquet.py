@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from archwright.data.decode import Encodings, decode
-from archwright.data.found import PART_NAMES, Found, Labels, Part, Progress
+from archwright.data.found import PART_NAMES, Found, Labels, Part, Progress, Size
 from archwright.data.labels import canonical
 from archwright.errors import DataError
 
@@ -40,7 +40,7 @@ def parquet_folder(folder: Path) -> Path | None:
     return below[0] if below else None
 
 
-def read_parquet(path: Path, image_size: tuple[int, int] | None, progress: Progress | None) -> Found:
+def read_parquet(path: Path, image_size: Size | None, progress: Progress | None) -> Found:
     """Read one file, or a folder of train, validation and test files, each whole or in shards `-00000-of-00003`.
 
     Class names come from the schema's metadata. A test part whose labels are all -1 (withheld) is left out.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from archwright.data.arrays import Layout, resize
 from archwright.data.decode import check_size
-from archwright.data.found import Found, Part, Progress
+from archwright.data.found import Found, Part, Progress, Size
 from archwright.data.images import ImageData, Preprocessing
 from archwright.data.split import assemble, limited
 from archwright.errors import ConfigError, DataError
@@ -27,7 +27,7 @@ def load(
     seed: int = 0,
     validation: float | None = None,
     test: float | None = None,
-    image_size: int | tuple[int, int] | None = None,
+    image_size: int | Size | None = None,
     limit: int | None = None,
     layout: Layout | None = None,
     progress: Progress | None = None,
@@ -48,13 +48,19 @@ def load(
     Whole numbers within 0..255 are kept as bytes, other numbers as float32. Labels are any numbers or strings.
     A `DataError` says what cannot be used, a `ConfigError` which argument does not fit.
     """
-    size = _size(image_size)
+    size = None
+    if image_size is not None:
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        check_size(size := (height, width))
     if isinstance(source, ImageData):
         if (validation, test, size, layout) != (None, None, None, None):
             raise ConfigError(
                 "the data is loaded already; give validation, test, image_size and layout where it is loaded"
             )
-        return _limited(source, limit, seed)
+        train, limitation = limited(source.train, limit, seed)
+        if not limitation:
+            return source
+        return replace(source, train=train, split=source.split + limitation, preprocessing=Preprocessing.of(train.x))
     if isinstance(source, (str, os.PathLike)):
         found, name = _read(source, layout, size, progress), os.fspath(source)
         if source == "digits" and test is None:
@@ -62,36 +68,15 @@ def load(
     else:
         from archwright.data.memory import read_memory
 
-        found, name = read_memory(source, layout, size, progress), _name(source)
+        kind = "arrays" if isinstance(source, (tuple, list, dict)) else type(source).__name__
+        found, name = read_memory(source, layout, size, progress), f"{kind} in memory"
     try:
         return assemble(found, name=name, seed=seed, validation=validation, test=test, limit=limit)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 
 
-def _name(source: Any) -> str:
-    return "arrays in memory" if isinstance(source, (tuple, list, dict)) else f"{type(source).__name__} in memory"
-
-
-def _size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if image_size is None:
-        return None
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    check_size((height, width))
-    return height, width
-
-
-def _limited(data: ImageData, limit: int | None, seed: int) -> ImageData:
-    train, limitation = limited(data.train, limit, seed)
-    if train is data.train:
-        return data
-    split = data.split + limitation
-    return dataclasses.replace(data, train=train, split=split, preprocessing=Preprocessing.of(train.x))
-
-
-def _read(
-    source: str | os.PathLike[str], layout: Layout | None, size: tuple[int, int] | None, progress: Progress | None
-) -> Found:
+def _read(source: str | os.PathLike[str], layout: Layout | None, size: Size | None, progress: Progress | None) -> Found:
     if source == "digits":
         return _digits(size)
     path = Path(source)
@@ -115,7 +100,7 @@ def _read(
     raise DataError(f"{path}: unknown format {path.suffix!r}{hint}; give {KNOWN}")
 
 
-def _digits(size: tuple[int, int] | None) -> Found:
+def _digits(size: Size | None) -> Found:
     """Load scikit-learn's 1,797 handwritten digits, 8x8, grey values 0..16 scaled to 0..255."""
     from sklearn.datasets import load_digits
 

@@ -45,10 +45,8 @@ def assemble(
         images[part] = ImagePart(x, y)[torch.from_numpy(index)]
     train, limitation = limited(images["train"], limit, seed)
     sentence = _sentence(found, own, images, seed) + limitation
-    preprocessing = Preprocessing.of(train.x)
-    return ImageData(
-        train, images["validation"], images["test"], classes, name, sentence, preprocessing, tuple(found.notes)
-    )
+    own_parts = train, images["validation"], images["test"]
+    return ImageData(*own_parts, classes, name, sentence, Preprocessing.of(train.x), tuple(found.notes))
 
 
 def stratified(y: Integers, fractions: dict[str, float], seed: int) -> dict[str, Integers]:

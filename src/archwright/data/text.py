@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,10 +87,8 @@ def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> Int[Tensor, " n"
 
 def is_text(source: object) -> bool:
     """Return whether `source` names text: `topics`, `text:PATH`, a .txt file, or a folder with a training .txt file."""
-    if isinstance(source, TextData):
-        return True
     if not isinstance(source, (str, Path)):
-        return False
+        return isinstance(source, TextData)
     if str(source) == "topics" or str(source).startswith("text:") or str(source).endswith(".txt"):
         return True
     path = Path(source)
@@ -122,7 +121,10 @@ def load_text(
         raise ConfigError(f"vocabulary is {vocabulary}; it must be at least 2")
     name = str(source).removeprefix("text:")
     if name == "topics":
-        parts, split = _cut(tokens_of(_topics(), level), validation, test, "the interpreter's documentation")
+        from pydoc_data.topics import topics  # the language reference as `help()` shows it
+
+        text = "\n".join(topics[name] for name in sorted(topics))
+        parts, split = _cut(tokens_of(text, level), validation, test, "the interpreter's documentation")
     elif Path(name).is_dir():
         if (validation, test) != (None, None):
             raise ConfigError(f"{name} has parts of its own; leave out validation and test")
@@ -141,16 +143,8 @@ def load_text(
     words, notes = _vocabulary(parts, vocabulary)
     numbers = {part: encode(tokens, words) for part, tokens in parts.items()}
     counts = ", ".join(f"{len(tokens):,} {part}" for part, tokens in parts.items())
-    return TextData(
-        numbers["train"],
-        numbers["validation"],
-        numbers["test"],
-        words,
-        level,
-        name,
-        f"{counts} {level}: {split}; vocabulary {len(words):,}",
-        tuple(notes),
-    )
+    split = f"{counts} {level}: {split}; vocabulary {len(words):,}"
+    return TextData(**numbers, vocabulary=words, level=level, name=name, split=split, notes=tuple(notes))
 
 
 def _vocabulary(parts: dict[str, list[str]], most: int | None) -> tuple[tuple[str, ...], list[str]]:
@@ -186,11 +180,7 @@ def _cut(
 
 def _part_file(folder: Path, part: str) -> Path:
     names = PARTS[part]
-    found = [
-        path
-        for path in sorted(folder.glob("*.txt"))
-        if any(name in path.stem.lower().replace("-", ".").replace("_", ".").split(".") for name in names)
-    ]
+    found = [p for p in sorted(folder.glob("*.txt")) if not {*names}.isdisjoint(re.split("[-_.]", p.stem.lower()))]
     if len(found) != 1:
         seen = ", ".join(path.name for path in found) or "none"
         raise DataError(f"{folder}: expected one .txt file for {part} (such as {names[0]}.txt), found {seen}")
@@ -201,17 +191,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file; give a text file, or a folder with train, valid and test .txt"
-        ) from None
+        wanted = "a text file, or a folder with train, valid and test .txt"
+        raise DataError(f"{path}: no such file; give {wanted}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8: byte {error.start} cannot be read") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-
-
-def _topics() -> str:
-    """Return the language reference as `help()` shows it, which comes with every interpreter."""
-    from pydoc_data.topics import topics
-
-    return "\n".join(topics[name] for name in sorted(topics))
