@@ -6,9 +6,6 @@ random numbers are numpy's and drawn on the host, so they are the same on every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Int, Shaped
@@ -47,33 +44,19 @@ def cutout(
     return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """The random changes that a recipe asks for. The fields are those of `Recipe`."""
-
-    pad: int = 0
-    flip: bool = False
-    cutout: int = 0
-    cutout_at: Literal["centre", "corner"] = "centre"
-
-    @staticmethod
-    def of(recipe: Recipe) -> Augmentation:
-        """Return the augmentation of a recipe."""
-        return Augmentation(recipe.pad, recipe.flip, recipe.cutout, recipe.cutout_at)
-
-    def __call__(
-        self, x: Shaped[Tensor, "batch channels height width"], rng: np.random.Generator
-    ) -> Shaped[Tensor, "batch channels height width"]:
-        """Crop, mirror, cut out; each image has its own random numbers."""
-        count, _, height, width = x.shape
-        # One array, so that the device gets one copy; drawn whether used or not, so switches do not shift the rest.
-        highs = (2 * self.pad + 1, 2 * self.pad + 1, 2, height, width)
-        drawn = torch.from_numpy(rng.integers(0, highs, (count, 5))).to(x.device)
-        if self.pad:
-            x = crop(x, drawn[:, :2], self.pad)
-        if self.flip:
-            x = flip(x, drawn[:, 2] == 1)
-        if self.cutout:
-            corners = drawn[:, 3:]
-            x = cutout(x, corners - self.cutout // 2 if self.cutout_at == "centre" else corners, self.cutout)
-        return x
+def augment(
+    x: Shaped[Tensor, "batch channels height width"], recipe: Recipe, rng: np.random.Generator
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Crop, mirror and cut out as the recipe says; each image has its own random numbers."""
+    count, _, height, width = x.shape
+    # One array, so that the device gets one copy; drawn whether used or not, so switches do not shift the rest.
+    highs = (2 * recipe.pad + 1, 2 * recipe.pad + 1, 2, height, width)
+    drawn = torch.from_numpy(rng.integers(0, highs, (count, 5))).to(x.device)
+    if recipe.pad:
+        x = crop(x, drawn[:, :2], recipe.pad)
+    if recipe.flip:
+        x = flip(x, drawn[:, 2] == 1)
+    if recipe.cutout:
+        corners = drawn[:, 3:] - (recipe.cutout // 2 if recipe.cutout_at == "centre" else 0)
+        x = cutout(x, corners, recipe.cutout)
+    return x

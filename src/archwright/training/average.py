@@ -25,7 +25,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights as they are after step number `step`, counted from 0."""
+        """Average the weights as they are after step number `step`, counted from 0."""
         decay = min(self._decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self._averages.values()), list(self._live.values()), 1 - decay)
 
@@ -47,11 +47,9 @@ class WeightAverage:
             self.exchange()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averages by name, as copies."""
         return {name: saved(value) for name, value in self._averages.items()}
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state_dict` gave."""
         for name, value in self._averages.items():
             value.copy_(state[name])

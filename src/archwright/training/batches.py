@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from archwright.errors import ConfigError
-from archwright.training.augmentation import Augmentation
+from archwright.training.augmentation import augment
 from archwright.training.randomness import Stream, stream
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Batches:
             raise ConfigError(f"there are {len(images)} training images; training needs at least 2")
         self._x, self._y = images.x.to(device), images.y.to(device)
         self._preprocessing = preprocessing
-        self._augment = Augmentation.of(recipe)
+        self._recipe = recipe
         self._pieces = split(len(images), recipe.batch)
         self._seed, self._channels_last = seed, channels_last
         self._order: tuple[int, Tensor] | None = None  # of one epoch
@@ -70,5 +70,5 @@ class Batches:
             order = stream(Stream.ORDER, self._seed, epoch).permutation(len(self._y))
             self._order = epoch, torch.from_numpy(order).to(self._y.device)
         chosen = self._order[1][self._pieces[piece]]
-        x = self._augment(self._preprocessing(self._x[chosen]), stream(Stream.AUGMENTATION, self._seed, step))
+        x = augment(self._preprocessing(self._x[chosen]), self._recipe, stream(Stream.AUGMENTATION, self._seed, step))
         return arrange(x, self._channels_last), self._y[chosen]

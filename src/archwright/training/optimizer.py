@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from archwright.training.placement import saved
 from archwright.training.recipe import Recipe
-from archwright.training.regularisation import clip_to, total_norm
+from archwright.training.regularisation import clip_to
 
 # The stored name of each tensor that PyTorch keeps for a parameter; "steps" is one number.
 SLOTS: Mapping[str, Mapping[str, str]] = {
@@ -41,7 +41,7 @@ class Optimizer:
         """Collect the gradients of the backward passes since the last `clear`, and return their total norm."""
         self._active = [p for p in self._parameters.values() if p.grad is not None]
         self._gradients = [p.grad for p in self._active if p.grad is not None]
-        return total_norm(self._gradients)
+        return nn.utils.get_total_norm(self._gradients)
 
     def step(self, learning_rate: float, norm: float) -> None:
         """Clip the gradients that `gradient_norm` collected, of total norm `norm`, and move the parameters."""

@@ -32,7 +32,6 @@ def stream(purpose: Stream, seed: int, position: int = 0) -> np.random.Generator
 def seeded(device: torch.device, purpose: Stream, seed: int, position: int = 0) -> Iterator[None]:
     """Seed torch's global generators, of the CPU and of `device`, for a block; afterwards they are as before.
 
-    `device` as `resolve_device` gives it.
     Dropout has no generator argument, so this is the way to make it a function of the step.
     """
     number = int(stream(purpose, seed, position).integers(2**63))

@@ -82,26 +82,23 @@ class Recipe:
         self._require("epochs", 0 < self.epochs < math.inf, "greater than zero")
         for name in ("batch", "length", "restart_period", "restart_factor"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("pad", "cutout", "weight_decay", "auxiliary_weight", "learning_rate_min"):
+        for name in ("pad", "cutout", "weight_decay", "auxiliary_weight", "learning_rate_min", "decay_from"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "zero or more")
-        self._require(
-            "learning_rate",
-            self.learning_rate_min <= self.learning_rate < math.inf,
-            f"finite and at least learning_rate_min, {self.learning_rate_min}",
-        )
+        least = self.learning_rate_min
+        right = f"finite and at least learning_rate_min, {least}"
+        self._require("learning_rate", least <= self.learning_rate < math.inf, right)
         for name in ("momentum", "label_smoothing", "average"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         self._require("nesterov", not self.nesterov or self.momentum > 0, "False when momentum is 0")
         self._require("optimizer", self.optimizer in ("sgd", "adam", "rmsprop"), "'sgd', 'adam' or 'rmsprop'")
         self._require("second_decay", 0 < self.second_decay < 1, "between 0 and 1")
         self._require("epsilon", self.epsilon > 0, "greater than zero")
-        self._require("clip_norm", self.clip_norm is None or self.clip_norm > 0, "None or greater than zero")
-        self._require("decay_every", self.decay_every is None or self.decay_every > 0, "None or greater than zero")
+        for name in ("clip_norm", "decay_every"):
+            self._require(name, getattr(self, name) is None or getattr(self, name) > 0, "None or greater than zero")
         self._require("decay_factor", 0 < self.decay_factor <= 1, "above 0, and 1 at most")
         self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
         self._require("validation_limit", self.validation_limit is None or self.validation_limit > 1, "more than 1")
         self._require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
-        self._require("decay_from", self.decay_from >= 0, "zero or more")
         object.__setattr__(self, "decay_at", tuple(self.decay_at))
         self._require("decay_at", all(0 < share < 1 for share in self.decay_at), "shares between 0 and 1")
 
@@ -112,13 +109,9 @@ class Recipe:
         if self.decay_every is not None:
             times = math.floor(max(0.0, position - self.decay_from) / self.decay_every)
             return float(self.learning_rate * self.decay_factor**times)
+        high, low, period = self.learning_rate, self.learning_rate_min, self.restart_period
         return cosine_with_restarts(
-            position,
-            self.epochs,
-            high=self.learning_rate,
-            low=self.learning_rate_min,
-            period=self.restart_period,
-            factor=self.restart_factor,
+            position, self.epochs, high=high, low=low, period=period, factor=self.restart_factor
         )
 
     def _require(self, name: str, holds: bool, right: str) -> None:

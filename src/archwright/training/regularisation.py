@@ -20,23 +20,18 @@ def classification_loss(
     logits: Float[Tensor, "batch classes"],
     auxiliary: Float[Tensor, "batch classes"] | None,
     labels: Int[Tensor, " batch"],
-    *,
-    label_smoothing: float = 0.0,
-    auxiliary_weight: float = 0.4,
+    recipe: Recipe,
 ) -> Float[Tensor, ""]:
-    """Mean cross entropy, plus `auxiliary_weight` times that of the auxiliary head (ENAS and NASNet: 0.4).
+    """Return the mean cross entropy, plus `auxiliary_weight` times that of the auxiliary head.
 
     Label smoothing mixes the target with the uniform distribution over all classes (Szegedy et al. 2016, section 7).
     """
-    loss = functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    smoothing = recipe.label_smoothing
+    loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
     if auxiliary is not None:
-        loss = loss + auxiliary_weight * functional.cross_entropy(auxiliary, labels, label_smoothing=label_smoothing)
+        extra = functional.cross_entropy(auxiliary, labels, label_smoothing=smoothing)
+        loss = loss + recipe.auxiliary_weight * extra
     return loss
-
-
-def total_norm(gradients: Sequence[Tensor]) -> Float[Tensor, ""]:
-    """Return the Euclidean norm of all gradients taken as one vector."""
-    return torch.nn.utils.get_total_norm(gradients)
 
 
 def clip_to(gradients: Sequence[Tensor], norm: float, limit: float | None) -> None:
@@ -55,13 +50,7 @@ def training_loss(
     """Return the loss on a batch at the recipe's precision, and the share of images classified correctly."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         logits, auxiliary = network.with_auxiliary(x, architecture)
-        loss = classification_loss(
-            logits,
-            auxiliary,
-            labels,
-            label_smoothing=recipe.label_smoothing,
-            auxiliary_weight=recipe.auxiliary_weight,
-        )
+        loss = classification_loss(logits, auxiliary, labels, recipe)
     return loss, (logits.detach().argmax(1) == labels).float().mean()
 
 
@@ -73,7 +62,7 @@ def token_loss(
     recipe: Recipe,
     architecture: Architecture | None = None,
 ) -> tuple[Float[Tensor, ""], Any]:
-    """Mean cross entropy of each next token, at the recipe's precision, and the states at the end."""
+    """Return the mean cross entropy of each next token, at the recipe's precision, and the states at the end."""
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         logits, states = model(tokens, states) if architecture is None else model(tokens, states, architecture)
         loss = functional.cross_entropy(logits.flatten(0, 1), following.flatten())

@@ -25,7 +25,7 @@ def restart_periods(total: float, *, period: float = 10, factor: int = 2) -> tup
 def cosine_with_restarts(
     position: float, total: float, *, high: float, low: float, period: float = 10, factor: int = 2
 ) -> float:
-    """`low + (high - low) (1 + cos(pi t / T)) / 2`, t into a period of length T (Loshchilov & Hutter 2017; ENAS C2).
+    """Return `low + (high - low) (1 + cos(pi t / T)) / 2` at t in a period T (Loshchilov & Hutter 2017; ENAS C2).
 
     `position` and `total` are in epochs. The papers move it once per epoch (whole positions); training here moves it
     with every step. From `total` on it is `low`. The official code mixes old and new period in the step of a restart;
@@ -42,5 +42,5 @@ def cosine_with_restarts(
 
 
 def step_decay(position: float, total: float, *, high: float, at: Sequence[float], factor: float = 10) -> float:
-    """`high`, divided by `factor` once for each share of `total` in `at` that has passed."""
+    """Return `high`, divided by `factor` once for each share of `total` in `at` that has passed."""
     return float(high / factor ** sum(position >= share * total for share in at))
