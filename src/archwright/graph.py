@@ -65,17 +65,16 @@ class Graph:
         for node in self.nodes:
             if node.kind not in KINDS:
                 return f": node {node.name!r} has kind {node.kind!r}; pick one of {', '.join(KINDS)}"
-        texts = [self.title, *(text for node in self.nodes for text in (node.name, node.label))]
-        for text in (*texts, *(edge.label for edge in self.edges)):
+        texts = [text for node in self.nodes for text in (node.name, node.label)]
+        for text in (self.title, *texts, *(edge.label for edge in self.edges)):
             if not text.isprintable():  # line breaks and control characters: XML has no way to write most of them
                 return f": the text {text!r} has characters that cannot be printed"
         for edge in self.edges:
-            for end in (edge.source, edge.target):
-                if end not in self._by_name:
-                    known = ", ".join(self._by_name)
-                    return f": the edge {edge.source!r} -> {edge.target!r} needs a node {end!r}; there are {known}"
-        ordered = set(self.in_order())
-        if circle := [node.name for node in self.nodes if node not in ordered]:
+            if missing := [end for end in (edge.source, edge.target) if end not in self._by_name]:
+                needed, known = f"needs a node {missing[0]!r}", ", ".join(self._by_name)
+                return f": the edge {edge.source!r} -> {edge.target!r} {needed}; there are {known}"
+        ordered = {node.name for node in self.in_order()}
+        if circle := [name for name in self._by_name if name not in ordered]:
             return f": the edges form a circle; it is among {', '.join(circle)}"
         return ""
 
@@ -120,9 +119,8 @@ class Graph:
 
 def answers_graph(architecture: Architecture) -> Graph:
     """Return the answers one after the other, for a space that describes no graphs of its own."""
-    nodes = [Node("input", "input", "input")]
-    for name, answer in architecture.answers:
-        nodes.append(Node(name, (", ".join(answer) if isinstance(answer, tuple) else str(answer)) or "none"))
-    nodes.append(Node("output", "output", "output"))
+    answers = ((name, ", ".join(a) if isinstance(a, tuple) else str(a)) for name, a in architecture.answers)
+    steps = (Node(name, answer or "none") for name, answer in answers)
+    nodes = (Node("input", "input", "input"), *steps, Node("output", "output", "output"))
     edges = tuple(Edge(a.name, b.name) for a, b in itertools.pairwise(nodes))
-    return Graph(architecture.space, tuple(nodes), edges)
+    return Graph(architecture.space, nodes, edges)

@@ -32,19 +32,11 @@ def compared(folders: Sequence[Path]) -> list[Compared]:
     folders = list(dict.fromkeys(folders))
     names = Counter(folder.resolve().name for folder in folders)
     for folder in folders:
-        result = _result(folder)
-        name = folder.resolve().name
+        result, name = _result(folder), folder.resolve().name
         name = name if names[name] == 1 else str(folder)
         key = Path(str(result.get("data", ""))).name, frozenset(result["per_class"]), int(result["test_images"])
         groups.setdefault(key, []).extend(_points(name, result))
-    found = []
-    for (data, classes, images), points in groups.items():
-        published = [
-            Point(known.name, "published", known.accuracy, None, known.parameters, known.multiply_adds)
-            for known in reported(classes, images)
-        ]
-        found.append(Compared(data, (*points, *published)))
-    return found
+    return [Compared(data, (*points, *reported(classes, images))) for (data, classes, images), points in groups.items()]
 
 
 def _result(folder: Path) -> dict[str, Any]:
@@ -74,11 +66,5 @@ def _points(name: str, result: dict[str, Any]) -> list[Point]:
 def _point(label: str, kind: str, figures: dict[str, Any]) -> Point:
     low, high = figures["test_interval"]
     size = figures.get("multiply_adds")  # older runs lack it for random networks
-    return Point(
-        label,
-        kind,
-        float(figures["test_accuracy"]),
-        (float(low), float(high)),
-        float(figures["parameters"]),
-        None if size is None else float(size),
-    )
+    accuracy, parameters = float(figures["test_accuracy"]), float(figures["parameters"])
+    return Point(label, kind, accuracy, (float(low), float(high)), parameters, None if size is None else float(size))

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 def conclude(
-    courses: Sequence[Course],
-    allowed: Allowance,
-    about: dict[str, Any],
-    *,
-    out: Path,
-    score: str,
-    json_output: bool,
+    courses: Sequence[Course], allowed: Allowance, about: dict[str, Any], *, out: Path, score: str, json_output: bool
 ) -> None:
     """Print the table; write bench.json and bench.png."""
     from rich.console import Console

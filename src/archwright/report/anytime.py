@@ -91,12 +91,5 @@ def _name(axes: Axes, curves: Sequence[Curve], low: float, high: float) -> None:
         places[following] = min(places[following], places[previous] - gap)
     places += max(0.0, low - float(places.min(initial=low)))
     for number, (curve, place) in enumerate(zip(curves, places, strict=True)):
-        axes.text(
-            float(curve.used[-1]) * 1.015,
-            place,
-            curve.label,
-            color=COLOURS[number % len(COLOURS)],
-            va="center",
-            fontsize=9,
-            clip_on=False,
-        )
+        colour = COLOURS[number % len(COLOURS)]
+        axes.text(float(curve.used[-1]) * 1.015, place, curve.label, color=colour, va="center", fontsize=9)

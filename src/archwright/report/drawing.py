@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archwright.errors import ConfigError
 from archwright.graph import Graph, Node
@@ -15,7 +14,6 @@ from archwright.report.picture import FAINT, INK, checked_path, save, settings, 
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.path import Path as Outline
 
 TEXT, LABEL, HEADING, TITLE = 10.0, 8.5, 12.0, 13.0  # points: boxes, edges, each graph, the whole drawing
 MARGIN, BETWEEN, HEADING_HEIGHT = 0.2, 0.45, 0.36  # inches
@@ -50,14 +48,14 @@ def draw(graphs: Graph | Sequence[Graph], path: str | Path, *, title: str | None
     if not graphs:
         raise ConfigError("there is no graph to draw")
     layouts = [_lay_out(graph) for graph in graphs]
-    sheet = _arrange(graphs, layouts, title or "")
+    (width, height), corners = _arrange(graphs, layouts, title or "")
     with settings():
-        figure = Figure(figsize=(sheet.width, sheet.height))
-        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, sheet.width), ylim=(sheet.height, 0))
+        figure = Figure(figsize=(width, height))
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         if title:
-            _write(axes, (sheet.width / 2, MARGIN + HEADING_HEIGHT / 2), title, size=TITLE, weight="bold")
-        for graph, layout, corner in zip(graphs, layouts, sheet.corners, strict=True):
+            _write(axes, (width / 2, MARGIN + HEADING_HEIGHT / 2), title, fontsize=TITLE, fontweight="bold")
+        for graph, layout, corner in zip(graphs, layouts, corners, strict=True):
             _draw_edges(axes, graph, layout, corner)
             _draw_boxes(axes, graph, layout, corner)
         return save(figure, path, title=title or ", ".join(graph.title for graph in graphs))
@@ -71,32 +69,28 @@ def colours(node: Node) -> tuple[str, str]:
     return next(found, OTHER_OPERATION)
 
 
-def _texts(graph: Graph, node: Node) -> tuple[str, str]:
-    """Return the name to write in a box (empty where it adds nothing to the label) and the label."""
-    return ("" if graph.is_part(node) or node.name == node.label else node.name), node.label
+def _texts(graph: Graph, node: Node) -> list[str]:
+    """Return what is written in a box: the name, unless it adds nothing to the label, and the label."""
+    name = "" if graph.is_part(node) or node.name == node.label else node.name
+    return [text for text in (name, node.label) if text]
+
+
+def _width(texts: Sequence[str]) -> float:
+    return sum(text_width(text, TEXT) for text in texts) + NAME_GAP * (len(texts) == 2)
 
 
 def _lay_out(graph: Graph) -> Layout:
-    sizes = {}
-    for node in graph.nodes:
-        name, label = _texts(graph, node)
-        width = text_width(name, TEXT) + text_width(label, TEXT) + (NAME_GAP if name and label else 0)
-        sizes[node.name] = (max(width + 2 * PADDING, NARROWEST), BOX_HEIGHT)
+    widths = {node.name: max(_width(_texts(graph, node)) + 2 * PADDING, NARROWEST) for node in graph.nodes}
+    sizes = {name: (width, BOX_HEIGHT) for name, width in widths.items()}
     labels = {edge.label: (text_width(edge.label, LABEL) + 0.06, 0.2) for edge in graph.edges if edge.label}
     return lay_out(graph, sizes, labels)
 
 
-@dataclass(frozen=True)
-class _Sheet:
-    """The size of a drawing and the upper left corner of each graph's layout, in inches."""
+def _arrange(graphs: Sequence[Graph], layouts: Sequence[Layout], title: str) -> tuple[Point, list[Point]]:
+    """Arrange graphs from left to right in centred lines no wider than `WIDEST`, headings above graphs.
 
-    width: float
-    height: float
-    corners: tuple[Point, ...]
-
-
-def _arrange(graphs: Sequence[Graph], layouts: Sequence[Layout], title: str) -> _Sheet:
-    """Arrange graphs from left to right in centred lines no wider than `WIDEST`, headings above graphs."""
+    Return the size of the drawing and the upper left corner of each graph's layout, in inches.
+    """
     widths = [max(lay.width, text_width(g.title, HEADING, "bold")) for g, lay in zip(graphs, layouts, strict=True)]
     lines: list[list[int]] = [[]]
     for index, width in enumerate(widths):
@@ -114,35 +108,28 @@ def _arrange(graphs: Sequence[Graph], layouts: Sequence[Layout], title: str) -> 
             corners.append((x + (widths[i] - layouts[i].width) / 2, y + heading))
             x += widths[i] + BETWEEN
         y += heading + max(layouts[i].height for i in line) + BETWEEN
-    return _Sheet(inner + 2 * MARGIN, y - BETWEEN + MARGIN, tuple(corners))
+    return (inner + 2 * MARGIN, y - BETWEEN + MARGIN), corners
 
 
 def _draw_edges(axes: Axes, graph: Graph, layout: Layout, corner: Point) -> None:
     from matplotlib.patches import PathPatch, Polygon
+    from matplotlib.path import Path as Outline
 
-    for outline in _outlines(graph, layout, corner):
-        patch = PathPatch(
-            outline, facecolor="none", edgecolor=LINE, linewidth=LINE_WIDTH, capstyle="round", clip_on=False
-        )
-        axes.add_patch(patch)
+    line = {"facecolor": "none", "edgecolor": LINE, "linewidth": LINE_WIDTH, "capstyle": "round", "clip_on": False}
+    for node in graph.nodes:  # one path for all its edges, so that shared curves are drawn once
+        curves = dict.fromkeys(c for route in layout.routes if route.edge.source == node.name for c in route.curves)
+        if curves:
+            points = [(corner[0] + x, corner[1] + y) for curve in curves for x, y in curve]
+            codes = [Outline.MOVETO, Outline.CURVE4, Outline.CURVE4, Outline.CURVE4] * len(curves)
+            axes.add_patch(PathPatch(Outline(points, codes), **line))
     for route in layout.routes:
         x, y = (a + b for a, b in zip(corner, route.curves[-1][3], strict=True))
         head = [(x, y), (x - ARROW[0] / 2, y - ARROW[1]), (x + ARROW[0] / 2, y - ARROW[1])]
         axes.add_patch(Polygon(head, closed=True, facecolor=LINE, linewidth=0, clip_on=False, zorder=2))
         if route.label is not None:
             at = (corner[0] + route.label.x, corner[1] + route.label.y)
-            _write(axes, at, route.edge.label, size=LABEL, on_white=True)
-
-
-def _outlines(graph: Graph, layout: Layout, corner: Point) -> Iterator[Outline]:
-    """Yield one path for all the edges that start at a node, so that shared curves are drawn once."""
-    from matplotlib.path import Path as Outline
-
-    for node in graph.nodes:
-        curves = dict.fromkeys(c for route in layout.routes if route.edge.source == node.name for c in route.curves)
-        if curves:
-            points = [(corner[0] + x, corner[1] + y) for curve in curves for x, y in curve]
-            yield Outline(points, [Outline.MOVETO, Outline.CURVE4, Outline.CURVE4, Outline.CURVE4] * len(curves))
+            background = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+            _write(axes, at, route.edge.label, fontsize=LABEL, bbox=background)
 
 
 def _draw_boxes(axes: Axes, graph: Graph, layout: Layout, corner: Point) -> None:
@@ -150,54 +137,25 @@ def _draw_boxes(axes: Axes, graph: Graph, layout: Layout, corner: Point) -> None
 
     if graph.title:
         middle = (corner[0] + layout.width / 2, corner[1] - HEADING_HEIGHT * 0.62)
-        _write(axes, middle, graph.title, size=HEADING, weight="bold")
+        _write(axes, middle, graph.title, fontsize=HEADING, fontweight="bold")
     for node in graph.nodes:
         box, (fill, outline) = layout.boxes[node.name], colours(node)
         x, y = corner[0] + box.x, corner[1] + box.y
         rounding = box.height / 2 - 0.01 if node.kind in ("input", "output") else 0.05
-        axes.add_patch(
-            FancyBboxPatch(
-                (x - box.width / 2, y - box.height / 2),
-                box.width,
-                box.height,
-                boxstyle=f"round,pad=0,rounding_size={rounding}",
-                facecolor=fill,
-                edgecolor=outline,
-                linewidth=LINE_WIDTH,
-                linestyle=(0, (3, 2)) if (fill, node.kind) == ("#ffffff", "operation") else "-",
-                clip_on=False,
-                zorder=3,
-            )
-        )
-        name, label = _texts(graph, node)
-        if name and label:
-            left = x - (text_width(name, TEXT) + NAME_GAP + text_width(label, TEXT)) / 2
-            _write(axes, (left, y), name, colour=FAINT, align="left")
-            _write(axes, (left + text_width(name, TEXT) + NAME_GAP, y), label, align="left")
+        corner_of_box, style = (x - box.width / 2, y - box.height / 2), f"round,pad=0,rounding_size={rounding}"
+        shape = FancyBboxPatch(corner_of_box, box.width, box.height, boxstyle=style, clip_on=False, zorder=3)
+        dashed = (fill, node.kind) == ("#ffffff", "operation")
+        shape.set(facecolor=fill, edgecolor=outline, linewidth=LINE_WIDTH, linestyle=(0, (3, 2)) if dashed else "-")
+        axes.add_patch(shape)
+        texts = _texts(graph, node)
+        if len(texts) == 2:
+            left = x - _width(texts) / 2
+            _write(axes, (left, y), texts[0], color=FAINT, ha="left")
+            _write(axes, (left + text_width(texts[0], TEXT) + NAME_GAP, y), texts[1], ha="left")
         else:
-            _write(axes, (x, y), label or name)
+            _write(axes, (x, y), "".join(texts))
 
 
-def _write(
-    axes: Axes,
-    at: Point,
-    text: str,
-    *,
-    size: float = TEXT,
-    weight: str = "normal",
-    colour: str = INK,
-    align: str = "center",
-    on_white: bool = False,
-) -> None:
-    background = {"facecolor": "white", "edgecolor": "none", "pad": 1.0} if on_white else None
-    axes.text(
-        *at,
-        text,
-        fontsize=size,
-        fontweight=weight,
-        color=colour,
-        ha=align,
-        va="center_baseline",
-        bbox=background,
-        zorder=4,
-    )
+def _write(axes: Axes, at: Point, text: str, **style: Any) -> None:
+    """Write centred text; `style` are properties of matplotlib's text."""
+    axes.text(*at, text, va="center_baseline", zorder=4, **{"fontsize": TEXT, "color": INK, "ha": "center", **style})

@@ -34,11 +34,9 @@ STYLE = {
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.8,
     "legend.frameon": False,
-    **{
-        f"{axis}tick.{name}": value
-        for axis in "xy"
-        for name, value in (("color", "#9a9a9a"), ("labelcolor", "black"), ("labelsize", 9))
-    },
+    **{f"{axis}tick.color": "#9a9a9a" for axis in "xy"},
+    **{f"{axis}tick.labelcolor": "black" for axis in "xy"},
+    **{f"{axis}tick.labelsize": 9 for axis in "xy"},
 }
 _settings_are_taken = threading.RLock()
 
@@ -47,9 +45,8 @@ def checked_path(path: str | Path) -> Path:
     """Return the path; raise ConfigError if its suffix is not .png or .svg."""
     path = Path(path)
     if path.suffix.lower() not in (".png", ".svg"):
-        raise ConfigError(
-            f"{path}: pictures are drawn as .png or .svg, not as {path.suffix or 'a file without suffix'}"
-        )
+        kind = path.suffix or "a file without suffix"
+        raise ConfigError(f"{path}: pictures are drawn as .png or .svg, not as {kind}")
     return path
 
 

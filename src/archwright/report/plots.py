@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,11 +76,9 @@ def _draw_rewards(axes: Axes, values: np.ndarray) -> list[Line2D]:
     best = np.fmax.accumulate(values)
     axes.plot(trials, best, color=INK, lw=1.4, drawstyle="steps-post", label="best so far", zorder=4)
     if failures := int(np.count_nonzero(~good)):
-        bottom, label = axes.get_xaxis_transform(), f"failed ({failures})"
-        heights = np.full(failures, 0.02)
-        axes.scatter(
-            trials[~good], heights, s=22, c=INK, marker="x", linewidths=1, transform=bottom, label=label, zorder=5
-        )
+        cross: dict[str, Any] = {"s": 22, "c": INK, "marker": "x", "linewidths": 1, "zorder": 5}
+        bottom, heights = axes.get_xaxis_transform(), np.full(failures, 0.02)
+        axes.scatter(trials[~good], heights, transform=bottom, label=f"failed ({failures})", **cross)
     return [Line2D([], [], color=DOTS, marker="o", ms=5, ls="none", label="trial")]
 
 
@@ -159,7 +157,12 @@ def comparison(
     with plot(path, title, height, notes="\n".join(notes)) as figure:
         axes = figure.subplots()
         for line, estimate in enumerate(estimates):
-            _draw_estimate(axes, line, estimate)
+            colour, fill, weight = (FOUND, FOUND, "bold") if estimate.found else (FAINT, "white", "normal")
+            low, high, beside = estimate.low, estimate.high, axes.get_yaxis_transform()
+            axes.plot([low, high], [line, line], color=colour, lw=2.2, solid_capstyle="butt")
+            axes.plot(estimate.value, line, marker="o", ms=8, mew=1.8, mec=colour, mfc=fill, clip_on=False, zorder=3)
+            text = f"{estimate.value:.2f}  [{low:.2f}, {high:.2f}]"
+            axes.text(1.04, line, text, transform=beside, va="center", fontsize=9, color=INK, fontweight=weight)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
@@ -170,24 +173,6 @@ def comparison(
         axes.margins(x=0.06)
         axes.set_xlabel(measure, fontsize=9)
     return path
-
-
-def _draw_estimate(axes: Axes, line: int, estimate: Estimate) -> None:
-    colour = FOUND if estimate.found else FAINT
-    value, low, high = estimate.value, estimate.low, estimate.high
-    axes.plot([low, high], [line, line], color=colour, lw=2.2, solid_capstyle="butt")
-    fill = colour if estimate.found else "white"
-    axes.plot(value, line, marker="o", ms=8, mew=1.8, mec=colour, mfc=fill, clip_on=False, zorder=3)
-    axes.text(
-        1.04,
-        line,
-        f"{value:.2f}  [{low:.2f}, {high:.2f}]",
-        transform=axes.get_yaxis_transform(),
-        va="center",
-        fontsize=9,
-        color=INK,
-        fontweight="bold" if estimate.found else "normal",
-    )
 
 
 def agreement(

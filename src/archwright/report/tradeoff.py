@@ -6,7 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from archwright.errors import ConfigError
 from archwright.report.picture import FAINT, INK, checked_path, plot
@@ -42,6 +45,8 @@ def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
 
     Raises ConfigError if there is nothing to plot.
     """
+    from matplotlib.lines import Line2D
+
     path = checked_path(path)
     if not points:
         raise ConfigError(f"{path}: there are no networks to plot")
@@ -51,7 +56,8 @@ def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
             _draw(axes, points, size)
             axes.set_xlabel(words)
         panels[0].set_ylabel("test accuracy, %")
-        handles = [_handle(number, point) for number, point in enumerate(points, start=1)]
+        numbered = enumerate(points, start=1)
+        handles = [Line2D([], [], label=f"{number}  {point.label}", **_marker(point, 6)) for number, point in numbered]
         figure.legend(handles=handles, loc="outside right upper", fontsize=8.5)
     return path
 
@@ -62,26 +68,17 @@ def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
     shown = [(number, point) for number, point in enumerate(points, start=1) if getattr(point, size) is not None]
     axes.set_xscale("log")
     for _, point in shown:
-        colour, marker, filled = LOOKS[point.kind]
         x, y = getattr(point, size), 100 * point.accuracy
         if point.interval is not None:
-            low, high = (100 * bound for bound in point.interval)
-            axes.plot([x, x], [low, high], color=colour, lw=1.6, alpha=0.7, zorder=2)
-        fill = colour if filled else "white"
-        size_of = 5 if point.kind == "published" else 7
-        axes.plot(x, y, marker=marker, ms=size_of, mew=1.5, mec=colour, mfc=fill, ls="none", zorder=3)
-    for numbers, (x, y) in _crowds([(n, getattr(p, size), 100 * _top(p)) for n, p in shown]):
-        words = ", ".join(map(str, numbers))
-        axes.annotate(
-            words,
-            (x, y),
-            xytext=(0, 7),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8.5,
-            color=INK,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},  # it may lie on an interval
-        )
+            bounds = [100 * bound for bound in point.interval]
+            axes.plot([x, x], bounds, color=LOOKS[point.kind][0], lw=1.6, alpha=0.7, zorder=2)
+        axes.plot(x, y, **_marker(point, 5 if point.kind == "published" else 7), zorder=3)
+    background = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # it may lie on an interval
+    for crowd in _crowds([(n, getattr(p, size), 100 * (p.interval or (0, p.accuracy))[1]) for n, p in shown]):
+        words = ", ".join(str(number) for number, *_ in crowd)
+        at = math.exp(fmean(math.log(x) for _, x, _ in crowd)), max(y for *_, y in crowd)
+        above: dict[str, Any] = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+        axes.annotate(words, at, fontsize=8.5, color=INK, bbox=background, **above)
     sizes = [getattr(point, size) for _, point in shown] or [1.0]
     low, high = min(sizes) / 1.5, max(sizes) * 1.5
     axes.set_xlim(low, high)
@@ -93,44 +90,25 @@ def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
     axes.grid()
 
 
-def _top(point: Point) -> float:
-    return point.accuracy if point.interval is None else point.interval[1]
+def _crowds(points: Sequence[tuple[int, float, float]]) -> list[list[tuple[int, float, float]]]:
+    """Group points too near each other for a label each, from left to right."""
+    width = np.ptp([math.log(x) for _, x, _ in points] or [0]) + 0.8
+    height = max(np.ptp([y for *_, y in points] or [0]), 1.0)
 
+    def near(a: tuple[int, float, float], b: tuple[int, float, float]) -> bool:
+        return bool(abs(math.log(a[1] / b[1])) < NEAR * width and abs(a[2] - b[2]) < NEAR * height)
 
-def _crowds(points: Sequence[tuple[int, float, float]]) -> list[tuple[list[int], tuple[float, float]]]:
-    """Group points too near each other for a label each, from left to right.
-
-    Return each group's numbers and the place of its label: above the highest.
-    """
-    if not points:
-        return []
-    width = max(math.log(x) for _, x, _ in points) - min(math.log(x) for _, x, _ in points) + 0.8
-    height = max(max(y for *_, y in points) - min(y for *_, y in points), 1.0)
     crowds: list[list[tuple[int, float, float]]] = []
-    for point in sorted(points, key=lambda p: (p[1], p[2])):
-        near = (
-            crowd
-            for crowd in crowds
-            if any(
-                abs(math.log(point[1] / x)) < NEAR * width and abs(point[2] - y) < NEAR * height for _, x, y in crowd
-            )
-        )
-        crowd = next(near, None)
+    for point in sorted(points, key=lambda p: p[1:]):
+        crowd = next((crowd for crowd in crowds if any(near(point, other) for other in crowd)), None)
         if crowd is None:
             crowds.append([point])
         else:
             crowd.append(point)
-    placed = []
-    for crowd in crowds:
-        middle = math.exp(sum(math.log(x) for _, x, _ in crowd) / len(crowd))
-        placed.append(([number for number, *_ in crowd], (middle, max(y for *_, y in crowd))))
-    return placed
+    return crowds
 
 
-def _handle(number: int, point: Point) -> object:
-    from matplotlib.lines import Line2D
-
+def _marker(point: Point, size: float) -> dict[str, Any]:
     colour, marker, filled = LOOKS[point.kind]
     fill = colour if filled else "white"
-    label = f"{number}  {point.label}"
-    return Line2D([], [], color=colour, marker=marker, mfc=fill, mec=colour, mew=1.5, ms=6, ls="none", label=label)
+    return {"color": colour, "marker": marker, "mfc": fill, "mec": colour, "mew": 1.5, "ms": size, "ls": "none"}
