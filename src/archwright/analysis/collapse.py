@@ -7,6 +7,7 @@ architecture proposed again and again.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from archwright.loop import Trial
 from archwright.space import Architecture, Links, Space, decisions_of
@@ -41,37 +42,29 @@ class Collapse:
                 return f"warning: {words}"
         return None
 
-    def _signs(self, trial: Trial) -> list[tuple[str, str]]:
-        signs: list[tuple[str, str]] = []
+    def _signs(self, trial: Trial) -> Iterator[tuple[str, str]]:
         done, entropy, first = trial.number + 1, self._entropy, self._first_entropy
         if entropy is not None and first and entropy < SETTLED * first and done < EARLY * self._trials:
-            signs.append(
-                (
-                    "settled",
-                    f"the controller has settled after {done} of {self._trials} trials (entropy {entropy:.3f} of "
-                    f"{first:.3f}); a lower learning rate or a larger entropy_weight keeps it looking",
-                )
+            yield (
+                "settled",
+                f"the controller has settled after {done} of {self._trials} trials (entropy {entropy:.3f} of "
+                f"{first:.3f}); a lower learning rate or a larger entropy_weight keeps it looking",
             )
         if len(self._recent) < WINDOW:
-            return signs
+            return
         weightless, linked, choices, links = (sum(column) for column in zip(*self._recent, strict=True))
         if choices and weightless / choices >= MOSTLY:
-            signs.append(
-                (
-                    "weightless",
-                    f"{weightless / choices:.0%} of the operations in the last {WINDOW} trials are identities: with "
-                    "hardly trained shared weights they look best; more rounds of warmup help",
-                )
+            yield (
+                "weightless",
+                f"{weightless / choices:.0%} of the operations in the last {WINDOW} trials are identities: with "
+                "hardly trained shared weights they look best; more rounds of warmup help",
             )
         if links and not UNLINKED < linked / links < LINKED:
-            signs.append(
-                (
-                    "linked",
-                    f"{linked / links:.0%} of the possible skip connections in the last {WINDOW} trials are in; a "
-                    "skip_weight holds the controller to its skip_target",
-                )
+            yield (
+                "linked",
+                f"{linked / links:.0%} of the possible skip connections in the last {WINDOW} trials are in; a "
+                "skip_weight holds the controller to its skip_target",
             )
-        return signs
 
     def _counts(self, architecture: Architecture) -> tuple[int, int, int, int]:
         """Count weightless operations, links that are in, operations, and possible links."""

@@ -40,13 +40,12 @@ def compared(folders: Sequence[Path]) -> list[Compared]:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    path = folder / "result.json"
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except OSError:
         raise RunError(f"{folder} has no result.json: it is no finished run") from None
     except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from None
+        raise RunError(f"{folder / 'result.json'} is damaged: {error}") from None
     if "test_accuracy" not in result:
         raise RunError(f"{folder}: only runs on images have an accuracy to compare")
     return result

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +41,8 @@ class Ranking:
     """A comparison of two orders of random architectures: by the shared weights of a run, and by training from scratch.
 
     Iterate over it for the events; `result` has the figures afterwards. Architectures that an earlier call has trained
-    for as long are not trained again.
-
-    With two `trainings` or more, each architecture is trained from as many seeds and counts with its mean. The
-    agreement of the first two shows how much order there is to find: shared weights cannot know better than another
-    training does.
+    for as long are not trained again. With several `trainings`, each is trained from as many seeds and counts with its
+    mean; the agreement of the first two shows how much order there is to find, which shared weights cannot exceed.
     """
 
     def __init__(
@@ -71,15 +68,9 @@ class Ranking:
         self.plan, self.store, self._count = plan, store, architectures
         self.modality = modality(data)
         self.result: dict[str, Any] = {}
-        kind = f"rank-{self.epochs:g}"
-        self._trainings = [
-            (
-                kind if number == 0 else f"{kind}-again{number}",
-                # The first is as the run itself trains.
-                Candidates(replace(plan, seed=plan.seed + number), self.modality, store),
-            )
-            for number in range(trainings)
-        ]
+        kinds = [f"rank-{self.epochs:g}" + (f"-again{number}" if number else "") for number in range(trainings)]
+        plans = [replace(plan, seed=plan.seed + number) for number in range(trainings)]  # the first as the run trains
+        self._trainings = [(kind, Candidates(p, self.modality, store)) for kind, p in zip(kinds, plans, strict=True)]
         self._weights = plan.search.method.trained(plan.context(self.modality), store.load())
 
     def __iter__(self) -> Iterator[Event]:
@@ -109,35 +100,37 @@ class Ranking:
     def _conclude(self, drawn: list[Architecture], shared: list[float], seconds: float) -> None:
         judge = self._trainings[0][1].modality
         metric = f"validation_{judge.metric}"
-        rows = []
+        pairs: list[dict[str, Any]] = []
+        ranks: list[list[tuple[float, float]]] = []  # for each pair a sort key of each training
         for index, (architecture, reward) in enumerate(zip(drawn, shared, strict=True)):
             records = [candidates.record(f"{kind}-{index}") for kind, candidates in self._trainings]
             good = [record for record in records if record is not None and record["error"] is None]
             if len(good) == len(records):
                 value = fmean(float(record[metric]) for record in good)
-                rows.append(_Row(architecture.id, reward, value, [judge.sort_key(record) for record in good]))
-        if len(rows) < 3:
-            raise RunError(f"{self.store.folder}: only {len(rows)} architectures could be trained, too few to rank")
-        rewards = [row.shared for row in rows]
-        places = [_places(ranks) for ranks in zip(*(row.ranks for row in rows), strict=True)]
+                pairs.append({"architecture": architecture.id, "shared": reward, metric: value})
+                ranks.append([judge.sort_key(record) for record in good])
+        if len(pairs) < 3:
+            raise RunError(f"{self.store.folder}: only {len(pairs)} architectures could be trained, too few to rank")
+        rewards = [pair["shared"] for pair in pairs]
+        places = [_places(keys) for keys in zip(*ranks, strict=True)]
         tau, low, high = kendall_tau(rewards, np.mean(places, axis=0))
         agreed = kendall_tau(places[0], places[1]) if len(places) > 1 else None
         self.result = {
             "tau": tau,
             "interval": [low, high],
-            "architectures": len(rows),
+            "architectures": len(pairs),
             "epochs": self.epochs,
             "trainings": len(places),
             "agreement": None if agreed is None else {"tau": agreed[0], "interval": list(agreed[1:])},
             "verdict": verdict(tau, low, agreed),
-            "failed": self._count - len(rows),
+            "failed": self._count - len(pairs),
             "seconds": round(seconds, 2),
-            "pairs": [{"architecture": row.id, "shared": row.shared, metric: row.value} for row in rows],
+            "pairs": pairs,
         }
         folder = self.store.folder
         agreement(
             rewards,
-            [row.value for row in rows],
+            [pair[metric] for pair in pairs],
             folder / "ranking.png",
             title=f"Shared weights and training from scratch: Kendall's tau {tau:.2f} [{low:.2f}, {high:.2f}]",
             first="reward with shared weights",
@@ -146,23 +139,10 @@ class Ranking:
         write(folder / "ranking.json", json.dumps(self.result, indent=1).encode())
 
 
-@dataclass(frozen=True)
-class _Row:
-    """An architecture: its reward with shared weights, the metric's mean over its trainings, a sort key for each."""
-
-    id: str
-    shared: float
-    value: float
-    ranks: list[tuple[float, float]]
-
-
-def _places(ranks: Sequence[tuple[float, float]]) -> list[int]:
+def _places(keys: Sequence[tuple[float, float]]) -> list[int]:
     """Return the place of each in the order, the worst first."""
-    order = sorted(range(len(ranks)), key=lambda i: ranks[i])
-    places = [0] * len(ranks)
-    for place, index in enumerate(order):
-        places[index] = place
-    return places
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return sorted(range(len(keys)), key=order.__getitem__)
 
 
 def verdict(tau: float, low: float, agreed: tuple[float, float, float] | None = None) -> str:

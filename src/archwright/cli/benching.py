@@ -64,15 +64,8 @@ def bench(arguments: Sequence[str]) -> int:
     labels = {strategy.label for strategy in found}
     courses = [course for course in record.courses if course.strategy in labels and course.run < runs]
     done = {(course.strategy, course.run) for course in courses}
-    going = contest(
-        given.table,
-        found,
-        allowed,
-        runs=runs,
-        seed=given.seed,
-        processes=1 if given.processes is None else given.processes,
-        done=done,
-    )
+    processes = 1 if given.processes is None else given.processes
+    going = contest(given.table, found, allowed, runs=runs, seed=given.seed, processes=processes, done=done)
     total = len(found) * runs - len(done)
     with ProgressView(json_output=True) as view:
         view.begin("bench")
@@ -105,21 +98,14 @@ def _refuse(given: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="archwright bench", description=DESCRIPTION)
     parser.add_argument("--table", help=TABLE_HELP)
-    parser.add_argument(
-        "--strategies",
-        default="random,reinforce,evolution,local,guided",
-        help="separated by commas (default: %(default)s)",
-    )
+    default = "random,reinforce,evolution,local,guided"
+    parser.add_argument("--strategies", default=default, help="separated by commas (default: %(default)s)")
     parser.add_argument("--runs", type=int, help="searches of each strategy (default: 100, with --data 3)")
-    parser.add_argument(
-        "--budget",
-        help=f"of each search of a table: seconds of its training, or trials, as in 100t (default: {TABLE_BUDGET})",
-    )
+    budget = f"of each search of a table: seconds of its training, or trials, as in 100t (default: {TABLE_BUDGET})"
+    parser.add_argument("--budget", help=budget)
     parser.add_argument("--seed", type=int, default=0, help="of the first run; run r has seed + r, for all strategies")
     parser.add_argument("--processes", type=int, help="searches of a table at a time (default: 1)")
-    parser.add_argument(
-        "--out", type=Path, help="folder for results and plot (default: bench, with --data bench-training)"
-    )
+    parser.add_argument("--out", type=Path, help="for results and plot (default: bench, with --data bench-training)")
     parser.add_argument("--resume", action="store_true", help="keep the searches of a table that --out holds")
     parser.add_argument("--json", action="store_true", help="the results as one JSON object on the last line")
     real = parser.add_argument_group("real training")

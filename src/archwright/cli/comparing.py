@@ -34,12 +34,11 @@ def compare(arguments: Sequence[str]) -> int:
         title = f"Accuracy and size on {group.data}" if group.data else "Accuracy and size"
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in group.data)[:40]
         stems[stem] += 1
-        name = "-".join(["compare", *([stem] if stem else []), *([str(stems[stem])] if stems[stem] > 1 else [])])
-        paths = [given.to / f"{name}.{kind}" for kind in ("png", "svg")]
-        pictures = [] if given.no_pictures else [str(tradeoff(group.points, path, title=title)) for path in paths]
-        data_sets.append(
-            {"data": group.data, "networks": [_plain(point) for point in group.points], "pictures": pictures}
-        )
+        name = "-".join(filter(None, ["compare", stem, str(stems[stem]) if stems[stem] > 1 else ""]))
+        paths = [] if given.no_pictures else [given.to / f"{name}.{kind}" for kind in ("png", "svg")]
+        pictures = [str(tradeoff(group.points, path, title=title)) for path in paths]
+        networks = [_plain(point) for point in group.points]
+        data_sets.append({"data": group.data, "networks": networks, "pictures": pictures})
         if given.json:
             continue
         columns = ("", "network", "test accuracy", "95 % interval", "parameters", "multiply-adds")
@@ -52,14 +51,8 @@ def compare(arguments: Sequence[str]) -> int:
 
 
 def _plain(point: Any) -> dict[str, Any]:
-    return {
-        "network": point.label,
-        "kind": point.kind,
-        "test_accuracy": point.accuracy,
-        "test_interval": point.interval,
-        "parameters": point.parameters,
-        "multiply_adds": point.multiply_adds,
-    }
+    names = {"label": "network", "accuracy": "test_accuracy", "interval": "test_interval"}
+    return {names.get(name, name): value for name, value in vars(point).items()}
 
 
 def _row(number: int, point: Any) -> list[str]:

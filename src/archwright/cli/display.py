@@ -33,7 +33,6 @@ class Display(AbstractContextManager["Display"]):
         self._view.__exit__()
 
     def __call__(self, event: Event) -> None:
-        """Show an event."""
         if isinstance(event, Message):
             self.say(event.text)
             return

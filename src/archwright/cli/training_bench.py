@@ -53,15 +53,13 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
                 ended += 1
             else:
                 searched.append(event)
-                found = event.course
-                scores = f"validation {found.score:.2f} %, test {event.test:.2f} %"
+                found, scores = event.course, f"validation {event.course.score:.2f} %, test {event.test:.2f} %"
                 view.say(f"{found.strategy}, run {found.run}: {scores}")
             earlier = max(0, len(searched) * trials - ended)  # in another process
             view.count(earlier + ended, total, "children", earlier=earlier)
-    tests = {
-        strategy.label: [one.test for one in searched if one.course.strategy == strategy.label]
-        for strategy in strategies
-    }
+    tests: dict[str, list[float]] = {strategy.label: [] for strategy in strategies}
+    for one in searched:
+        tests[one.course.strategy].append(one.test)
     about = {
         "table": f"{setup.plan.search.space.name} on {setup.data.name}",
         "runs": runs,
@@ -70,9 +68,8 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
         "children": {"epochs": epochs, "trials": trials},
         "test": tests,
     }
-    courses = [one.course for one in searched]
-    allowed = Allowance(trials=trials)
-    conclude(courses, allowed, about, out=folder, score="validation accuracy, %", json_output=given.json)
+    courses, score = [one.course for one in searched], "validation accuracy, %"
+    conclude(courses, Allowance(trials=trials), about, out=folder, score=score, json_output=given.json)
     for label, values in tests.items():
         view.say(f"test accuracy of the best child, {label}: {fmean(values):.2f} %")
     return 0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ from archwright.errors import ArchwrightError, ConfigError, RunError
 from archwright.evaluators.table import COST, Table
 from archwright.lab.strategies import Strategy
 from archwright.lab.tables import load_table
-from archwright.loop import Budget, Controller, Minutes, Proposal, Result, Trial, Trials, run
+from archwright.loop import Budget, Controller, Minutes, Proposal, Result, Stateless, Trial, Trials, run
 from archwright.report.words import counted
 
 CHUNKS = 25  # pieces of work for each process and strategy; a piece is recorded at its end, and lost with a kill
@@ -32,19 +32,16 @@ class Allowance:
 
     @property
     def total(self) -> float:
-        """The amount, in seconds or trials."""
         return float(self.trials if self.trials is not None else self.seconds or 0.0)
 
     @property
     def unit(self) -> str:
-        """The unit of `total`, in words."""
         return "trials" if self.trials is not None else "seconds of training"
 
     @property
     def words(self) -> str:
-        """The amount with its unit."""
         return (
-            counted(self.total, "trial") if self.trials is not None else f"{counted(self.total, 'second')} of training"
+            counted(self.trials, "trial") if self.trials is not None else f"{counted(self.total, 'second')} of training"
         )
 
     def budget(self) -> Budget:
@@ -54,23 +51,21 @@ class Allowance:
 
 def allowance(text: str) -> Allowance:
     """Read `12000s`, `200m` or `3h` of training, or `100t`: trials."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = text[:-1], text[-1:]
-    try:
-        value = float(number)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf") or unit not in (*units, "t") or (unit == "t" and value != int(value)):
-        raise ConfigError(f"--budget {text}: expected seconds of training, such as 12000s, or trials, such as 100t")
-    return Allowance(trials=int(value)) if unit == "t" else Allowance(seconds=value * units[unit])
+    units, unit = {"s": 1.0, "m": 60.0, "h": 3600.0}, text[-1:]
+    with suppress(ValueError):
+        value = float(text[:-1])
+        if unit == "t" and value > 0 and value.is_integer():
+            return Allowance(trials=int(value))
+        if unit in units and 0 < value < math.inf:
+            return Allowance(seconds=value * units[unit])
+    raise ConfigError(f"--budget {text}: expected seconds of training, such as 12000s, or trials, such as 100t")
 
 
 @dataclass(frozen=True)
 class Course:
-    """The course of one search.
+    """The course of one search. `own_seconds` are the controller's, on this machine.
 
     `improvements` are (used, reward, score) of each trial that was the best so far: `used` of the budget at its end.
-    `own_seconds` are the controller's, on this machine.
     """
 
     strategy: str
@@ -81,7 +76,6 @@ class Course:
 
     @property
     def reward(self) -> float:
-        """The best reward."""
         return self.improvements[-1][1]
 
     @property
@@ -95,7 +89,7 @@ class Course:
 
 
 def best_so_far(ended: Iterable[tuple[float, Trial]]) -> list[tuple[float, Trial]]:
-    """Return the trials that were the best so far, of trials in order, each with the `used` budget at its end."""
+    """Return those trials, with the budget used at their end, that were the best so far."""
     found: list[tuple[float, Trial]] = []
     for used, trial in ended:
         if trial.result.error is None and (not found or trial.reward > found[-1][1].reward):
@@ -103,17 +97,14 @@ def best_so_far(ended: Iterable[tuple[float, Trial]]) -> list[tuple[float, Trial
     return found
 
 
-class _Metered:
+class _Metered(Stateless):
     """A table with a clock that counts the training its trials would have taken.
 
     `free`: whether an evaluation may cost nothing; with a budget in seconds the search would never end.
     """
 
     def __init__(self, table: Table, *, free: bool) -> None:
-        self._table, self._free = table, free
-        self.seconds = 0.0
-        self.stateful, self.failure_reward, self.trials_per_epoch = False, table.failure_reward, table.trials_per_epoch
-        self.prepare, self.state_dict, self.load_state_dict = table.prepare, table.state_dict, table.load_state_dict
+        self._table, self._free, self.seconds = table, free, 0.0
 
     def evaluate(self, proposal: Proposal) -> Result:
         name, answers = self._table.name, dict(proposal.architecture.answers)
@@ -151,12 +142,10 @@ class Timed:
         self.seconds += time.process_time() - begun
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        """Return the controller's proposals."""
         with self._timed():
             return self._controller.ask(streams)
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        """Report trials to the controller."""
         with self._timed():
             return self._controller.tell(trials)
 
@@ -197,22 +186,18 @@ def contest(
         raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
     for strategy in strategies:  # so that an error is reported once, and now
         strategy.make(loaded(table).space, seed)
+    due = [(strategy, run) for strategy in strategies for run in range(runs) if (strategy.label, run) not in done]
     if processes == 1:
-        for strategy in strategies:
-            for number in range(runs):
-                if (strategy.label, number) not in done:
-                    yield search(loaded(table), strategy, number, allowed, seed=seed)
+        for strategy, number in due:
+            yield search(loaded(table), strategy, number, allowed, seed=seed)
         return
     size = max(1, runs // (processes * CHUNKS))
-    parts = []
-    for strategy in strategies:
-        due = [number for number in range(runs) if (strategy.label, number) not in done]
-        parts += [(strategy, due[first : first + size]) for first in range(0, len(due), size)]
+    parts = [due[first : first + size] for first in range(0, len(due), size)]
     before = set(multiprocessing.active_children())
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=worker.begin, initargs=(1,)) as pool:
         try:
-            jobs = [pool.submit(_some, table, strategy, part, allowed, seed) for strategy, part in parts]
+            jobs = [pool.submit(_some, table, part, allowed, seed) for part in parts]
             for job in as_completed(jobs):
                 yield from job.result()
         except BaseException as error:  # Ctrl-C too: nobody waits for the searches that are under way
@@ -227,11 +212,8 @@ def contest(
             raise
 
 
-def _some(table: str, strategy: Strategy, numbers: Sequence[int], allowed: Allowance, seed: int) -> list[Course]:
-    return [search(loaded(table), strategy, number, allowed, seed=seed) for number in numbers]
+def _some(table: str, part: Sequence[tuple[Strategy, int]], allowed: Allowance, seed: int) -> list[Course]:
+    return [search(loaded(table), strategy, number, allowed, seed=seed) for strategy, number in part]
 
 
-@lru_cache(maxsize=1)
-def loaded(table: str) -> Table:
-    """Return the table of that name, loaded once in a process: the official files take minutes and gigabytes."""
-    return load_table(table)
+loaded = lru_cache(maxsize=1)(load_table)  # the official files take minutes and gigabytes

@@ -6,11 +6,13 @@ part; what it found is judged by the test accuracy after 200 epochs. That is the
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from zipfile import BadZipFile
 
 import numpy as np
@@ -43,16 +45,14 @@ class FromArrays:
         ops = arrays["ops"][:, [order.index(edge) for edge in EDGES]].astype(int)
         if not 0 <= ops.min() <= ops.max() < len(names):
             raise ConfigError(f"{path}: ops has numbers from {ops.min()} to {ops.max()} for {len(names)} op_names")
-        seconds = arrays["train_seconds_200"].astype(float) / 200 * EPOCHS
         figures = {
-            "validation_accuracy": arrays["val_acc_12"].tolist(),
-            "seconds": seconds.tolist(),
-            "validation_accuracy_200": arrays["val_acc_200"].tolist(),
-            "test_accuracy": arrays["test_acc_200"].tolist(),
+            "validation_accuracy": arrays["val_acc_12"],
+            "seconds": arrays["train_seconds_200"].astype(float) / 200 * EPOCHS,
+            "validation_accuracy_200": arrays["val_acc_200"],
+            "test_accuracy": arrays["test_acc_200"],
         }
-        self.rows: dict[tuple[Any, ...], dict[str, float]] = {}
-        for number, row in enumerate(ops.tolist()):
-            self.rows[tuple([names[op] for op in row])] = {name: values[number] for name, values in figures.items()}
+        found = (dict(zip(figures, row, strict=True)) for row in np.stack(list(figures.values()), axis=1).tolist())
+        self.rows = dict(zip((tuple(names[op] for op in row) for row in ops.tolist()), found, strict=True))
         if len(self.rows) < CELLS:
             raise ConfigError(f"{path}: ops has {len(self.rows):,} different cells, not the {CELLS:,} of NAS-Bench-201")
 
@@ -89,22 +89,20 @@ class FromApi:
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
         """Return the figures of an architecture; the API averages several seeds."""
-        if architecture not in self._known:
-            self._known[architecture] = self._asked(architecture)
-        return self._known[architecture]
-
-    def _asked(self, architecture: Architecture) -> Mapping[str, float]:
+        if architecture in self._known:
+            return self._known[architecture]
         index = self.api.query_index_by_arch(self.space.to_arch(architecture))
         if index < 0:  # for a cell that the packages do not know
             raise ConfigError(f"{self.space.to_arch(architecture)} is not in the official file")
         searched = f"{self.dataset}-valid" if self.dataset == "cifar10" else self.dataset
         seen = self.api.get_more_info(index, searched, hp="12", is_random=False)
         kept = self.api.get_more_info(index, self.dataset, hp="200", is_random=False)
-        return {
+        self._known[architecture] = {
             "validation_accuracy": seen["valid-accuracy"],
             "seconds": seen["train-all-time"] + seen["valid-per-time"],
             "test_accuracy": kept["test-accuracy"],
         }
+        return self._known[architecture]
 
 
 def from_npz(path: Path) -> Table:
@@ -119,41 +117,24 @@ def from_official(path: Path, dataset: str = "cifar10") -> Table:
 
     The official files are pickles, which run code when they are read: take them from the official place only.
     """
-    if path.suffix == ".pth":
-        return Table(NasBench201(), FromApi(_old_api(path), dataset), name=f"NAS-Bench-201, {dataset}")
-    return Table(NasBench201(), FromApi(_nats(path), dataset), name=f"NATS-Bench, {dataset}")
+    if path.suffix != ".pth":
+        settings = {"fast_mode": path.is_dir(), "verbose": False}
+        api = _opened(path, "nats_bench", "nats_bench", lambda package: package.create(str(path), "tss", **settings))
+        return Table(NasBench201(), FromApi(api, dataset), name=f"NATS-Bench, {dataset}")
+    # nas_201_api calls torch.load as before torch 2.6, which took any pickle; torch has this switch for such packages,
+    # and warns about it.
+    with patch.dict(os.environ, {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        api = _opened(path, "nas_201_api", "nas-bench-201", lambda p: p.NASBench201API(str(path), verbose=False))
+    return Table(NasBench201(), FromApi(api, dataset), name=f"NAS-Bench-201, {dataset}")
 
 
-def _old_api(path: Path) -> Any:
+def _opened(path: Path, module: str, distribution: str, open_it: Callable[[Any], Any]) -> Any:
     try:
-        from nas_201_api import NASBench201API
+        package = importlib.import_module(module)
     except ImportError:
-        raise MissingExtra(f"{path} is read by its own package: pip install nas-bench-201") from None
-    # It calls torch.load as before torch 2.6, which took any pickle; this is torch's own switch for such packages.
-    switch = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(switch)
-    os.environ[switch] = "1"
+        raise MissingExtra(f"{path} is read by its own package: pip install {distribution}") from None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, about the switch
-            return _opened(path, "nas-bench-201", lambda: NASBench201API(str(path), verbose=False))
-    finally:
-        if before is None:
-            del os.environ[switch]
-        else:
-            os.environ[switch] = before
-
-
-def _nats(path: Path) -> Any:
-    try:
-        from nats_bench import create
-    except ImportError:
-        raise MissingExtra(f"{path} is read by its own package: pip install nats_bench") from None
-    return _opened(path, "nats_bench", lambda: create(str(path), "tss", fast_mode=path.is_dir(), verbose=False))
-
-
-def _opened(path: Path, package: str, open_it: Callable[[], Any]) -> Any:
-    try:
-        return open_it()
+        return open_it(package)
     except Exception as error:  # whatever a pickle of another kind causes
-        raise ConfigError(f"{path} cannot be read by {package}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{path} cannot be read by {distribution}: {type(error).__name__}: {error}") from error

@@ -39,11 +39,9 @@ class JsonLines:
         return found
 
     def write(self, entries: Collection[Mapping[str, Any]]) -> None:
-        """Replace what the file holds."""
         write(self.path, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add an object."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -51,10 +49,8 @@ class JsonLines:
 class Record:
     """The file `searches.jsonl` of a folder: the settings of the contest, then a line for each search.
 
-    Args:
-        folder: made if it is not there.
-        asked: what must be the same for all searches (table, budget, seed).
-        resume: keep the searches that are there; otherwise the file begins anew.
+    `asked` must be the same for all searches (table, budget, seed). `resume` keeps the searches that are there;
+    otherwise the file begins anew.
     """
 
     def __init__(self, folder: Path, asked: Mapping[str, Any], *, resume: bool) -> None:
@@ -63,9 +59,8 @@ class Record:
         folder.mkdir(parents=True, exist_ok=True)
         held = self._lines.read() if resume else []
         if held and held[0] != dict(asked):
-            raise ConfigError(
-                f"{self._lines.path} is of {held[0]}, here it is {dict(asked)}; name another folder with --out"
-            )
+            found = f"{self._lines.path} is of {held[0]}, here it is {dict(asked)}"
+            raise ConfigError(f"{found}; name another folder with --out")
         for number, line in enumerate(held[1:], start=2):
             if line.keys() != {field.name for field in fields(Course)}:
                 raise RunError(f"{self._lines.path}: line {number} is damaged")
@@ -74,6 +69,5 @@ class Record:
             self._lines.write([asked])
 
     def add(self, course: Course) -> None:
-        """Record one more search."""
         self._lines.append(asdict(course))
         self.courses.append(course)

@@ -60,8 +60,7 @@ def strategies(text: str) -> list[Strategy]:
     """Read a list such as `random,evolution,reinforce+learning_rate=0.01+batch=1,mine.py:Mine`."""
     parts = re.split(r",(?![^{\[]*[}\]])", text)  # not at the commas of a value in brackets
     found = [_strategy(part.strip()) for part in parts if part.strip()]
-    labels = [strategy.label for strategy in found]
-    if not found or len(set(labels)) != len(labels):
+    if not found or len({strategy.label for strategy in found}) != len(found):
         raise ConfigError(f"{text!r}: name at least one strategy, and each once")
     return found
 
@@ -72,13 +71,9 @@ def _strategy(text: str) -> Strategy:
     if ".py:" not in controller and controller not in CONTROLLERS:
         known = ", ".join(sorted({*CONTROLLERS, *NAMED}))
         raise ConfigError(f"{name!r} is not a strategy; pick from {known}, or file.py:Name; settings follow as +name=3")
-    given: dict[str, Any] = {}
-    if paper is not None:
-        given.update(presets_of(paper).published.controllers[controller])
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        given[key] = _value(text, value)
-    return Strategy(text, controller, given)
+    given = dict(presets_of(paper).published.controllers[controller]) if paper is not None else {}
+    pairs = (setting.split("=", 1) for setting in settings)
+    return Strategy(text, controller, given | {key: _value(text, value) for key, value in pairs})
 
 
 def _value(strategy: str, text: str) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -58,20 +60,12 @@ def standings(courses: Sequence[Course]) -> list[Line]:
     for label in order:
         own, values = grouped[label], scores[label]
         mean, low, high = mean_interval(values)
-        lines.append(
-            Line(
-                label,
-                mean,
-                float(values.std()),
-                (low, high),
-                float(np.mean([course.reward for course in own])),
-                float(ranks[label]),
-                float(np.mean([course.trials for course in own])),
-                1000 * sum(course.own_seconds for course in own) / sum(course.trials for course in own),
-                None if label == order[0] else mean_interval(values - leader),
-                corrected.get(label),
-            )
-        )
+        deviation, rank = float(values.std()), float(ranks[label])
+        reward, trials = (float(np.mean([getattr(course, name) for course in own])) for name in ("reward", "trials"))
+        milliseconds = 1000 * sum(course.own_seconds for course in own) / sum(course.trials for course in own)
+        difference = None if label == order[0] else mean_interval(values - leader)
+        p = corrected.get(label)
+        lines.append(Line(label, mean, deviation, (low, high), reward, rank, trials, milliseconds, difference, p))
     return lines
 
 
@@ -81,37 +75,34 @@ def curves(courses: Sequence[Course], allowed: Allowance) -> list[Curve]:
     found = []
     for label, own in by_strategy(courses).items():
         values = np.array([[course.at(at) for at in used] for course in own], dtype=float)  # None becomes NaN
-        complete = np.isfinite(values).all(0)
-        mean, low, high = (np.full(len(used), math.nan) for _ in range(3))
-        for point in np.flatnonzero(complete):
-            mean[point], low[point], high[point] = mean_interval(values[:, point])
-        found.append(Curve(label, used, mean, low, high))
+        unknown = (math.nan, math.nan, math.nan)
+        points = [mean_interval(at) if np.isfinite(at).all() else unknown for at in values.T]
+        found.append(Curve(label, used, *np.array(points).T))
     return found
 
 
 def to_json(courses: Sequence[Course], allowed: Allowance, about: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything as plain data; numbers that are not finite are None."""
     lines, grouped = standings(courses), by_strategy(courses)
-    results: dict[str, Any] = _plain(
-        {
-            "format": 1,
-            **about,
-            "budget": {"total": allowed.total, "unit": allowed.unit},
-            "strategies": [
-                {
-                    **vars(line),
-                    "scores": [course.score for course in grouped[line.label]],
-                    "rewards": [course.reward for course in grouped[line.label]],
-                }
-                for line in lines
-            ],
-            "anytime": [
-                {"label": c.label, **{n: getattr(c, n).tolist() for n in ("used", "mean", "low", "high")}}
-                for c in curves(courses, allowed)
-            ],
-        }
-    )
-    return results
+    results = {
+        "format": 1,
+        **about,
+        "budget": {"total": allowed.total, "unit": allowed.unit},
+        "strategies": [
+            {
+                **vars(line),
+                "scores": [course.score for course in grouped[line.label]],
+                "rewards": [course.reward for course in grouped[line.label]],
+            }
+            for line in lines
+        ],
+        "anytime": [
+            {"label": c.label, **{n: getattr(c, n).tolist() for n in ("used", "mean", "low", "high")}}
+            for c in curves(courses, allowed)
+        ],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(results), parse_constant=lambda _: None)
+    return plain
 
 
 def table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
@@ -121,9 +112,7 @@ def table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     for line in lines:
         low, high = line.interval
         several = math.isfinite(high)  # runs: one alone has no interval, and no test
-        gap = ""
-        if line.difference is not None:
-            gap = ("{:+.3f} [{:+.3f}, {:+.3f}]" if several else "{:+.3f}").format(*line.difference)
+        gap = ("{:+.3f} [{:+.3f}, {:+.3f}]" if several else "{:+.3f}").format(*line.difference or (math.nan,) * 3)
         rows.append(
             [
                 line.label,
@@ -131,7 +120,7 @@ def table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
                 f"{line.deviation:.3f}",
                 f"{low:.3f} to {high:.3f}" if several else "",
                 f"{line.rank:.2f}",
-                gap,
+                "" if line.difference is None else gap,
                 "" if line.p is None or not several else "<0.001" if line.p < 0.001 else f"{line.p:.3f}",
                 f"{line.trials:.1f}",
                 f"{line.own_milliseconds:.1f}",
@@ -149,18 +138,6 @@ def _wilcoxon(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _holm(raw: Mapping[str, float]) -> dict[str, float]:
-    corrected: dict[str, float] = {}
-    highest = 0.0
-    for place, label in enumerate(sorted(raw, key=lambda name: raw[name])):
-        highest = max(highest, min(1.0, raw[label] * (len(raw) - place)))
-        corrected[label] = highest
-    return corrected
-
-
-def _plain(value: Any) -> Any:
-    """Return the value as JSON can hold it: a number that is not finite is None."""
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    order = sorted(raw, key=raw.__getitem__)
+    scaled = [min(1.0, raw[label] * (len(raw) - place)) for place, label in enumerate(order)]
+    return dict(zip(order, accumulate(scaled, max), strict=True))

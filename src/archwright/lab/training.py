@@ -19,7 +19,7 @@ from archwright.files import write
 from archwright.lab.contest import Course, Timed, best_so_far
 from archwright.lab.record import JsonLines
 from archwright.lab.strategies import Strategy
-from archwright.loop import Proposal, Result, Trial, Trials, run
+from archwright.loop import Proposal, Result, Stateless, Trial, Trials, run
 from archwright.modalities import MODALITIES, modality
 from archwright.runs import assembly
 from archwright.runs.plan import Plan
@@ -54,17 +54,16 @@ class Setup:
 
     def begin(self) -> None:
         """Make the folder, or see that it is this comparison's. More strategies or runs may be asked of it."""
-        asked = json.loads(json.dumps(self.plan.to_json()))
         path = self.folder / SETUP
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            write(path, json.dumps(asked, indent=1).encode())
+            write(path, json.dumps(self.plan.to_json(), indent=1).encode())
             return
         try:
-            held = Plan.from_json(json.loads(path.read_text())).to_json()
+            held = Plan.from_json(json.loads(path.read_text()))
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read ({error})") from None
-        ours, theirs = _settled(asked), _settled(json.loads(json.dumps(held)))
+        ours, theirs = (_settled(json.loads(json.dumps(plan.to_json()))) for plan in (self.plan, held))
         if differing := sorted(name for name in ours if ours[name] != theirs.get(name)):
             name = differing[0]
             raise ConfigError(
@@ -113,16 +112,14 @@ def prepare(
     return Setup(prepared.plan, prepared.data, strategies, runs, folder, seed)
 
 
-class _Remembered:
+class _Remembered(Stateless):
     """An evaluator that scores a child as `FromScratch` does, and once: later it is looked up in the file `path`."""
 
     def __init__(self, evaluator: FromScratch, path: Path, seed: int) -> None:
         self._evaluator, self._seed = evaluator, seed
         self._lines = JsonLines(path, keys=("seed", "architecture", "reward", "metrics"))
         self._known = {(entry["seed"], entry["architecture"]): entry for entry in self._lines.read()}
-        self.stateful, self.failure_reward = False, evaluator.failure_reward
-        self.trials_per_epoch, self.prepare = evaluator.trials_per_epoch, evaluator.prepare
-        self.state_dict, self.load_state_dict = evaluator.state_dict, evaluator.load_state_dict
+        self.trials_per_epoch = evaluator.trials_per_epoch
 
     def evaluate(self, proposal: Proposal) -> Result:
         key = (self._seed, proposal.architecture.id)
@@ -131,8 +128,7 @@ class _Remembered:
             entry = {"seed": key[0], "architecture": key[1], "reward": result.reward, "metrics": dict(result.metrics)}
             self._known[key] = entry
             self._lines.append(entry)
-        known = self._known[key]
-        return Result(float(known["reward"]), dict(known["metrics"]))
+        return Result(float(self._known[key]["reward"]), dict(self._known[key]["metrics"]))
 
 
 @dataclass(frozen=True)
@@ -174,7 +170,8 @@ def _search(setup: Setup, strategy: Strategy, number: int) -> Iterator[Trial | S
         if store.get("test") is None:
             network = evaluator.trained(best[-1][1].architecture).model  # again exactly as in the search
             store.put("test", modality(setup.data).test(network, plan.search.recipe, plan.device)[METRIC])
-        scores = [100 * trial.result.metrics.get("validation_accuracy", trial.reward) for _, trial in best]
-        improvements = tuple((used, trial.reward, score) for (used, trial), score in zip(best, scores, strict=True))
+        improvements = tuple(
+            (used, t.reward, 100 * t.result.metrics.get("validation_accuracy", t.reward)) for used, t in best
+        )
         course = Course(strategy.label, number, len(trials), improvements, store.get("own seconds"))
         yield Searched(course, 100 * store.get("test"))

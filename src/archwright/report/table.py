@@ -40,15 +40,10 @@ def show_table(
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """Return the table as lines: a heading, then one line for each row, columns two spaces apart."""
     cells = [[str(cell) for cell in row] for row in (columns, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    rights = _flush_right(columns, rows)
-    return [
-        "  ".join(
-            f"{cell:>{width}}" if right else f"{cell:<{width}}"
-            for cell, width, right in zip(row, widths, rights, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    sides = [">" if right else "<" for right in _flush_right(columns, rows)]
+    lines = (zip(row, sides, widths, strict=True) for row in cells)
+    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in line).rstrip() for line in lines]
 
 
 def _flush_right(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[bool]:

@@ -35,8 +35,8 @@ def as_text(graph: Graph) -> list[str]:
 
 def _operands(graph: Graph, node: Node) -> list[str]:
     """Return the expression of a node in pieces to line up: the operands of a sum with their sign, or one piece."""
-    written = [_operand(graph, edge.source, edge.label, inside=node.label in SIGNS) for edge in graph.into(node.name)]
     sign = SIGNS.get(node.label)
+    written = [_operand(graph, edge.source, edge.label, inside=sign is not None) for edge in graph.into(node.name)]
     if written and node.label == node.name:  # an output that is just a value
         return [", ".join(written)]
     if sign is None or len(written) < 2:
@@ -46,11 +46,8 @@ def _operands(graph: Graph, node: Node) -> list[str]:
 
 def _operand(graph: Graph, name: str, label: str, *, inside: bool) -> str:
     """Return one operand: its node's name, or the expression of a part, in parentheses where needed."""
-    node = graph[name]
-    text = name
-    if graph.is_part(node):
-        pieces = _operands(graph, node)
-        text = "".join(pieces)
-        if len(pieces) > 1 and (inside or label):
-            text = f"({text})"
+    pieces = _operands(graph, graph[name]) if graph.is_part(graph[name]) else [name]
+    text = "".join(pieces)
+    if len(pieces) > 1 and (inside or label):
+        text = f"({text})"
     return f"{label} {text}" if label else text

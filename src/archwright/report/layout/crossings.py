@@ -74,8 +74,7 @@ class _Ordering:
         if (crossings := self.count(rows)) > self.cost[0]:
             return False
         cost = crossings, self.disorder(rows)
-        better = cost < self.cost
-        if better:
+        if better := cost < self.cost:
             self.best, self.cost = [list(row) for row in rows], cost
         return better
 
@@ -98,10 +97,8 @@ class _Ordering:
 
     def exchange(self, rows: list[list[int]]) -> None:
         """Exchange neighbours in place while that removes crossings."""
-        place = [0] * len(self.up)
-        for row in rows:
-            for index, item in enumerate(row):
-                place[item] = index
+        places = {item: index for row in rows for index, item in enumerate(row)}
+        place = [places[item] for item in range(len(self.up))]
         for _ in range(10):
             improved = False
             for row in rows:

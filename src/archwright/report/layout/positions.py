@@ -91,12 +91,10 @@ def _push_apart(x: np.ndarray, apart: Apart) -> np.ndarray:
     """Move positions right where needed to keep every distance exactly."""
     x = x.copy()
     for _ in range(len(x)):  # along a longest chain of neighbours at most; the blocks have an order from left to right
-        moved = False
+        before = x.copy()
         for (i, j), distance in apart.items():
-            if x[j] - x[i] < distance:
-                moved = moved or x[i] + distance > x[j]
-                x[j] = max(x[j], x[i] + distance)
-        if not moved:
+            x[j] = max(x[j], x[i] + distance)
+        if (x == before).all():
             break
     return x
 
@@ -131,15 +129,11 @@ def _blocks(ranks: Ranks, rows: Rows) -> dict[Item, int]:
             right_of[block[left]].add(block[right])
 
     def leads(start: int, end: int) -> bool:
-        seen, stack = {start}, [start]
-        while stack:
-            for following in right_of[stack.pop()]:
-                if following == end:
-                    return True
-                if following not in seen:
-                    seen.add(following)
-                    stack.append(following)
-        return False
+        seen = reached = {start}
+        while reached and end not in seen:
+            reached = {following for block in reached for following in right_of[block]} - seen
+            seen = seen | reached
+        return end in seen
 
     for above, below in (*ranks.straight, *_chains(ranks.segments)):
         a, b = block[above], block[below]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from archwright.graph import Graph
 
@@ -26,7 +26,6 @@ class Item:
 
     @property
     def is_box(self) -> bool:
-        """Whether it is a node of the graph."""
         return not self.lane and self.edge is None
 
 
@@ -59,12 +58,14 @@ def assign_ranks(graph: Graph) -> dict[str, int]:
     order = list(graph.in_order())
     length = {edge: 2 if edge.label else 1 for edge in graph.edges}  # a label takes a rank of its own
     rank: dict[str, int] = {}
+
+    def lowest(name: str) -> int:
+        return max((rank[e.source] + length[e] for e in graph.into(name)), default=0)
+
     for node in order:
-        rank[node.name] = max((rank[e.source] + length[e] for e in graph.into(node.name)), default=0)
-    last = max(rank.values())
-    for node in order:
-        if node.kind == "output" and not graph.out_of(node.name):
-            rank[node.name] = last
+        rank[node.name] = lowest(node.name)
+    outputs = [node.name for node in order if node.kind == "output" and not graph.out_of(node.name)]
+    rank |= dict.fromkeys(outputs, max(rank.values()))
 
     def lanes(name: str) -> int:
         length = max((rank[e.target] for e in graph.out_of(name)), default=rank[name]) - rank[name]
@@ -74,11 +75,10 @@ def assign_ranks(graph: Graph) -> dict[str, int]:
         for node in reversed(order):
             if node.kind in ("input", "output") or not graph.out_of(node.name):
                 continue
-            low = max((rank[e.source] + length[e] for e in graph.into(node.name)), default=0)
             high = min(rank[e.target] - length[e] for e in graph.out_of(node.name))
             concerned = {node.name, *(e.source for e in graph.into(node.name))}
             costs = {}
-            for candidate in range(low, high + 1):
+            for candidate in range(lowest(node.name), high + 1):
                 rank[node.name] = candidate
                 costs[candidate] = sum(lanes(name) for name in concerned)
             # Ties go down, next to where the value is used: the lane it comes from often passes there anyway.
@@ -94,17 +94,13 @@ def build_ranks(graph: Graph) -> Ranks:
     number = {old: new for new, old in enumerate(used)}
     rows: list[dict[Item, None]] = [{} for _ in used]
     box = {node.name: Item(number[rank[node.name]], node.name) for node in graph.nodes}
-    for item in box.values():
-        rows[item.rank][item] = None
     paths = []
     for index, edge in enumerate(graph.edges):
         start, end = box[edge.source], box[edge.target]
         last = end.rank - 1 if edge.label else end.rank
-        path = [start, *(Item(k, edge.source, lane=True) for k in range(start.rank + 1, last))]
-        if edge.label:
-            path.append(Item(last, edge.source, edge=index))
-        path.append(end)
-        for item in path:
-            rows[item.rank][item] = None
-        paths.append(tuple(path))
+        lane = [Item(k, edge.source, lane=True) for k in range(start.rank + 1, last)]
+        label = [Item(last, edge.source, edge=index)] if edge.label else []
+        paths.append((start, *lane, *label, end))
+    for item in chain(box.values(), *paths):
+        rows[item.rank][item] = None
     return Ranks(tuple(tuple(row) for row in rows), tuple(paths))

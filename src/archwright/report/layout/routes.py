@@ -59,14 +59,12 @@ def lay_out(graph: Graph, sizes: Mapping[str, Point], label_sizes: Mapping[str, 
     ports = _ports(ranks, rows, widths)
     x = place(ranks, rows, widths, {(path[-2], path[-1]): port for path, port in zip(ranks.paths, ports, strict=True)})
     bands = _bands(rows, ranks, x, size)
-    boxes = {
-        item.node: Box(x[item], sum(bands[item.rank]) / 2, *size[item]) for row in rows for item in row if item.is_box
-    }
+    box = {item: Box(x[item], sum(bands[item.rank]) / 2, *size[item]) for item in size}
     routes = tuple(
-        _route(edge, path, x, ports[index], bands, boxes, size)
-        for index, (edge, path) in enumerate(zip(graph.edges, ranks.paths, strict=True))
+        _route(edge, path, port, bands, box) for edge, path, port in zip(graph.edges, ranks.paths, ports, strict=True)
     )
-    return Layout(max(x[item] + size[item][0] / 2 for row in rows for item in row), bands[-1][1], boxes, routes)
+    width = max(placed.x + placed.width / 2 for placed in box.values())
+    return Layout(width, bands[-1][1], {item.node: placed for item, placed in box.items() if item.is_box}, routes)
 
 
 def _size(item: Item, graph: Graph, sizes: Mapping[str, Point], label_sizes: Mapping[str, Point]) -> Point:
@@ -83,11 +81,10 @@ def _ports(ranks: Ranks, rows: Rows, widths: Mapping[Item, float]) -> list[float
     order = {item: index for row in rows for index, item in enumerate(row)}
     straight = set(ranks.straight)
     arriving: dict[Item, list[int]] = {}
-    for index, path in enumerate(ranks.paths):
-        arriving.setdefault(path[-1], []).append(index)
+    for index in sorted(range(len(ranks.paths)), key=lambda index: order[ranks.paths[index][-2]]):
+        arriving.setdefault(ranks.paths[index][-1], []).append(index)
     ports = [0.0] * len(ranks.paths)
-    for target, indices in arriving.items():
-        ordered = sorted(indices, key=lambda index: order[ranks.paths[index][-2]])
+    for target, ordered in arriving.items():
         vertical = [position for position, index in enumerate(ordered) if ranks.paths[index][-2:] in straight]
         middle = vertical[0] if len(vertical) == 1 else (len(ordered) - 1) / 2
         step = min(PORT, widths[target] * 0.4 / max(middle, len(ordered) - 1 - middle, 1))
@@ -96,48 +93,33 @@ def _ports(ranks: Ranks, rows: Rows, widths: Mapping[Item, float]) -> list[float
     return ports
 
 
-def _bands(rows: Rows, ranks: Ranks, x: Mapping[Item, float], size: Mapping[Item, Point]) -> list[tuple[float, float]]:
+def _bands(rows: Rows, ranks: Ranks, x: Mapping[Item, float], size: Mapping[Item, Point]) -> list[Point]:
     """Return top and bottom of each rank. The wider an edge swings between two ranks, the more room it gets."""
     swing = [0.0] * len(rows)
     for above, below in ranks.segments:
         swing[below.rank] = max(swing[below.rank], abs(x[above] - x[below]))
-    bands: list[tuple[float, float]] = []
+    bands: list[Point] = []
     y = 0.0
     for number, row in enumerate(rows):
-        if number:
-            y += min(0.30 + 0.08 * swing[number], 0.7)
-        height = max(size[item][1] for item in row)
-        bands.append((y, y + height))
-        y += height
+        y += min(0.30 + 0.08 * swing[number], 0.7) if number else 0
+        bands.append((y, y + max(size[item][1] for item in row)))
+        y = bands[-1][1]
     return bands
 
 
-def _route(
-    edge: Edge,
-    path: Sequence[Item],
-    x: Mapping[Item, float],
-    port: float,
-    bands: Sequence[tuple[float, float]],
-    boxes: Mapping[str, Box],
-    size: Mapping[Item, Point],
-) -> Route:
+def _route(edge: Edge, path: Sequence[Item], port: float, bands: Sequence[Point], box: Mapping[Item, Box]) -> Route:
     curves: list[Curve] = []
-    start, end = boxes[edge.source], boxes[edge.target]
+    start, end = box[path[0]], box[path[-1]]
     here = (start.x, start.y + start.height / 2)
-    label = None
     for above, below in pairwise(path):
-        bottom, top = (
-            (here[0], bands[above.rank][1]),
-            (x[below] + (port if below is path[-1] else 0), bands[below.rank][0]),
-        )
+        bottom = (here[0], bands[above.rank][1])
+        top = (box[below].x + (port if below is path[-1] else 0), bands[below.rank][0])
         middle = (bottom[1] + top[1]) / 2
         curves += _straight(here, bottom)
         curves.append((bottom, (bottom[0], middle), (top[0], middle), top))
         here = top
-        if below.edge is not None:
-            label = Box(x[below], sum(bands[below.rank]) / 2, *size[below])
     curves += _straight(here, (here[0], end.y - end.height / 2))
-    return Route(edge, tuple(curves), label)
+    return Route(edge, tuple(curves), next((box[item] for item in path if item.edge is not None), None))
 
 
 def _straight(start: Point, end: Point) -> list[Curve]:
