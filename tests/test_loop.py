@@ -71,8 +71,19 @@ class Taught:
         self.logits = state["logits"].copy()
 
 
-def search(store: RunStore | None, trials: int = TRIALS, pause: float = 0.0):
-    controller, evaluator = Taught(Ragged(), seed=3), Phased(pause)
+class Slow(Phased):
+    def prepare(self, *asked):
+        for progress in super().prepare(*asked):
+            time.sleep(0.004)
+            yield progress
+
+    def evaluate(self, proposal):
+        time.sleep(0.004)
+        return super().evaluate(proposal)
+
+
+def search(store: RunStore | None, trials: int = TRIALS, scores: type[Phased] = Phased):
+    controller, evaluator = Taught(Ragged(), seed=3), scores()
     yield from run(controller, evaluator, budget=Trials(trials), store=store)
     yield controller, evaluator
 
@@ -311,5 +322,5 @@ def test_an_error_that_the_user_can_mend_ends_the_run_and_leaves_the_proposal(fo
 
 if __name__ == "__main__":
     with RunStore(sys.argv[1]) as run_store:
-        for _ in search(run_store, pause=0.004):
+        for _ in search(run_store, scores=Slow):
             print("news", flush=True)

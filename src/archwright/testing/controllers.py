@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from archwright.evaluators.function import Function
 from archwright.loop import Controller, Proposal, Result, Trial, Trials, run
@@ -12,7 +12,7 @@ from archwright.states import pack, unpack
 from archwright.testing.small_spaces import SMALL
 
 SEED = 3
-_BEFORE, _AFTER = 15, 7  # trials of the search that is interrupted
+BEFORE, AFTER = 15, 7  # trials of the search that is interrupted
 
 
 class ControllerContract(ABC):
@@ -25,105 +25,93 @@ class ControllerContract(ABC):
         """Make a new controller; one with the same arguments is its twin."""
 
     def test_it_proposes_architectures_of_the_space_as_it_stands(self) -> None:
-        for space in self.spaces:
-            controller = self.make(space, SEED)
+        for space, controller in self._made():
             assert controller.batch >= 1, f"batch is {controller.batch}; a controller learns from at least one trial"
             assert controller.ask([]) == []
             for stream in range(24):
-                for proposal in _asked(controller, stream):
-                    check(space.grown(stream), proposal.architecture)
-                    controller.tell([trial(proposal)])
+                for trial in _trials(controller, stream):
+                    check(space.grown(stream), trial.architecture)
+                    controller.tell([trial])
 
     def test_a_proposal_depends_on_the_state_and_its_stream_only(self) -> None:
         """Asked twice, asked in another order, or together with others: the same architecture, and the same state."""
-        for space in self.spaces:
-            controller = self.make(space, SEED)
+        for space, controller in self._made():
             for stream in range(0, 12, 2):
                 state = pack(controller.state_dict())
                 together = _architectures(controller.ask([stream, stream + 1]))
-                backwards = [*_architectures(controller.ask([stream + 1])), *_architectures(controller.ask([stream]))]
+                second, first = (_architectures(controller.ask([asked])) for asked in (stream + 1, stream))
                 if len(together) == 2:  # otherwise nothing is left to propose
-                    assert backwards[::-1] == together, f"{space.name}: streams {stream} and {stream + 1} {_DIFFER}"
+                    assert [*first, *second] == together, (
+                        f"{space.name}: streams {stream} and {stream + 1} are given other architectures when they are "
+                        "asked for by themselves, in another order"
+                    )
                 assert pack(controller.state_dict()) == state, f"{space.name}: asking for proposals changed the state"
-                _tell(controller, _asked(controller, stream))
+                _step(controller, stream)
 
     def test_another_seed_proposes_others(self) -> None:
         """Switch this off for a controller without randomness."""
-        for space in self.spaces:
-            ours, theirs = (_architectures(self.make(space, seed).ask(range(6))) for seed in (SEED, SEED + 1))
+        for space, controller in self._made():
+            ours, theirs = (_architectures(c.ask(range(6))) for c in (controller, self.make(space, SEED + 1)))
             assert ours != theirs or count(space) < 10, f"{space.name}: two seeds propose the same"
 
     def test_it_says_when_its_state_changes(self) -> None:
-        for space in self.spaces:
-            controller = self.make(space, SEED)
+        for space, controller in self._made():
             for stream in range(12):
                 state = pack(controller.state_dict())
-                if proposals := _asked(controller, stream):
-                    changed = _tell(controller, proposals)
-                    assert changed or pack(controller.state_dict()) == state, (
-                        f"{space.name}: tell() returned {changed!r}"
-                    )
+                trials = _trials(controller, stream)
+                changed = bool(trials) and controller.tell(trials)
+                assert changed or pack(controller.state_dict()) == state, f"{space.name}: tell() returned {changed!r}"
 
     def test_it_resumes_where_it_was(self) -> None:
         """With the last state that was stored and the trials reported after it, it goes on as the uninterrupted one."""
-        for space in self.spaces:
-            whole, first, second = (self.make(space, SEED) for _ in range(3))
-            stored, later = pack(first.state_dict()), list[Trial]()
-            for stream in range(_BEFORE):
-                _tell(whole, _asked(whole, stream))
-                for proposal in _asked(first, stream):
-                    later.append(trial(proposal))
-                    if first.tell(later[-1:]):
-                        stored, later = pack(first.state_dict()), []
-            second.load_state_dict(unpack(stored))
+        for space, whole in self._made():
+            stored, later = pack(whole.state_dict()), list[Trial]()
+            for stream in range(BEFORE):
+                later += (trials := _trials(whole, stream))
+                if trials and whole.tell(trials):
+                    stored, later = pack(whole.state_dict()), []
+            resumed = self.make(space, SEED)
+            resumed.load_state_dict(unpack(stored))
             if later:
-                second.tell(later)
-            for stream in range(_BEFORE, _BEFORE + _AFTER):
-                expected, again = _asked(whole, stream), _asked(second, stream)
-                assert _architectures(again) == _architectures(expected), (
-                    f"{space.name}: resumed, stream {stream} differs"
-                )
-                _tell(whole, expected)
-                _tell(second, again)
-            assert pack(second.state_dict()) == pack(whole.state_dict()), (
-                f"{space.name}: a resumed controller ends differently"
-            )
+                resumed.tell(later)
+            for stream in range(BEFORE, BEFORE + AFTER):
+                expected, found = _step(whole, stream), _step(resumed, stream)
+                assert found == expected, f"{space.name}: resumed, stream {stream} differs"
+            ends = pack(resumed.state_dict()) == pack(whole.state_dict())
+            assert ends, f"{space.name}: a resumed controller ends differently"
 
     def test_it_goes_on_where_everything_fails_or_scores_the_same(self) -> None:
-        space = self.spaces[0]
-        for score in (lambda architecture: 0.0, _failing):
-            for _ in run(self.make(space, SEED), Function(score), budget=Trials(60)):
+        for score in (lambda architecture: 0.0, _fail):
+            for _ in run(self.make(self.spaces[0], SEED), Function(score), budget=Trials(60)):
                 pass
 
-
-_DIFFER = "are given other architectures when they are asked for by themselves, in another order"
-
-
-def reward(architecture: Architecture) -> float:
-    """Return a made-up reward, from 0 to 1, that depends on every answer."""
-    return sum(len(str(answer)) * (place + 1) for place, (_, answer) in enumerate(architecture.answers)) % 17 / 17
+    def _made(self) -> Iterator[tuple[Space, Controller]]:
+        return ((space, self.make(space, SEED)) for space in self.spaces)
 
 
-def trial(proposal: Proposal) -> Trial:
-    """Return the proposal with its made-up reward."""
-    return Trial(proposal.stream, proposal, Result(reward(proposal.architecture)), 0.0)
-
-
-def _asked(controller: Controller, stream: int) -> list[Proposal]:
-    """Return the proposal for a stream; none when nothing is left to propose, which only a later stream may say."""
+def _trials(controller: Controller, stream: int) -> list[Trial]:
+    """Return the trial of a stream; none when nothing is left to propose, which only a later stream may say."""
     proposals = controller.ask([stream])
     assert stream > 0 or proposals, "a new controller proposes nothing"
     assert [proposal.stream for proposal in proposals] in ([], [stream]), f"asked for stream {stream}: {proposals}"
-    return proposals
+    return [Trial(stream, proposal, Result(_reward(proposal.architecture)), 0.0) for proposal in proposals]
 
 
-def _tell(controller: Controller, proposals: Sequence[Proposal]) -> bool:
-    return bool(proposals) and controller.tell([trial(proposal) for proposal in proposals])
+def _step(controller: Controller, stream: int) -> list[Architecture]:
+    """Ask for the proposal of a stream and report its trial."""
+    if trials := _trials(controller, stream):
+        controller.tell(trials)
+    return [trial.architecture for trial in trials]
+
+
+def _reward(architecture: Architecture) -> float:
+    """Return a made-up reward, from 0 to 1, that depends on every answer."""
+    return sum(len(str(answer)) * (place + 1) for place, (_, answer) in enumerate(architecture.answers)) % 17 / 17
 
 
 def _architectures(proposals: Sequence[Proposal]) -> list[Architecture]:
     return [proposal.architecture for proposal in proposals]
 
 
-def _failing(architecture: Architecture) -> float:
+def _fail(architecture: Architecture) -> float:
     raise ValueError("every child fails")

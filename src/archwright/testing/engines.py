@@ -6,9 +6,9 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from contextlib import closing
 
 from archwright.errors import ArchwrightError, ChildFailure, ConfigError, Diverged, WorkerDied
 from archwright.evaluators.function import Function
@@ -17,6 +17,8 @@ from archwright.space import Architecture, sample
 from archwright.testing.small_spaces import Static
 
 SECONDS = 60.0  # for an answer
+FAILURES = (ValueError("a wrong value"), Diverged("the loss is nan"), ConfigError("no such data"))
+ERRORS = {type(error).__name__: error for error in FAILURES}
 
 
 class EngineContract(ABC):
@@ -27,31 +29,30 @@ class EngineContract(ABC):
         """Make an engine; one that has no workers of its own may have another number of them."""
 
     def test_every_proposal_gets_its_own_result(self) -> None:
-        with self._engine() as engine:
+        with closing(self.make(2)) as engine:
             assert engine.workers >= 1
-            futures = [_submit(engine, "x" * length) for length in range(1, 13)]
-            assert [future.result(SECONDS).reward for future in futures] == list(range(1, 13))
+            assert _rewards(_submit(engine, "x" * length) for length in range(1, 13)) == list(range(1, 13))
 
     def test_a_child_that_fails_is_an_exception_of_the_same_name_in_its_future(self) -> None:
         """Errors of archwright keep their type too: by it the loop goes on or ends the run."""
-        with self._engine() as engine:
-            for error in ERRORS:
-                before, failed, after = (_submit(engine, what) for what in ("a", type(error).__name__, "bb"))
+        with closing(self.make(2)) as engine:
+            for name, error in ERRORS.items():
+                before, failed, after = (_submit(engine, what) for what in ("a", name, "bb"))
                 found = failed.exception(SECONDS)
-                assert (type(found).__name__, str(found)) == (type(error).__name__, str(error))
+                assert (type(found).__name__, str(found)) == (name, str(error))
                 assert isinstance(found, type(error) if isinstance(error, ArchwrightError) else Exception)
-                assert (before.result(SECONDS).reward, after.result(SECONDS).reward) == (1, 2), "other children suffer"
+                assert _rewards([before, after]) == [1, 2], "other children suffer"
 
     def test_each_evaluator_scores_its_own_proposals(self) -> None:
-        with self._engine() as engine:
+        with closing(self.make(2)) as engine:
             other = Function(_one_more)
-            futures = [_submit(engine, "aa", evaluator) for evaluator in (LENGTH, other, other, LENGTH, other)]
-            assert [future.result(SECONDS).reward for future in futures] == [2, 3, 3, 2, 3]
+            evaluators = (LENGTH, other, other, LENGTH, other)
+            assert _rewards([_submit(engine, "aa", evaluator) for evaluator in evaluators]) == [2, 3, 3, 2, 3]
 
     def test_a_search_gets_every_trial_once(self) -> None:
         from archwright.controllers.random import Random
 
-        with self._engine() as engine:
+        with closing(self.make(2)) as engine:
             events = run(Random(Static(), seed=1), Function(_score), budget=Trials(15), engine=engine)
             trials = [event for event in events if isinstance(event, Trial)]
         assert sorted(trial.number for trial in trials) == list(range(15))
@@ -67,35 +68,27 @@ class EngineContract(ABC):
         for future in futures:
             _outcome(future)
 
-    @contextmanager
-    def _engine(self) -> Iterator[Engine]:
-        engine = self.make(2)
-        try:
-            yield engine
-        finally:
-            engine.close()
-
 
 class IsolatedEngineContract(EngineContract):
     """Tests of an engine whose children cannot harm the process that submits them, nor each other."""
 
     def test_a_worker_that_dies_costs_the_child_it_was_evaluating(self) -> None:
-        with self._engine() as engine:
+        with closing(self.make(2)) as engine:
             for how in ("exit", "kill"):
                 futures = [_submit(engine, what) for what in ("a", how, "bb", "ccc")]
                 assert isinstance(futures.pop(1).exception(SECONDS), WorkerDied)
-                assert [future.result(SECONDS).reward for future in futures] == [1, 2, 3]
+                assert _rewards(futures) == [1, 2, 3]
 
     def test_what_cannot_be_pickled_is_the_failure_of_its_child(self) -> None:
-        with self._engine() as engine:
+        with closing(self.make(2)) as engine:
             error = _submit(engine, "stubborn").exception(SECONDS)
             assert (type(error).__name__, str(error)) == ("Stubborn", "cannot travel")
             assert isinstance(error, ChildFailure)
             assert isinstance(_submit(engine, "unpicklable").exception(SECONDS), ChildFailure)
-            assert _submit(engine, "bb").result(SECONDS).reward == 2
+            assert _rewards([_submit(engine, "bb")]) == [2]
 
     def test_children_are_evaluated_in_other_processes(self) -> None:
-        with self._engine() as engine:
+        with closing(self.make(2)) as engine:
             assert _submit(engine, "process").result(SECONDS).metrics["pid"] != os.getpid()
 
     def test_closing_does_not_wait_for_a_child_that_hangs(self) -> None:
@@ -108,9 +101,6 @@ class IsolatedEngineContract(EngineContract):
         assert isinstance(_outcome(future), ChildFailure | CancelledError)
 
 
-ERRORS = (ValueError("a wrong value"), Diverged("the loss is nan"), ConfigError("no such data"))
-
-
 class Stubborn(Exception):
     """An error that can be neither pickled nor unpickled."""
 
@@ -119,12 +109,11 @@ class Stubborn(Exception):
         self.lock = lambda: None
 
 
-def act(architecture: Architecture) -> float | Result:
+def act(architecture: Architecture) -> Result:
     """Do what the architecture says, or return the length of its word."""
     what = str(architecture["do"])
-    for error in ERRORS:
-        if type(error).__name__ == what:
-            raise error
+    if what in ERRORS:
+        raise ERRORS[what]
     if what == "exit":
         os._exit(3)
     elif what == "kill":
@@ -138,6 +127,9 @@ def act(architecture: Architecture) -> float | Result:
     return Result(len(what), {"pid": os.getpid()})
 
 
+LENGTH = Function(act)
+
+
 def _one_more(architecture: Architecture) -> float:
     return len(str(architecture["do"])) + 1
 
@@ -146,15 +138,16 @@ def _score(architecture: Architecture) -> float:
     return int(architecture.id, 16) / 16**12
 
 
-LENGTH = Function(act)
-
-
 def _submit(engine: Engine, what: str, evaluator: Function = LENGTH) -> Future[Result]:
     return engine.submit(evaluator, Proposal(0, Architecture("test", (), (("do", what),))))
 
 
+def _rewards(futures: Iterable[Future[Result]]) -> list[float]:
+    return [future.result(SECONDS).reward for future in list(futures)]  # all are submitted before one is waited for
+
+
 def _outcome(future: Future[Result]) -> Result | BaseException:
-    """Return what an evaluation came to, by waiting no longer than is reasonable."""
+    """Return a result, an error or a cancellation, whichever ended the evaluation."""
     try:
         return future.exception(SECONDS) or future.result()
     except CancelledError as error:

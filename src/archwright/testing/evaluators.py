@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import pickle
 import random
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from operator import attrgetter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from archwright.errors import ArchwrightError, ChildFailure
 from archwright.loop import Evaluator, Progress, Proposal, Result
@@ -62,8 +61,10 @@ class EvaluatorContract(ABC):
         assert pack(evaluator.state_dict()) == state, "evaluate() changes the state; that is for prepare()"
 
     def test_global_random_numbers_are_neither_used_nor_disturbed(self) -> None:
-        with _no_randomness():
-            self._scores(self._prepared(), range(2))
+        before = _generators()
+        self._scores(self._prepared(), range(2))
+        changed = [library for library, state in _generators().items() if state != before[library]]
+        assert not changed, f"the global random generator of {changed} was used; draw from a seed and a position"
 
     def test_what_needs_no_shared_state_works_in_another_process(self) -> None:
         evaluator = self.make()
@@ -72,34 +73,34 @@ class EvaluatorContract(ABC):
             assert self._scores(elsewhere, range(2)) == self._scores(evaluator, range(2))
 
     def test_preparing_reports_its_steps_and_is_done_once(self) -> None:
-        evaluator, ask = self.make(), _Ask(self.proposal)
+        evaluator, ask = self.make(), _Ask(self)
         for progress in evaluator.prepare(ask, 0):
             assert 1 <= progress.step <= progress.steps
         assert not list(evaluator.prepare(ask, 0)), "prepare() works again though no trial has been reported since"
 
     def test_a_preparation_that_is_cut_off_goes_on_to_the_same_bits(self) -> None:
         """Cut off after the first step, after the next, in the middle, and when it is done; restored each time."""
-        whole, ask = self.make(), _Ask(self.proposal)
+        whole, ask = self.make(), _Ask(self)
         told = math.ceil(2 * whole.trials_per_epoch)
         expected = list(whole.prepare(ask, told))
-        events, stored, streams = list[Progress](), pack(self.make().state_dict()), 0
+        events, stored, again = list[Progress](), pack(self.make().state_dict()), _Ask(self)
         for cut in (*sorted({1, 2, len(expected) // 2, len(expected)}), math.inf):
-            part, again = self.make(), _Ask(self.proposal, streams)
+            part = self.make()
             _draw_random_numbers()
             part.load_state_dict(unpack(stored))
             for progress in part.prepare(again, told):
                 events.append(progress)
                 if len(events) >= cut:
                     break
-            stored, streams = pack(part.state_dict()), again.streams
+            stored = pack(part.state_dict())
             assert events == expected[: len(events)], f"restored, it prepares differently before step {cut}"
-        assert (events, streams) == (expected, ask.streams)
+        assert (events, again.streams) == (expected, ask.streams)
         assert stored == pack(whole.state_dict()), "restored, it ends with another state"
         assert self._scores(part, range(3)) == self._scores(whole, range(3))
 
     def _prepared(self) -> Evaluator:
         evaluator = self.make()
-        for _ in evaluator.prepare(_Ask(self.proposal), 0):
+        for _ in evaluator.prepare(_Ask(self), 0):
             pass
         return evaluator
 
@@ -119,40 +120,30 @@ class EvaluatorContract(ABC):
         return replace(result, metrics={name: v for name, v in result.metrics.items() if name not in self.measured})
 
 
+@dataclass
 class _Ask:
     """Numbers its proposals as the loop numbers them."""
 
-    def __init__(self, proposal: Callable[[int], Proposal], streams: int = 0) -> None:
-        self.proposal, self.streams = proposal, streams
+    contract: EvaluatorContract
+    streams: int = 0
 
     def __call__(self, n: int) -> list[Proposal]:
         first, self.streams = self.streams, self.streams + n
-        return [self.proposal(stream) for stream in range(first, self.streams)]
-
-
-@contextmanager
-def _no_randomness() -> Iterator[None]:
-    """Check that the global generators of Python, numpy and torch are where they were."""
-    before = _generators()
-    yield
-    after = _generators()
-    for library, state in before.items():
-        assert after[library] == state, f"{library}'s global random generator was used; draw from a seed and a position"
+        return [self.contract.proposal(stream) for stream in range(first, self.streams)]
 
 
 def _draw_random_numbers() -> None:
     """Move the global generators on: nothing may depend on where they are."""
+    import torch
+
     random.random()
-    for library, draw in (("numpy", "random.random"), ("torch", "rand")):
-        if library in sys.modules:
-            attrgetter(draw)(sys.modules[library])(1)
+    np.random.random()  # noqa: NPY002 (the global generator is meant)
+    torch.rand(1)
 
 
 def _generators() -> dict[str, object]:
-    """Return the states of the global generators of the libraries that are loaded."""
-    states: dict[str, object] = {"python": random.getstate()}
-    if "numpy" in sys.modules:
-        states["numpy"] = [str(part) for part in sys.modules["numpy"].random.get_state()]
-    if "torch" in sys.modules:
-        states["torch"] = sys.modules["torch"].get_rng_state().tolist()
-    return states
+    """Return the states of the global generators."""
+    import torch
+
+    numpy = [str(part) for part in np.random.get_state()]  # noqa: NPY002
+    return {"Python": random.getstate(), "numpy": numpy, "torch": torch.get_rng_state().tolist()}

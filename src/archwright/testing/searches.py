@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -19,17 +18,13 @@ TRIALS = 26  # not a multiple of the batch: a run may end with proposals that ar
 
 
 class Phased:
-    """An evaluator that changes its state in three steps before every batch; some children fail, some are NaN.
-
-    `pause`: seconds of each step and child.
-    """
+    """An evaluator that changes its state in three steps before every batch; some children fail, some are NaN."""
 
     stateful = True
     failure_reward = -1.0
     trials_per_epoch = 4.0
 
-    def __init__(self, pause: float = 0.0) -> None:
-        self.pause = pause
+    def __init__(self) -> None:
         self.shared = np.zeros(3)
         self.reported, self.step = -1, 3  # prepared for so many reported trials, up to `step`
 
@@ -38,13 +33,11 @@ class Phased:
             self.reported, self.step = told, 0
         while self.step < 3:
             (proposal,) = ask(1)
-            time.sleep(self.pause)
             self.shared[self.step] += number_of(proposal.architecture.id) / 1000
             self.step += 1
             yield Progress("shared", self.step, 3)
 
     def evaluate(self, proposal: Proposal) -> Result:
-        time.sleep(self.pause)
         number = number_of(proposal.architecture.id)
         if number % 5 == 0:
             raise ValueError(f"{number} cannot be scored")
@@ -71,12 +64,8 @@ def searched(store: Store | None, seconds: float = 0.0) -> tuple[list[Summary], 
     """
     from archwright.controllers.reinforce import Reinforce
 
-    controller, evaluator, looks = (
-        Reinforce(Ragged(), seed=3, batch=4, units=4),
-        Phased(),
-        itertools.count(step=seconds),
-    )
-    events = run(controller, evaluator, budget=Trials(TRIALS), store=store, clock=lambda: float(next(looks)))
+    controller, evaluator, looks = Reinforce(Ragged(), seed=3, batch=4, units=4), Phased(), itertools.count()
+    events = run(controller, evaluator, budget=Trials(TRIALS), store=store, clock=lambda: next(looks) * seconds)
     reported = summary(event for event in events if isinstance(event, Trial))
     return reported, pack(controller.state_dict()), pack(evaluator.state_dict())
 
@@ -96,9 +85,6 @@ class Mortal:
     def __init__(self, store: Store, records: int) -> None:
         self.store, self.left = store, records
 
-    def load(self) -> Any:
-        return self.store.load()
-
     def __getattr__(self, name: str) -> Any:
         def record(*values: object) -> None:
             getattr(self.store, name)(*values)
@@ -106,4 +92,4 @@ class Mortal:
             if self.left == 0:
                 raise Interrupted
 
-        return record
+        return self.store.load if name == "load" else record

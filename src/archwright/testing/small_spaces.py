@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from archwright.space import Anchor, Choice, Link, Links, Option, Program, Space
+from archwright.space import Anchor, Choice, Link, Links, Program, Space
 
 SIZES = (8, 16, 32)
 MIXED = ("relu", 2, 0.5, False)
+DEPTHS = (1, 2, 3)
 SWITCH = (False, True)
 
 
@@ -18,10 +18,7 @@ class Static(Space):
     """Three choices, two of one vocabulary, of options of every type."""
 
     name: ClassVar[str] = "static"
-
-    @property
-    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        return {"size": SIZES, "mixed": MIXED}
+    vocabularies = {"size": SIZES, "mixed": MIXED}
 
     def decide(self) -> Program:
         yield Choice("first", SIZES, "size")
@@ -40,7 +37,7 @@ class Chain(Space):
     width: int = 16  # says nothing about architectures
 
     @property
-    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+    def vocabularies(self) -> dict[str, tuple[str, ...]]:
         return {"op": self.kinds}
 
     def decide(self) -> Program:
@@ -59,11 +56,8 @@ class Skips(Space):
 
     name: ClassVar[str] = "skips"
     reads: ClassVar[tuple[str, ...]] = ("layers",)
+    vocabularies = {"size": SIZES}
     layers: int = 3
-
-    @property
-    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        return {"size": SIZES}
 
     def decide(self) -> Program:
         for layer in range(self.layers):
@@ -76,14 +70,11 @@ class Ragged(Space):
     """The depth is a decision; a stride is asked only of layers that are not the largest."""
 
     name: ClassVar[str] = "ragged"
-
-    @property
-    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        return {"depth": (1, 2, 3), "size": SIZES, "switch": SWITCH}
+    vocabularies = {"depth": DEPTHS, "size": SIZES, "switch": SWITCH}
 
     def decide(self) -> Program:
         yield Anchor("input", given=True)
-        depth = yield Choice("depth", (1, 2, 3), "depth")
+        depth = yield Choice("depth", DEPTHS, "depth")
         anchors = ["input"]
         for layer in range(depth):
             size = yield Choice(f"{layer}/size", SIZES, "size")
@@ -100,11 +91,8 @@ class Growing(Space):
 
     name: ClassVar[str] = "growing"
     reads: ClassVar[tuple[str, ...]] = ("layers",)
+    vocabularies = {"size": SIZES}
     layers: int = 1
-
-    @property
-    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        return {"size": SIZES}
 
     def grown(self, asked: int) -> Growing:
         return replace(self, layers=min(self.layers + asked // 10, 3))

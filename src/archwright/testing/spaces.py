@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from archwright.explore import fixed_decisions
@@ -75,18 +74,16 @@ class SpaceContract(ABC):
 
     def test_decide_reads_only_the_fields_that_are_stored(self) -> None:
         space = self.make()
-        for seed in range(3):
-            missing = fields_read(space, seed) - set(space.reads)
-            assert not missing, f"decide() depends on {sorted(missing)}: add them to `reads`"
+        missing = set().union(*(fields_read(space, seed) for seed in range(3))) - set(space.reads)
+        assert not missing, f"decide() depends on {sorted(missing)}: add them to `reads`"
 
     def test_it_is_counted_right(self) -> None:
         """`is` and `type` cannot be noticed in a program: compare answers with `==`."""
         space = self.make()
         fixed = fixed_decisions(space)
-        for architecture in self._architectures(space):
-            if fixed is not None:
-                asked = tuple(decisions_of(space, architecture))
-                assert asked == fixed, f"what is asked depends on answers that decide() does not compare: {asked}"
+        for architecture in self._architectures(space) if fixed is not None else ():
+            asked = tuple(decisions_of(space, architecture))
+            assert asked == fixed, f"what is asked depends on answers that decide() does not compare: {asked}"
         if count(space) <= ENUMERABLE:
             everything = list(enumerate_space(space))
             assert len(set(everything)) == len(everything) == count(space)
@@ -109,8 +106,8 @@ class SpaceContract(ABC):
 
         space = self.make()
         for architecture in self._architectures(space):
-            for counts in space.features(architecture).values():
-                assert all(math.isfinite(number) for number in counts.values())
+            counts = space.features(architecture).values()
+            assert all(math.isfinite(number) for multiset in counts for number in multiset.values())
             dataclasses.replace(Recipe(), **space.recipe(architecture))
 
     def test_every_child_trains_a_step(self) -> None:
@@ -119,9 +116,8 @@ class SpaceContract(ABC):
             network = self._network(space, Open.only(space, architecture)).train()
             outputs = self._run(network)
             assert all(output.isfinite().all() for output in outputs)
-            _backward(outputs)
-            unused = [name for name, parameter in network.named_parameters() if parameter.grad is None]
-            assert not unused, f"{architecture.id}: parameters that nothing reads: {unused}"
+            unused = dict(network.named_parameters()).keys() - _gradients(network, outputs).keys()
+            assert not unused, f"{architecture.id}: parameters that nothing reads: {sorted(unused)}"
 
     def test_a_child_is_its_supernet_with_the_rest_taken_away(self) -> None:
         """For spaces that share weights: the same parameters by name, the same outputs and gradients to the bit."""
@@ -142,22 +138,16 @@ class SpaceContract(ABC):
                 ours, theirs = self._run(shared.train(training), architecture), self._run(alone.train(training))
                 assert_close(ours, theirs, rtol=0, atol=0)
             shared.zero_grad()
-            _backward(ours)
-            _backward(theirs)
-            gradients = {
-                name: parameter.grad for name, parameter in shared.named_parameters() if parameter.grad is not None
-            }
-            assert gradients.keys() == names, f"the pass of one architecture reaches {sorted(gradients.keys() ^ names)}"
-            assert_close(
-                gradients, {name: parameter.grad for name, parameter in alone.named_parameters()}, rtol=0, atol=0
-            )
+            reached, expected = _gradients(shared, ours), _gradients(alone, theirs)
+            assert reached.keys() == names, f"the pass of one architecture reaches {sorted(reached.keys() ^ names)}"
+            assert_close(reached, expected, rtol=0, atol=0)
 
-    def _architectures(self, space: Space) -> Iterator[Architecture]:
-        return (sample(space, seed) for seed in range(self.samples))
+    def _architectures(self, space: Space) -> list[Architecture]:
+        return [sample(space, seed) for seed in range(self.samples)]
 
-    def _built(self, space: Space) -> Iterator[Architecture]:
+    def _built(self, space: Space) -> list[Architecture]:
         """Return the architectures whose networks are run: none of a space that describes no network."""
-        return self._architectures(space) if type(space).network is not Space.network else iter(())
+        return self._architectures(space) if type(space).network is not Space.network else []
 
     def _network(self, space: Space, open: Open) -> nn.Module:
         import torch
@@ -183,7 +173,6 @@ class TextSpaceContract(SpaceContract):
     task = TextTask(vocabulary=30)
 
     def outputs(self, network: Any, *architecture: Architecture) -> list[Tensor]:
-        """Return the logits of one minibatch."""
         import torch
 
         tokens = torch.randint(self.task.vocabulary, (5, BATCH))
@@ -192,10 +181,12 @@ class TextSpaceContract(SpaceContract):
         return [logits]
 
 
-def _backward(outputs: list[Tensor]) -> None:
+def _gradients(network: nn.Module, outputs: list[Tensor]) -> dict[str, Tensor]:
+    """Return the gradients of a made-up loss by the parameters that it reaches."""
     import torch
 
     torch.autograd.backward([output.square().sum() for output in outputs])
+    return {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
 
 
 def fields_read(space: Space, seed: int) -> set[str]:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,16 +34,10 @@ class StoreContract(ABC):
         """In the order reported; `controller_trials` counts the trials up to the state that was saved last."""
         state = {"weights": np.arange(3.0), "nested": [{"7": None}, True, 0.1]}
         first, second = Trial(1, proposal(1), Result(0.5, {"a": 1.0}, "ValueError: no"), 2.0, {"loss": 1.5}), trial(0)
-        with _folder() as folder:
-            with self._open(folder) as store:
-                store.proposed([(0, proposal(0)), (1, proposal(1)), (2, proposal(2, -1.5))], 3)
-                store.told([first], state)
-                store.told([second], None)
-                before = store.load()
-            with self._open(folder) as store:
-                saved = store.load()
-        assert list(saved.trials) == list(before.trials) == [first, second]
-        assert list(saved.pending) == list(before.pending) == [(2, proposal(2, -1.5))]
+        proposed = [(0, proposal(0)), (1, proposal(1)), (2, proposal(2, -1.5))]
+        saved = self._saved(("proposed", proposed, 3), ("told", [first], state), ("told", [second], None))
+        assert list(saved.trials) == [first, second]
+        assert list(saved.pending) == [(2, proposal(2, -1.5))]
         assert (saved.streams, saved.controller_trials, saved.evaluator) == (3, 1, None)
         assert saved.controller is not None
         assert pack(saved.controller) == pack(state)
@@ -53,14 +48,11 @@ class StoreContract(ABC):
             Trial(n, proposal(n, number), Result(number, {"ü": number, "": 2.0}, f"ü\n\0{n}"), 0.1)
             for n, number in enumerate(numbers)
         ]
-        with _folder() as folder:
-            with self._open(folder) as store:
-                store.proposed([(trial.number, trial.proposal) for trial in trials], len(trials))
-                store.told(trials, None)
-                store.proposed([(9, proposal(9))], 10)
-                store.told([trial(9, error="a name that is not UTF-8: \udcff")], None)
-            with self._open(folder) as store:
-                *back, odd = store.load().trials
+        unreadable = trial(9, error="a name that is not UTF-8: \udcff")
+        proposed = [(trial.number, trial.proposal) for trial in (*trials, unreadable)]
+        *back, odd = self._saved(
+            ("proposed", proposed, 10), ("told", trials, None), ("told", [unreadable], None)
+        ).trials
         assert list(map(repr, back)) == list(map(repr, trials))  # NaN does not equal itself
         assert (odd.result.error or "").startswith("a name")
 
@@ -69,12 +61,12 @@ class StoreContract(ABC):
             store.proposed([(0, proposal(0)), (1, proposal(1))], 2)
             store.told([trial(0)], {"n": 1})
             for wrong in ([trial(1), trial(0)], [trial(1), trial(7)]):  # reported before, and never proposed
-                accepted = True
+                refused = False
                 try:
                     store.told(wrong, {"n": 2})
                 except Exception:
-                    accepted = False
-                assert not accepted, "a result without a pending proposal is recorded"
+                    refused = True
+                assert refused, "a result without a pending proposal is recorded"
                 saved = store.load()
                 assert ([t.number for t in saved.trials], saved.controller) == ([0], {"n": 1})
             store.told([trial(1)], None)
@@ -82,16 +74,14 @@ class StoreContract(ABC):
 
     def test_a_checkpoint_is_the_evaluator_and_the_run_as_it_was(self) -> None:
         """The last one counts; what is recorded after it does not change it."""
-        with _folder() as folder:
-            with self._open(folder) as store:
-                store.checkpoint({"step": 6}, 20)
-                store.proposed([(0, proposal(0)), (1, proposal(1)), (2, proposal(2))], 23)
-                store.told([trial(1)], {"n": 1})
-                store.checkpoint({"step": 7}, 40)
-                store.told([trial(0)], {"n": 2})
-                store.proposed([(3, proposal(3))], 41)
-            with self._open(folder) as store:
-                saved = store.load()
+        saved = self._saved(
+            ("checkpoint", {"step": 6}, 20),
+            ("proposed", [(number, proposal(number)) for number in range(3)], 23),
+            ("told", [trial(1)], {"n": 1}),
+            ("checkpoint", {"step": 7}, 40),
+            ("told", [trial(0)], {"n": 2}),
+            ("proposed", [(3, proposal(3))], 41),
+        )
         assert (saved.evaluator, saved.streams, saved.controller) == ({"step": 7}, 41, {"n": 2})
         then = saved.checkpoint
         assert then is not None
@@ -109,6 +99,20 @@ class StoreContract(ABC):
                         _, *states = searched(Mortal(store, records), seconds)
                         result = (summary(store.load().trials), *states)
             assert result == uninterrupted, f"cut off after every {records} records, the search ends differently"
+
+    def _saved(self, *records: tuple[Any, ...]) -> Saved:
+        """Return what a new store has after these records, given as a method's name and values, once it is reopened."""
+        with _folder() as folder:
+            with self._open(folder) as store:
+                for name, *values in records:
+                    getattr(store, name)(*values)
+                before = store.load()
+            with self._open(folder) as store:
+                saved = store.load()
+        assert repr([*saved.trials, *saved.pending]) == repr([*before.trials, *before.pending]), (
+            "closing changes records"
+        )
+        return saved
 
     @contextmanager
     def _open(self, folder: Path) -> Iterator[Store]:
