@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,34 +21,27 @@ WIDTHS = {"in_channels", "out_channels", "num_features", "num_channels", "groups
 RESERVED = frozenset(dir(nn.Module)) | {"mean", "std", "F", "nn", "torch", "l", "O", "I"}
 
 
-@dataclass
-class Part:
-    """One class for one part of the network, before parts that are alike share a class."""
-
-    call: Call
-    attributes: dict[str, LayerSource]
-    forward: Forward
-
-    def skeleton(self) -> str:
-        """Equal for parts that differ in the values of constructor arguments alone."""
-        layers = [(name, layer.skeleton()) for name, layer in self.attributes.items()]
-        return repr((self.call.kind, layers, self.forward.skeleton()))
-
-    def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield the tensors of the part, by name in its state dict."""
-        for name, layer in self.attributes.items():
-            yield from layer.tensors(name)
-
-
 @dataclass(frozen=True)
 class Class:
-    """A class of the written code. `settings` are its constructor's arguments, with the types of their values."""
+    """A class of the written code, for one part of the network or for several that differ in sizes.
+
+    `settings` are its constructor's arguments, with the types of their values.
+    """
 
     name: str
     parts: tuple[Call, ...]
     attributes: dict[str, LayerSource]
     forward: Forward
     settings: dict[str, str] = field(default_factory=dict)
+
+    def skeleton(self) -> str:
+        """Return a value that is equal for classes which differ in the values of constructor arguments alone."""
+        return repr((self.name, [(name, layer.skeleton()) for name, layer in self.attributes.items()], self.forward))
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield what the first of the parts holds, by name in its state dict."""
+        for name, layer in self.attributes.items():
+            yield from layer.tensors(name)
 
 
 def classes(traced: Traced, name: str, taken: Sequence[str]) -> tuple[list[Class], dict[str, Tensor]]:
@@ -58,26 +51,21 @@ def classes(traced: Traced, name: str, taken: Sequence[str]) -> tuple[list[Class
     instances: dict[Call, LayerSource] = {}
     names = {name, *taken}
     for level in partition.levels:
-        alike: dict[str, list[Part]] = defaultdict(list)
+        alike: dict[str, list[Class]] = defaultdict(list)
         for call in level:
             part = _part(partition, call, instances)
             alike[part.skeleton()].append(part)
         for parts in alike.values():
-            if parts[0].call is traced.network:
-                finished.append(Class(name, (traced.network,), parts[0].attributes, parts[0].forward))
-                return finished, dict(parts[0].tensors())
-            finished.append(_shared(parts, unique(identifier(parts[0].call.kind), names), instances))
+            if traced.network in parts[0].parts:
+                return [*finished, replace(parts[0], name=name)], dict(parts[0].tensors())
+            finished.append(_shared(parts, unique(identifier(parts[0].name), names), instances))
     raise AssertionError("a partition ends with the network")
 
 
-def _part(partition: Partition, call: Call, instances: dict[Call, LayerSource]) -> Part:
+def _part(partition: Partition, call: Call, instances: dict[Call, LayerSource]) -> Class:
     units = partition.units(call)
-    layers: dict[str, LayerSource] = {}
-    for unit in units:
-        if unit.part is not None:
-            layers[unit.path] = instances[unit.part]
-        elif unit.layer is not None:
-            layers[unit.path] = unit.layer
+    called = {unit.path: unit.layer if unit.part is None else instances[unit.part] for unit in units}
+    layers = {path: layer for path, layer in called.items() if layer is not None}
     inside = {node for unit in units if unit.layer is not None for node in unit.nodes if node.op != "call_module"}
     tensors = partition.traced.tensors
     for node in partition.traced.graph.nodes:
@@ -85,10 +73,10 @@ def _part(partition: Partition, call: Call, instances: dict[Call, LayerSource]) 
             layers[node.target] = held(tensors[node.target])
     attributes = attribute_names(list(layers), call.path)
     written = forward(partition, call, units, attributes)
-    return Part(call, {attributes[path]: layer for path, layer in layers.items()}, written)
+    return Class(call.kind, (call,), {attributes[path]: layer for path, layer in layers.items()}, written)
 
 
-def _shared(parts: list[Part], name: str, instances: dict[Call, LayerSource]) -> Class:
+def _shared(parts: list[Class], name: str, instances: dict[Call, LayerSource]) -> Class:
     """One class for parts that are alike: what differs between them becomes arguments of its constructor."""
     first = parts[0]
     rows = [[a.value for layer in part.attributes.values() for a in layer.values()] for part in parts]
@@ -99,32 +87,23 @@ def _shared(parts: list[Part], name: str, instances: dict[Call, LayerSource]) ->
     settings = _settings(uses)
     body = iter([Variable(settings[c]) if c in settings else v for c, v in zip(columns, rows[0], strict=True)])
     attributes = {attribute: layer.with_values(body) for attribute, layer in first.attributes.items()}
-    types = {}
-    for column, setting in settings.items():
-        position = columns.index(column)
-        types[setting] = " | ".join(dict.fromkeys(_type(row[position]) for row in rows))
-        for part, row in zip(parts, rows, strict=True):
-            instance = instances.setdefault(part.call, LayerSource(name))
-            argument = Argument(setting, row[position], named=True)
-            instances[part.call] = replace(instance, arguments=(*instance.arguments, argument))
-    for part in parts:
-        instance = instances.setdefault(part.call, LayerSource(name))
-        instances[part.call] = replace(instance, state=tuple(part.tensors()))
-    return Class(name, tuple(part.call for part in parts), attributes, first.forward, types)
+    positions = {setting: columns.index(column) for column, setting in settings.items()}
+    for part, row in zip(parts, rows, strict=True):
+        arguments = tuple(Argument(setting, row[position], named=True) for setting, position in positions.items())
+        instances[part.parts[0]] = LayerSource(name, arguments, state=tuple(part.tensors()))
+    types = {s: " | ".join(dict.fromkeys(_type(row[position]) for row in rows)) for s, position in positions.items()}
+    return Class(name, tuple(part.parts[0] for part in parts), attributes, first.forward, types)
 
 
 def _settings(uses: dict[tuple[str, ...], list[tuple[str, str]]]) -> dict[tuple[str, ...], str]:
     """Name each value by what it is used as, and where names clash also by where it is used first."""
     short = {}
     for value, where in uses.items():
-        names = list(dict.fromkeys(name for _, name in where))
-        short[value] = "channels" if len(names) > 1 and WIDTHS.issuperset(names) else names[0]
+        names = {name for _, name in where}
+        short[value] = "channels" if len(names) > 1 and names <= WIDTHS else where[0][1]
     taken = {"self"}
-    settings = {}
-    for value, where in uses.items():
-        plain = list(short.values()).count(short[value]) == 1
-        settings[value] = unique(short[value] if plain else "_".join(where[0]), taken)
-    return settings
+    alone = Counter(short.values())
+    return {v: unique(short[v] if alone[short[v]] == 1 else "_".join(uses[v][0]), taken) for v in uses}
 
 
 def _type(value: Any) -> str:

@@ -6,47 +6,27 @@ import ast
 import inspect
 import math
 import operator
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import fx
+from torch.fx.graph import magic_methods
 from torch.nn import functional
 
 from archwright.export.tracing import ExportError
 
 WIDTH = 112  # of a line; below 120 with the trailing comma or comment that may follow
-BINARY: dict[Any, str] = {
-    operator.add: "+",
-    operator.iadd: "+",
-    operator.sub: "-",
-    operator.isub: "-",
-    operator.mul: "*",
-    operator.imul: "*",
-    operator.truediv: "/",
-    operator.itruediv: "/",
-    operator.floordiv: "//",
-    operator.mod: "%",
-    operator.pow: "**",
-    operator.matmul: "@",
-    operator.eq: "==",
-    operator.ne: "!=",
-    operator.lt: "<",
-    operator.le: "<=",
-    operator.gt: ">",
-    operator.ge: ">=",
-    operator.and_: "&",
-    operator.or_: "|",
+OPERATORS = {  # with those that overwrite, written as those that do not
+    getattr(operator, prefix + name): form
+    for name, form in magic_methods.items()
+    for prefix in ("", "i")
+    if name != "getitem" and hasattr(operator, prefix + name)
 }
-UNARY: dict[Any, str] = {operator.neg: "-", operator.invert: "~"}
-HOMES = (
-    ("F", functional),
-    ("torch", torch),
-    ("torch.special", torch.special),
-    ("torch.linalg", torch.linalg),
-    ("torch.fft", torch.fft),
-)
+HOMES = {"F": functional, "torch": torch, **{f"torch.{n}": getattr(torch, n) for n in ("special", "linalg", "fft")}}
+STRING = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 
 
 class Variable(str):
@@ -68,27 +48,26 @@ def literal(value: Any, name: Name | None = None) -> str:
     """Write a constant, or a structure of constants and steps (whose source `name` gives)."""
     if isinstance(value, Variable):
         return str(value)
+    if isinstance(value, str):
+        return text(value)
     if isinstance(value, fx.Node) and name is not None:
         return name(value).source
-    if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
-        return repr(value) if not isinstance(value, str) else text(value)
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else f'float("{value}")'
     if isinstance(value, tuple):
-        inner = ", ".join(literal(item, name) for item in value)
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
+        return f"({', '.join(literal(item, name) for item in value)}{',' * (len(value) == 1)})"
     if isinstance(value, list):
         return f"[{', '.join(literal(item, name) for item in value)}]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{literal(k, name)}: {literal(v, name)}" for k, v in value.items()) + "}"
-    if value is Ellipsis:
-        return "..."
-    if isinstance(value, (torch.dtype, torch.memory_format, torch.layout)):
-        return str(value)
+    if isinstance(value, slice):
+        return f"slice{literal((value.start, value.stop, value.step), name)}"
     if isinstance(value, torch.device):
         return f"torch.device({text(str(value))})"
-    if isinstance(value, slice):
-        return f"slice({literal(value.start, name)}, {literal(value.stop, name)}, {literal(value.step, name)})"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    if value is Ellipsis:
+        return "..."
+    if value is None or isinstance(value, (int, float, torch.dtype, torch.memory_format, torch.layout)):
+        return repr(value)
     raise ExportError(f"a value of type {type(value).__name__} ({value!r}) cannot be written as source")
 
 
@@ -102,11 +81,8 @@ def expression(node: fx.Node, name: Name) -> Text:
     """Write a function, method or operator step."""
     depth = 1 + max((name(source).depth for source in node.all_input_nodes), default=0)
     args, target = node.args, node.target
-    if target in BINARY and len(args) == 2:
-        left, right = (_operand(arg, name) for arg in args)
-        return Text(f"{left} {BINARY[target]} {right}", False, depth)
-    if target in UNARY:
-        return Text(f"{UNARY[target]}{_operand(args[0], name)}", False, depth)
+    if target in OPERATORS:
+        return Text(OPERATORS[target].format(*(_operand(arg, name) for arg in args)), False, depth)
     if target is operator.getitem:
         return Text(f"{_operand(args[0], name)}[{_index(args[1], name)}]", True, depth)
     if target is getattr:
@@ -147,20 +123,17 @@ def _copying(name: str) -> str:
 
 
 def _function(target: Any) -> tuple[str, dict[str, Any]]:
-    """How a function is called in the written code, and its defaults where Python knows them."""
+    """Return how a function is called in the written code, and its defaults where Python knows them."""
     short = getattr(target, "__name__", "")
-    for home, module in HOMES:
-        if getattr(module, short, None) is target:
-            short = _copying(short)
-            function = getattr(module, short, None)
-            described: Any = getattr(module, f"{short}_with_indices", function)  # pooling hides its signature
-            if function is None:
-                break
+    copying = _copying(short)
+    for home, module in HOMES.items():
+        if getattr(module, short, None) is target and hasattr(module, copying):
+            described: Any = getattr(module, f"{copying}_with_indices", getattr(module, copying))  # of pooling
             try:
-                parameters = inspect.signature(described).parameters
+                parameters = inspect.signature(described).parameters.items()
             except ValueError:  # built in
-                return f"{home}.{short}", {}
-            return f"{home}.{short}", {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+                return f"{home}.{copying}", {}
+            return f"{home}.{copying}", {n: p.default for n, p in parameters if p.default is not p.empty}
     raise ExportError(f"the network calls {target!r}, which is no public function of torch, so it cannot be written")
 
 
@@ -168,55 +141,33 @@ def fold(source: str, indent: int) -> str:
     """Indent the statement or argument `source`, and break it after brackets and commas where it is too long."""
     if indent + len(source) <= WIDTH:
         return " " * indent + source
-    if _is_text(source):
+    if re.fullmatch(STRING, source):
         inner = "".join(f"{' ' * (indent + 4)}{piece}\n" for piece in _pieces(source, WIDTH - indent - 4))
         return f"{' ' * indent}(\n{inner}{' ' * indent})"
-    opening, commas = _last_call(source)
-    if opening is None:
+    breaks = _breaks(source)
+    if not breaks:
         return " " * indent + source
-    bounds = [opening, *commas, len(source) - 1]
-    parts = [source[a + 1 : b].strip() for a, b in pairwise(bounds)]
+    parts = [source[a + 1 : b].strip() for a, b in pairwise([*breaks, len(source) - 1])]
     inner = "".join(fold(part, indent + 4) + ",\n" for part in parts if part)
-    return f"{' ' * indent}{source[: opening + 1]}\n{inner}{' ' * indent}{source[-1]}"
+    return f"{' ' * indent}{source[: breaks[0] + 1]}\n{inner}{' ' * indent}{source[-1]}"
 
 
-def _last_call(source: str) -> tuple[int | None, list[int]]:
-    """Where the bracket opens that the source ends with, if commas may follow its parts, and the commas inside it."""
-    stack: list[int] = []
-    commas: dict[int, list[int]] = {}
-    quote, position = "", 0
-    while position < len(source):
-        character = source[position]
-        if quote:
-            if character == "\\":
-                position += 1
-            elif character == quote:
-                quote = ""
-        elif character in "'\"":
-            quote = character
-        elif character in "([{":
-            stack.append(position)
-            commas[position] = []
-        elif character in ")]}":
-            opening = stack.pop()
-            if position == len(source) - 1 and not stack:
-                before = source[opening - 1] if opening else " "
-                called = before.isalnum() or before in "_)]"
-                breakable = called if character == ")" else not called
+def _breaks(source: str) -> list[int]:
+    """Where the bracket opens that the source ends with, and the commas in it; none if no comma may end its parts."""
+    stack: list[list[int]] = []
+    for match in re.finditer(rf"{STRING}|[][(){{}},]", source):
+        if match[0] in "([{":
+            stack.append([match.start()])
+        elif match[0] in ")]}":
+            opening, *commas = found = stack.pop()
+            if match.end() == len(source) and not stack:
+                before = source[opening - 1 : opening]
+                called = before.isalnum() or before in ("_", ")", "]")
                 # A tuple is a call without a name: it has a comma of its own.
-                breakable = breakable or (character == ")" and bool(commas[opening]))
-                return (opening if breakable else None), commas[opening]
-        elif character == "," and stack:
-            commas[stack[-1]].append(position)
-        position += 1
-    return None, []
-
-
-def _is_text(source: str) -> bool:
-    end = source.find(source[0], 1) if source[0] in "'\"" else -1
-    while end > 0 and (len(source[:end]) - len(source[:end].rstrip("\\"))) % 2:  # an escaped quote
-        end = source.find(source[0], end + 1)
-    return end == len(source) - 1
+                return found if (called or commas if match[0] == ")" else not called) else []
+        elif match[0] == "," and stack:
+            stack[-1].append(match.start())
+    return []
 
 
 def _pieces(source: str, width: int) -> list[str]:

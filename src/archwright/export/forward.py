@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
 from torch import fx
 
@@ -22,11 +23,11 @@ LETTERS = "xyzabcdefghkmnpqrstuvw"
 
 @dataclass(frozen=True)
 class Statement:
-    """`targets = source`; `shape` is that of a single tensor, with the batch first."""
+    """`targets = source`; `shape` is that of a single tensor, with the batch first, and not in its `repr`."""
 
     targets: tuple[str, ...]
     source: str
-    shape: tuple[int, ...] | None
+    shape: tuple[int, ...] | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,6 @@ class Forward:
     returned: str
     outputs: int
 
-    def skeleton(self) -> object:
-        """Everything but the shapes."""
-        return self.inputs, [(s.targets, s.source) for s in self.statements], self.returned
-
 
 def forward(partition: Partition, call: Call, units: Sequence[Unit], attributes: Mapping[str, str]) -> Forward:
     """Write the steps `units` of a call; `attributes` names what it holds."""
@@ -52,7 +49,6 @@ class _Writer:
     def __init__(self, partition: Partition, call: Call, units: Sequence[Unit], attributes: Mapping[str, str]) -> None:
         self._whole = call is partition.traced.network
         self._attributes = attributes
-        self._modules = partition.traced.modules
         self._inputs, self._results = _boundary(partition.within(call))
         self._units = units
         self._outputs = {unit: _boundary(unit.nodes)[1] if unit.part else [unit.nodes[-1]] for unit in units}
@@ -65,14 +61,12 @@ class _Writer:
         for unit in self._units:
             self._inline_into(unit)
         returned = self._results[0]
-        if len(self._results) == 1 and self._may_inline(returned) and self._draft(self._of[returned]).depth <= DEEPEST:
+        if len(self._results) == 1 and self._may_inline(returned) and self._source(self._of[returned]).depth <= DEEPEST:
             self._inlined.add(returned)
         names = _Names()
         inputs = tuple(names.take(node) for node in self._inputs)
         written = [unit for unit in self._units if not self._inlined.intersection(self._outputs[unit])]
-        reads = [list(self._leaves(unit)) for unit in written] + [
-            [leaf for node in self._results for leaf in self._leaves_of(node)]
-        ]
+        reads = [list(self._leaves(self._read(unit))) for unit in written] + [list(self._leaves(self._results))]
         last = {node: index for index, nodes in enumerate(reads) for node in nodes}
         statements = []
         for index, unit in enumerate(written):
@@ -89,10 +83,10 @@ class _Writer:
         if unit.part is not None and self._whole:
             return
         simple = [
-            node for node in self._read(unit) if self._may_inline(node) and self._draft(self._of[node]).depth < DEEPEST
+            node for node in self._read(unit) if self._may_inline(node) and self._source(self._of[node]).depth < DEEPEST
         ]
         self._inlined.update(simple)
-        if len(self._draft(unit).source) > LONGEST:
+        if len(self._source(unit).source) > LONGEST:
             self._inlined.difference_update(simple)
 
     def _may_inline(self, node: fx.Node) -> bool:
@@ -100,9 +94,6 @@ class _Writer:
         if unit is None or (unit.part is not None and self._whole):  # the network's own parts get a line each
             return False
         return self._occurrences[node] == 1 and len(self._outputs[unit]) == 1
-
-    def _draft(self, unit: Unit) -> Text:
-        return self._source(unit, None)
 
     def _read(self, unit: Unit) -> list[fx.Node]:
         """Return the values that a unit reads, as often as it does."""
@@ -112,16 +103,13 @@ class _Writer:
         fx.node.map_arg((unit.nodes[0].args, unit.nodes[0].kwargs), found.append)
         return [node for node in found if node.op != "get_attr"]
 
-    def _leaves(self, unit: Unit) -> Iterator[fx.Node]:
-        """Return the named values that a statement reads."""
-        for node in self._read(unit):
-            yield from self._leaves_of(node)
-
-    def _leaves_of(self, node: fx.Node) -> Iterator[fx.Node]:
-        if node in self._inlined:
-            yield from self._leaves(self._of[node])
-        else:
-            yield node
+    def _leaves(self, nodes: Sequence[fx.Node]) -> Iterator[fx.Node]:
+        """Yield the named values that a statement which reads these reads."""
+        for node in nodes:
+            if node in self._inlined:
+                yield from self._leaves(self._read(self._of[node]))
+            else:
+                yield node
 
     def _text(self, node: fx.Node, names: _Names | None) -> Text:
         if node.op == "get_attr":
@@ -130,22 +118,20 @@ class _Writer:
             return self._source(self._of[node], names)
         return Text("x" if names is None else names[node], True, 0)
 
-    def _source(self, unit: Unit, names: _Names | None) -> Text:
+    def _source(self, unit: Unit, names: _Names | None = None) -> Text:
         def name(node: fx.Node) -> Text:
             return self._text(node, names)
 
         first = unit.nodes[0]
-        if unit.part is None and unit.layer is None:
-            if first.op == "call_module":  # an activation by itself
-                source = name(first.all_input_nodes[0])
-                return Text(f"F.relu({source.source})", True, source.depth + 1)
+        if unit.part is None and unit.layer is None and first.op != "call_module":
             return expression(first, name)
+        depth = 1 + max((name(node).depth for node in self._read(unit)), default=0)
         if unit.part is None and len(unit.nodes) == 1 and first.op == "call_module":
             given = arguments(first.args, first.kwargs, name)
         else:
             given = ", ".join(name(node).source for node in self._read(unit))
-        depth = 1 + max((name(node).depth for node in self._read(unit)), default=0)
-        return Text(f"self.{self._attributes[unit.path]}({given})", True, depth)
+        called = f"self.{self._attributes[unit.path]}" if unit.part or unit.layer else "F.relu"  # a ReLU by itself
+        return Text(f"{called}({given})", True, depth)
 
 
 class _Names:
@@ -154,19 +140,14 @@ class _Names:
     def __init__(self) -> None:
         self._names: dict[fx.Node, str] = {}
         self._free: list[str] = []
-        self._made = 0
+        self._new = (letter + (str(round) if round else "") for round in count() for letter in LETTERS)
 
     def __getitem__(self, node: fx.Node) -> str:
         return self._names[node]
 
     def take(self, node: fx.Node) -> str:
-        """Name a new value; the name freed last is used first."""
-        if self._free:
-            self._names[node] = self._free.pop(0)
-        else:
-            round, letter = divmod(self._made, len(LETTERS))
-            self._names[node] = LETTERS[letter] + (str(round) if round else "")
-            self._made += 1
+        """Name a new value; the name freed last is used again if there is one."""
+        self._names[node] = self._free.pop(0) if self._free else next(self._new)
         return self._names[node]
 
     def free(self, nodes: Iterator[fx.Node]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -14,15 +15,7 @@ from torch.nn import functional
 from archwright.export.expressions import literal
 from archwright.export.tracing import ExportError
 
-SQUARE = (
-    "kernel_size",
-    "stride",
-    "padding",
-    "dilation",
-    "output_padding",
-    "output_size",
-)  # one number serves for all sides
-
+SQUARE = ("kernel_size", "stride", "padding", "dilation", "output_padding", "output_size")  # one number for all sides
 RELU = ("relu", "relu_", functional.relu, functional.relu_, torch.relu, torch.relu_)
 POOLING: dict[Any, Callable[..., nn.Module]] = {  # with the same arguments
     functional.max_pool2d: nn.MaxPool2d,
@@ -52,22 +45,17 @@ class LayerSource:
 
     def write(self) -> str:
         """Write the source."""
+        arguments = sorted(self.arguments, key=lambda argument: argument.named)
         parts = [child.write() for child in self.children]
-        parts += [literal(a.value) for a in self.arguments if not a.named]
-        parts += [f"{a.name}={literal(a.value)}" for a in self.arguments if a.named]
+        parts += [f"{a.name}={literal(a.value)}" if a.named else literal(a.value) for a in arguments]
         return f"{self.kind}({', '.join(parts)})"
 
     def skeleton(self) -> Any:
         """Return a value that is equal for layers which differ in the values of their arguments only."""
-        return (
-            self.kind,
-            self.buffer,
-            [(a.name, a.named) for a in self.arguments],
-            [c.skeleton() for c in self.children],
-        )
+        return self.buffer, self.with_values(repeat(None)).write()
 
     def values(self) -> Iterator[Argument]:
-        """All arguments, those of the children too."""
+        """Yield all arguments, those of the children too."""
         yield from self.arguments
         for child in self.children:
             yield from child.values()
@@ -78,7 +66,7 @@ class LayerSource:
         return replace(self, arguments=arguments, children=tuple(child.with_values(values) for child in self.children))
 
     def tensors(self, prefix: str) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor with its name in the state dict, if the layer is the attribute `prefix`."""
+        """Yield every tensor with its name in the state dict, if the layer is the attribute `prefix`."""
         for name, tensor in self.state:
             yield f"{prefix}.{name}" if name else prefix, tensor
         for index, child in enumerate(self.children):
@@ -86,17 +74,15 @@ class LayerSource:
 
 
 def sequential(layers: Sequence[LayerSource]) -> LayerSource:
-    """One after the other; a single layer is itself."""
+    """Join layers, one after the other; a single layer is itself."""
     return layers[0] if len(layers) == 1 else LayerSource("nn.Sequential", children=tuple(layers))
 
 
 def held(tensor: Tensor) -> LayerSource:
     """Return a parameter or a buffer of this shape."""
-    shape = tuple(Argument("size", size, named=False) for size in tensor.shape)
+    shape = tuple(Argument("size", size, named=False) for size in tensor.shape or ((),))
     if tensor.dtype != torch.float32:
         shape += (Argument("dtype", tensor.dtype, named=True),)
-    if not tensor.shape:
-        shape = (Argument("size", (), named=False), *shape)
     state = (("", tensor.detach()),)
     zeros = LayerSource("torch.zeros", shape)
     if not isinstance(tensor, nn.Parameter):
@@ -112,8 +98,8 @@ def from_module(module: nn.Module, path: str) -> LayerSource:
     parameters = inspect.signature(nn.RNNBase if recurrent else kind).parameters
     arguments = []
     for name, parameter in parameters.items():
-        if name in ("mode", "device", "dtype") or name.startswith("_"):
-            continue
+        if name in ("mode", "device", "dtype", "inplace") or name.startswith("_"):
+            continue  # inplace: the written code does not know who else reads what is overwritten
         if not hasattr(module, name):
             raise ExportError(
                 f"{path}: nn.{kind.__name__} does not keep its argument {name!r}, so it cannot be written"
@@ -128,8 +114,6 @@ def from_module(module: nn.Module, path: str) -> LayerSource:
         required = parameter.default is parameter.empty
         if name == "stride" and parameter.default is None and literal(value) == literal(module.kernel_size):
             continue  # pooling strides by its kernel unless told otherwise
-        if name == "inplace":
-            continue  # what is overwritten may be needed: the written code does not know who else reads it
         if required or value != parameter.default:
             arguments.append(Argument(name, value, named=not required))
     state = tuple((name, tensor.detach()) for name, tensor in module.state_dict().items())

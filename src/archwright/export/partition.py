@@ -47,7 +47,7 @@ class Partition:
     def levels(self) -> list[list[Call]]:
         """The calls that become classes: first those that contain no other, last the network."""
         heights: dict[Call, int] = {}
-        for call in sorted(self._chosen, key=lambda call: -call.depth):
+        for call in sorted(self._chosen, key=_depth, reverse=True):
             inner = [height for part, height in heights.items() if call in part.callers()]
             heights[call] = max(inner, default=-1) + 1
         ordered = [call for call in self._within if call in heights]
@@ -58,7 +58,7 @@ class Partition:
         entangled = self._entangled()
         chosen: set[Call] = set()
         inner: set[fx.Node] = set()  # the steps of chosen calls
-        for call in sorted(self._within, key=lambda call: -call.depth):
+        for call in sorted(self._within, key=_depth, reverse=True):
             if call not in entangled and self._worth_a_class(call, inner, chosen):
                 chosen.add(call)
                 inner.update(self.within(call))
@@ -192,6 +192,10 @@ class Partition:
     def _own_tensor(self, node: fx.Node) -> Tensor | None:
         mine = node.op == "get_attr" and len(self.uses[str(node.target)]) == 1
         return self.traced.tensors[str(node.target)] if mine else None
+
+
+def _depth(call: Call) -> int:
+    return len(list(call.callers()))
 
 
 def _below(node: fx.Node, owner: Call) -> list[Call]:

@@ -9,34 +9,18 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from itertools import takewhile
 from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
 from archwright.errors import ArchwrightError
 
-IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-IDLE_FUNCTIONS = (
-    functional.dropout,
-    functional.dropout1d,
-    functional.dropout2d,
-    functional.dropout3d,
-    functional.alpha_dropout,
-    functional.feature_alpha_dropout,
-)
+IDLE = (nn.Identity, nn.modules.dropout._DropoutNd)
 # What only rearranges numbers: of parameters, it can be done once, and the result trained as well as the parts.
-REARRANGING: tuple[Callable[..., Any], ...] = (
-    torch.cat,
-    torch.concat,
-    torch.stack,
-    torch.index_select,
-    torch.narrow,
-    operator.getitem,
-)
+REARRANGING = {torch.cat, torch.concat, torch.stack, torch.index_select, torch.narrow, operator.getitem}
 REARRANGING_METHODS = frozenset(
     ("contiguous", "flatten", "index_select", "narrow", "permute", "reshape", "squeeze", "t", "transpose", "view")
 )
@@ -54,17 +38,11 @@ class Call:
     kind: str
     caller: Call | None = None
 
-    @cached_property
-    def depth(self) -> int:
-        """How many calls this one is in."""
-        return 0 if self.caller is None else 1 + self.caller.depth
-
     def callers(self) -> Iterator[Call]:
         """Yield this call, its caller, and so on to the network's own."""
-        call: Call | None = self
-        while call is not None:
-            yield call
-            call = call.caller
+        yield self
+        if self.caller is not None:
+            yield from self.caller.callers()
 
 
 @dataclass
@@ -115,7 +93,8 @@ def trace(network: nn.Module, example: Tensor) -> Traced:
     result = next(node for node in graph.nodes if node.op == "output").args[0]
     if not isinstance(result, fx.Node) or result not in traced.nodes:
         raise ExportError(f"{type(network).__name__} returns {result!r}; only one computed tensor can be written")
-    _Shapes(traced).propagate(example)
+    with torch.no_grad():
+        _Shapes(entry, traced).run(example, enable_io_processing=False)
     return traced
 
 
@@ -161,7 +140,7 @@ def _drop_idle(traced: Traced) -> None:
     """Take out what does nothing in evaluation."""
     for node in traced.nodes:
         idle = node.op == "call_module" and isinstance(traced.modules[str(node.target)], IDLE)
-        if node.target in IDLE_FUNCTIONS:
+        if "dropout" in getattr(node.target, "__name__", ""):
             idle = node.kwargs.get("training") is False
         if idle:
             (source,) = node.all_input_nodes
@@ -209,25 +188,16 @@ def _computed(node: fx.Node, tensors: dict[str, Tensor]) -> Tensor:
 
 def common_path(paths: list[list[str]]) -> str:
     """Return the longest path that all begin with."""
-    shared: list[str] = []
-    for names in zip(*paths, strict=False):
-        if len(set(names)) > 1:
-            break
-        shared.append(names[0])
-    return ".".join(shared)
+    alike = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
+    return ".".join(names[0] for names in alike)
 
 
 class _Shapes(fx.Interpreter):
     """Runs the graph and notes the shape of each value."""
 
-    def __init__(self, traced: Traced) -> None:
-        root = nn.Module()
-        super().__init__(root, garbage_collect_values=True, graph=traced.graph)
-        self._traced = traced
-
-    def propagate(self, example: Tensor) -> None:
-        with torch.no_grad():
-            self.run(example, enable_io_processing=False)
+    def __init__(self, entry: nn.Module, traced: Traced) -> None:
+        super().__init__(entry, garbage_collect_values=True, graph=traced.graph)
+        self._tensors = traced.tensors
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
@@ -236,7 +206,4 @@ class _Shapes(fx.Interpreter):
         return value
 
     def fetch_attr(self, target: str) -> Any:
-        return self._traced.tensors[target]
-
-    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        return self._traced.modules[target](*args, **kwargs)
+        return self._tensors[target] if target in self._tensors else super().fetch_attr(target)
