@@ -5,7 +5,6 @@ All of them take raw pixels, in the units of the training data, and normalise th
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from archwright.export.files import FORMATS, checked_formats, compare, run_source, write_program, write_weights
+from archwright.export.files import FORMATS, checked_formats, compare, run_source, weights, write_files
 from archwright.export.model_file import Source, check_images, evaluated, source
-from archwright.export.program import notes
+from archwright.export.program import Program
 from archwright.export.tracing import ExportError
 
 if TYPE_CHECKING:
@@ -55,19 +54,14 @@ def export(
     written = source(trained, classes=classes, preprocessing=preprocessing, architecture=architecture, name=name)
     network = run_source(written, name)
     compare("the written source", lambda: network(images), expected)
-    about = notes(classes, preprocessing, architecture)
-    files: dict[str, Path] = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as made:
-        if "source" in formats:
-            files["source"], files["weights"] = Path(made, "model.py"), Path(made, "model.safetensors")
-            files["source"].write_text(written.text, encoding="utf-8")
-            write_weights(written.state, files["weights"], architecture)
-        for form in ("pt2", "onnx"):
-            if form in formats:
-                files[form] = Path(made, f"model.{form}")
-                write_program(form, network, {"images": images}, ("logits",), files[form], about)
-        if "pt2" in formats:
-            program = torch.export.load(files["pt2"]).module()
-            compare("model.pt2", lambda: program(images), expected)
-        return {what: path.replace(folder / path.name) for what, path in files.items()}
+    about = {
+        "classes": list(classes),
+        "preprocessing": preprocessing.to_json(),
+        "architecture": None if architecture is None else architecture.to_json(),
+    }
+    sources = {
+        "source": ("model.py", written.text.encode()),
+        "weights": ("model.safetensors", weights(written.state, architecture)),
+    }
+    program = Program(network, {"images": images}, ("logits",), about)
+    return write_files(folder, formats, sources, program, lambda again: again(images), expected)

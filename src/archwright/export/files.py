@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from archwright.errors import ArchwrightError, ConfigError
 from archwright.export.model_file import MARK, Source
-from archwright.export.program import write_onnx, write_pt2
+from archwright.export.program import Program, write_onnx, write_pt2
 from archwright.export.tracing import ExportError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("source", "pt2", "onnx")
 TOLERANCE = 1e-5  # between the logits of a network and of what was written, where the logits are not above 1
-PROGRAMS: dict[str, Callable[..., None]] = {"pt2": write_pt2, "onnx": write_onnx}
+PROGRAMS: dict[str, Callable[[Program, Path], None]] = {"pt2": write_pt2, "onnx": write_onnx}
 
 
 def checked_formats(formats: Sequence[str], folder: Path) -> None:
@@ -32,23 +33,6 @@ def checked_formats(formats: Sequence[str], folder: Path) -> None:
     there = folder / "model.py"
     if "source" in formats and there.exists() and MARK not in there.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(f"{there} exists and is not archwright's; choose another folder or move it away")
-
-
-def write_program(
-    form: str,
-    network: nn.Module,
-    example: Mapping[str, Tensor],
-    outputs: Sequence[str],
-    path: Path,
-    about: dict[str, Any],
-) -> None:
-    """Write `network` as a program. `example`: its inputs by name, [batch, ...] each. `ExportError` if torch cannot."""
-    try:
-        PROGRAMS[form](network, example, outputs, path, about)
-    except ArchwrightError:
-        raise
-    except Exception as error:  # torch's exporters raise all kinds
-        raise ExportError(f"torch cannot write the network as {form}: {error}") from error
 
 
 def run_source(written: Source, name: str) -> nn.Module:
@@ -69,9 +53,42 @@ def compare(what: str, run: Callable[[], Tensor], expected: Tensor) -> None:
         raise ExportError(f"{what} gives logits that differ by {difference:.1e} from the network's; nothing was kept")
 
 
-def write_weights(state: dict[str, Tensor], path: Path, architecture: Architecture | None) -> None:
-    """Write `model.safetensors`."""
+def weights(state: dict[str, Tensor], architecture: Architecture | None) -> bytes:
+    """Return the content of `model.safetensors`."""
     about = None if architecture is None else {"architecture": architecture.id}
     # Copies, because safetensors refuses tensors that share memory.
     tensors = {key: tensor.detach().clone(memory_format=torch.contiguous_format) for key, tensor in state.items()}
-    path.write_bytes(safetensors.torch.save(tensors, metadata=about))  # its own files are closed to other users
+    content: bytes = safetensors.torch.save(tensors, metadata=about)
+    return content
+
+
+def write_files(
+    folder: Path,
+    formats: Sequence[str],
+    sources: Mapping[str, tuple[str, bytes]],
+    program: Program,
+    logits: Callable[[Any], Tensor],
+    expected: Tensor,
+) -> dict[str, Path]:
+    """Write the formats into `folder`, all of them or none, and return the files by what they are.
+
+    `sources` has names and contents of the "source" files. `logits` runs a program that was read back.
+    """
+    files: dict[str, Path] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as made:
+        for what, (name, content) in sources.items() if "source" in formats else ():
+            files[what] = Path(made, name)
+            files[what].write_bytes(content)
+        for form in (form for form in PROGRAMS if form in formats):
+            files[form] = Path(made, f"model.{form}")
+            try:
+                PROGRAMS[form](program, files[form])
+            except ArchwrightError:
+                raise
+            except Exception as error:  # torch's exporters raise all kinds
+                raise ExportError(f"torch cannot write the network as {form}: {error}") from error
+        if "pt2" in formats:
+            again = torch.export.load(files["pt2"]).module()
+            compare("model.pt2", lambda: logits(again), expected)
+        return {what: path.replace(folder / path.name) for what, path in files.items()}

@@ -49,7 +49,7 @@ class _Writer:
     def __init__(self, partition: Partition, call: Call, units: Sequence[Unit], attributes: Mapping[str, str]) -> None:
         self._whole = call is partition.traced.network
         self._attributes = attributes
-        self._inputs, self._results = _boundary(partition.within(call))
+        self._inputs, self._results = _boundary(partition.within[call])
         self._units = units
         self._outputs = {unit: _boundary(unit.nodes)[1] if unit.part else [unit.nodes[-1]] for unit in units}
         self._of = {node: unit for unit, nodes in self._outputs.items() for node in nodes}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +15,10 @@ from archwright import __version__
 from archwright.export import template as images_template
 from archwright.export import text_template as template
 from archwright.export.cells import cell_source
-from archwright.export.expressions import fold, literal
-from archwright.export.files import checked_formats, compare, run_source, write_program, write_weights
-from archwright.export.model_file import CHECKED, MARK, Source, evaluated
+from archwright.export.expressions import literal
+from archwright.export.files import checked_formats, compare, run_source, weights, write_files
+from archwright.export.model_file import MARK, Source, evaluated, filled, identity
+from archwright.export.program import Program
 from archwright.export.tracing import ExportError
 from archwright.nets.language import LanguageModel
 
@@ -81,28 +80,20 @@ def export_language_model(
     tokens = template.check_tokens(len(vocabulary))
     network: Any = run_source(written, "Model")
     compare("the written source", lambda: network(tokens, network.start(2))[0], expected)
-    files: dict[str, Path] = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as made:
-        if "source" in formats:
-            for what, name in (("source", "model.py"), ("weights", "model.safetensors"), ("words", "vocabulary.json")):
-                files[what] = Path(made, name)
-            files["source"].write_text(written.text, encoding="utf-8")
-            weights = dict(written.state)
-            if network.classify.weight is network.embedding.weight:
-                del weights["classify.weight"]  # `load` in the written file knows
-            write_weights(weights, files["weights"], architecture)
-            files["words"].write_text(json.dumps(list(vocabulary)), encoding="utf-8")
-        about = {"level": level, "vocabulary": list(vocabulary), "architecture": architecture.to_json()}
-        example = {"tokens": tokens[0], "states": network.start(2)}
-        for form in ("pt2", "onnx"):
-            if form in formats:
-                files[form] = Path(made, f"model.{form}")
-                write_program(form, Step(network), example, ("logits", "next_states"), files[form], about)
-        if "pt2" in formats:
-            step = torch.export.load(files["pt2"]).module()
-            compare("model.pt2", lambda: _stepped(step, tokens, network.start(2)), expected)
-        return {what: path.replace(folder / path.name) for what, path in files.items()}
+    state = dict(written.state)
+    if network.classify.weight is network.embedding.weight:
+        del state["classify.weight"]  # `load` in the written file knows
+    sources = {
+        "source": ("model.py", written.text.encode()),
+        "weights": ("model.safetensors", weights(state, architecture)),
+        "words": ("vocabulary.json", json.dumps(list(vocabulary)).encode()),
+    }
+    about = {"level": level, "vocabulary": list(vocabulary), "architecture": architecture.to_json()}
+    example = {"tokens": tokens[0], "states": network.start(2)}
+    program = Program(Step(network), example, ("logits", "next_states"), about)
+    return write_files(
+        folder, formats, sources, program, lambda step: _stepped(step, tokens, example["states"]), expected
+    )
 
 
 def _stepped(step: Callable[..., tuple[Tensor, Tensor]], tokens: Tensor, states: Tensor) -> Tensor:
@@ -126,18 +117,13 @@ def _source(
         raise ExportError("the layers have cells of several kinds, so they cannot be written as one")
     with torch.no_grad():
         logits = own(template.check_tokens(len(vocabulary)), own.start(2))[0]
-    if not logits.isfinite().all():
-        raise ExportError("the model's logits are not finite; a model that diverged cannot be exported")
     tied = own.classify.weight is own.embedding.weight
     sizes = (len(vocabulary), cells[0].units, len(cells), cells[0].states)
-    check = tuple(tuple(float(f"{value:.8g}") for value in row) for row in logits[-1, :, :CHECKED].tolist())
     constants = {
         "LEVEL": literal(level),
         "TOKENS, UNITS, LAYERS, STATES": ", ".join(map(str, sizes)),
         "TIED": literal(tied),
-        "CHECK": literal(check),
-        "ARCHITECTURE_ID": literal(architecture.id),
-        "ARCHITECTURE": literal(json.loads(json.dumps(architecture.to_json()))),
+        **identity(logits[-1], architecture),
     }
     state = {name: value for name, value in own.state_dict().items() if not name.startswith("cells.")}
     for layer, each in enumerate(cells):
@@ -146,18 +132,14 @@ def _source(
     docstring = DOCSTRING.format(
         tokens=len(vocabulary), level=level, mark=MARK, version=__version__, architecture=architecture.id
     )
-    return Source(_file(docstring, constants, cell.text), state), logits
+    return Source(filled(_template(), docstring, constants, cell=cell.text), state), logits
 
 
-def _file(docstring: str, constants: dict[str, str], cell: str) -> str:
+def _template() -> str:
+    """Return the text model's template, with what it shares with that of images put in."""
     text, images = inspect.getsource(template), inspect.getsource(images_template)
-    text = text[text.index("from __future__") :]
     text = text.replace("from archwright.export.template import read_safetensors\n\n", "")
-    shared = "import struct\nimport sys\nfrom collections.abc import Sequence\n"  # imports of what is put in below
+    shared = "import struct\nimport sys\nfrom collections.abc import Sequence\n"  # imports of what is put in
     text = text.replace("import sys\n", shared).replace("import Path\n", "import Path\nfrom typing import NamedTuple\n")
     dtypes = images[images.index("DTYPES = {") : images.index("}\n") + 2]
-    text = text.replace("# <shared/>\n", f"{dtypes}\n\n{inspect.getsource(images_template.read_safetensors)}")
-    values = "".join(fold(f"{name} = {value}", 0) + "\n" for name, value in constants.items())
-    text = re.sub(r"# <constants>\n.*# </constants>\n", lambda _: values, text, flags=re.DOTALL)
-    text = re.sub(r"# <cell>\n.*\n\n# </cell>\n", lambda _: f"{cell}\n", text, flags=re.DOTALL)
-    return f"{docstring}\n\n{text}"
+    return text.replace("# <shared/>\n", f"{dtypes}\n\n{inspect.getsource(images_template.read_safetensors)}")

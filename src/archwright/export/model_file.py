@@ -90,15 +90,12 @@ def source(
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         wanted = f"(2, {len(classes)}), one logit for each of the {len(classes)} classes"
         raise ExportError(f"for 2 images the network gives {shape}; it must give {wanted}")
-    if not logits.isfinite().all():
-        raise ExportError("the network's logits are not finite; a network that diverged cannot be exported")
-    check = logits[:, :CHECKED].tolist()
-    constants["CHECK"] = literal(tuple(tuple(float(f"{value:.8g}") for value in row) for row in check))
-    traced = trace(model, images)
-    written, state = write_classes(traced, name, [*RESERVED])
-    if architecture is not None:
-        constants["ARCHITECTURE_ID"] = literal(architecture.id)
-        constants["ARCHITECTURE"] = literal(json.loads(json.dumps(architecture.to_json())))
+    constants |= identity(logits, architecture)
+    written, state = write_classes(trace(model, images), name, [*RESERVED])
+    network = "\n\n\n".join(_class(part, part is written[-1]) for part in written)
+    text = re.sub(r"\bModel\b", name, inspect.getsource(template))
+    if not re.search(r"\bF\.", network):
+        text = text.replace("import torch.nn.functional as F\n", "")
     docstring = DOCSTRING.format(
         classes=len(classes),
         channels=preprocessing.channels,
@@ -109,7 +106,31 @@ def source(
         version=__version__,
         architecture="" if architecture is None else f"; the architecture, {architecture.id}, is below as JSON",
     )
-    return Source(_file(docstring, constants, written, name), state)
+    return Source(filled(text, docstring, constants, network=network), state)
+
+
+def identity(logits: Tensor, architecture: Architecture | None) -> dict[str, str]:
+    """Return the constants that a file is recognised and checked by.
+
+    Raises:
+        ExportError: if the logits are not finite.
+    """
+    if not logits.isfinite().all():
+        raise ExportError("the network's logits are not finite; a network that diverged cannot be exported")
+    check = tuple(tuple(float(f"{value:.8g}") for value in row) for row in logits[:, :CHECKED].tolist())
+    if architecture is None:
+        return {"CHECK": literal(check)}
+    stored = json.loads(json.dumps(architecture.to_json()))
+    return {"CHECK": literal(check), "ARCHITECTURE_ID": literal(architecture.id), "ARCHITECTURE": literal(stored)}
+
+
+def filled(text: str, docstring: str, constants: dict[str, str], **parts: str) -> str:
+    """Give a template its docstring and constants, and `parts` for the code between `# <name>` and `# </name>`."""
+    values = "\n".join(fold(f"{name} = {value}", 0) for name, value in constants.items())
+    for name, content in {"constants": values, **parts}.items():
+        head, rest = text.split(f"# <{name}>\n")
+        text = "".join([head, content, "\n", rest.split(f"# </{name}>\n")[1]])
+    return f"{docstring}\n\n{text[text.index('from __future__') :]}"
 
 
 def evaluated(model: nn.Module) -> nn.Module:
@@ -144,21 +165,6 @@ def _units(file_scale: float | None) -> str:
     if file_scale == 1:
         return " (0 to 255, as in an image file)"
     return f" (the 0 to 255 of an image file, times {file_scale:.6g})"
-
-
-def _file(docstring: str, constants: dict[str, str], written: Sequence[Class], name: str) -> str:
-    network = "\n\n\n".join(_class(part, part is written[-1]) for part in written)
-    text = inspect.getsource(template)
-    text = re.sub(r"\bModel\b", name, text)
-    if not re.search(r"\bF\.", network):
-        text = text.replace("import torch.nn.functional as F\n", "")
-    head, rest = text.split("# <constants>\n")
-    _, rest = rest.split("# </constants>\n")
-    middle, rest = rest.split("# <network>\n")
-    _, tail = rest.split("\n\n# </network>\n")
-    head = head[head.index("from __future__") :]
-    values = "".join(fold(f"{constant} = {value}", 0) + "\n" for constant, value in constants.items())
-    return f"{docstring}\n\n{head}{values}{middle}{network}\n{tail}"
 
 
 def _class(part: Class, whole: bool) -> str:

@@ -33,15 +33,11 @@ class Partition:
 
     def __init__(self, traced: Traced) -> None:
         self.traced = traced
-        self._layers: dict[fx.Node, LayerSource | None] = {}
-        self._within: dict[Call, list[fx.Node]] = defaultdict(list)
+        self.within: dict[Call, list[fx.Node]] = defaultdict(list)  # the steps made during each call
         for node in traced.nodes:
             for call in call_of(node).callers():
-                self._within[call].append(node)
-
-    def within(self, call: Call) -> list[fx.Node]:
-        """Return the steps made during a call."""
-        return self._within[call]
+                self.within[call].append(node)
+        self._layers = {node: layer for node in traced.nodes if (layer := self._as_layer(node)) is not None}
 
     @cached_property
     def levels(self) -> list[list[Call]]:
@@ -50,7 +46,7 @@ class Partition:
         for call in sorted(self._chosen, key=_depth, reverse=True):
             inner = [height for part, height in heights.items() if call in part.callers()]
             heights[call] = max(inner, default=-1) + 1
-        ordered = [call for call in self._within if call in heights]
+        ordered = [call for call in self.within if call in heights]
         return [[call for call in ordered if heights[call] == level] for level in range(max(heights.values()) + 1)]
 
     @cached_property
@@ -58,23 +54,21 @@ class Partition:
         entangled = self._entangled()
         chosen: set[Call] = set()
         inner: set[fx.Node] = set()  # the steps of chosen calls
-        for call in sorted(self._within, key=_depth, reverse=True):
+        for call in sorted(self.within, key=_depth, reverse=True):
             if call not in entangled and self._worth_a_class(call, inner, chosen):
                 chosen.add(call)
-                inner.update(self.within(call))
+                inner.update(self.within[call])
         return chosen | {self.traced.network}
 
     def _worth_a_class(self, call: Call, inner: set[fx.Node], chosen: set[Call]) -> bool:
         """Whether a call is several statements (`chosen` calls in it being one each), or a long chain that recurs."""
-        own = [node for node in self.within(call) if node not in inner]
+        own = [node for node in self.within[call] if node not in inner]
         heads = sum((before := self._joined(node, call)) is None or before in inner for node in own)
         if heads + sum(call in part.callers() for part in chosen) >= SMALL:
             return True
-        return len(own) >= LONG and call.kind != "Sequential" and self._recurs[call.kind, len(own)] > 1
-
-    @cached_property
-    def _recurs(self) -> Counter[tuple[str, int]]:
-        return Counter((call.kind, len(nodes)) for call, nodes in self._within.items())
+        if len(own) < LONG or call.kind == "Sequential":
+            return False
+        return sum(other.kind == call.kind and len(nodes) == len(own) for other, nodes in self.within.items()) > 1
 
     @cached_property
     def uses(self) -> dict[str, list[fx.Node]]:
@@ -92,8 +86,8 @@ class Partition:
         for users in self.uses.values():
             seen = Counter(call for user in users for call in call_of(user).callers())
             entangled |= {call for call, count in seen.items() if count < len(users)}
-        called = Counter(call.path for call in self._within)
-        return entangled | {call for call in self._within if called[call.path] > 1}
+        called = Counter(call.path for call in self.within)
+        return entangled | {call for call in self.within if called[call.path] > 1}
 
     def owner(self, node: fx.Node) -> Call:
         """Return the class that a step is written in."""
@@ -103,7 +97,7 @@ class Partition:
         """Return the units of a class's forward method, in order."""
         parts: dict[Call, list[fx.Node]] = defaultdict(list)
         chains: dict[fx.Node, list[fx.Node]] = {}  # by last step
-        for node in self.within(owner):
+        for node in self.within[owner]:
             part = next((c for c in reversed(_below(node, owner)) if c in self._chosen), None)
             if part is not None:
                 parts[part].append(node)
@@ -114,7 +108,7 @@ class Partition:
         last = {nodes[-1]: part for part, nodes in parts.items()}
         units: list[Unit] = []
         paths: dict[str, str] = {}
-        for node in self.within(owner):  # each is written where its last step is: its inputs are known by then
+        for node in self.within[owner]:  # each is written where its last step is: its inputs are known by then
             if node in last:
                 units.append(Unit(tuple(parts[last[node]]), last[node].path, part=last[node]))
             elif node in chains:
@@ -125,10 +119,9 @@ class Partition:
         anchors = [node for node in chain if self._anchor(node)]
         if not anchors:
             return [Unit((node,)) for node in chain]
-        layers = [layer for node in chain if (layer := self._layer(node)) is not None]
+        layers = [self._layers[node] for node in chain if node in self._layers]
         if not layers:  # a module of several arguments, or used twice
-            module = self.traced.modules[str(chain[0].target)]
-            layers = [from_module(module, str(chain[0].target))]
+            layers = [from_module(self.traced.modules[str(chain[0].target)], str(chain[0].target))]
         steps = " ".join(str(node.target) for node in anchors)
         path = self._path(chain, anchors, owner)
         if paths.setdefault(path, steps) != steps:  # two chains of one module
@@ -149,45 +142,32 @@ class Partition:
         if len(shared) > len(owner.path):
             return shared
         first, final = paths[0].rsplit(".", 1)[-1], paths[-1].rsplit(".", 1)[-1]
-        whole = len(chain) == len(self.within(owner))
+        whole = len(chain) == len(self.within[owner])
         name = "layers" if whole or first.isdecimal() or final.isdecimal() else f"{first}_to_{final}"
         return f"{owner.path}.{name}"
 
     def _anchor(self, node: fx.Node) -> bool:
-        """Whether a step is worth an attribute: a layer that the network has, or a function of parameters."""
+        """Return whether a step is worth an attribute: a layer that the network has, or a function of parameters."""
         if node.op == "call_module":
-            return not isinstance(self.traced.modules[str(node.target)], nn.ReLU) or self._layer(node) is None
-        layer = self._layer(node)
-        return layer is not None and bool(layer.state)
+            return not isinstance(self.traced.modules[str(node.target)], nn.ReLU) or node not in self._layers
+        return node in self._layers and bool(self._layers[node].state)
 
     def _joined(self, node: fx.Node, owner: Call) -> fx.Node | None:
         """Return the step before, if both can be in one `nn.Sequential` and nothing else reads what is between."""
-        sources = [source for source in node.all_input_nodes if source.op != "get_attr"]
-        if len(sources) != 1 or self._layer(node) is None or self._layer(sources[0]) is None:
+        before, *others = [source for source in node.all_input_nodes if source.op != "get_attr"] or [node]
+        if others or len(before.users) > 1 or not self._layers.keys() >= {node, before}:
             return None
-        before = sources[0]
-        if len(before.users) > 1 or owner not in call_of(before).callers():
+        if owner not in call_of(before).callers():
             return None
-        if call_of(before) is call_of(node):
-            return before
-        shared = set(_below(before, owner)) & set(_below(node, owner))
-        return before if shared else None
-
-    def _layer(self, node: fx.Node) -> LayerSource | None:
-        if node not in self._layers:
-            self._layers[node] = self._as_layer(node)
-        return self._layers[node]
+        together = call_of(before) is call_of(node) or set(_below(before, owner)) & set(_below(node, owner))
+        return before if together else None
 
     def _as_layer(self, node: fx.Node) -> LayerSource | None:
         if node.op == "call_module":
-            alone = len(self.uses.get(str(node.target), [node])) == 1
+            path, alone = str(node.target), len(self.uses.get(str(node.target), [node])) == 1
             simple = len(node.args) == 1 and not node.kwargs and isinstance(node.args[0], fx.Node)
-            if not (alone and simple):
-                return None
-            return from_module(self.traced.modules[str(node.target)], str(node.target))
-        if node.op in ("call_function", "call_method"):
-            return from_function(node, self._own_tensor)
-        return None
+            return from_module(self.traced.modules[path], path) if alone and simple else None
+        return from_function(node, self._own_tensor)
 
     def _own_tensor(self, node: fx.Node) -> Tensor | None:
         mine = node.op == "get_attr" and len(self.uses[str(node.target)]) == 1

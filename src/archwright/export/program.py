@@ -8,52 +8,52 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from archwright.errors import MissingExtra
 
-if TYPE_CHECKING:
-    from archwright.architecture import Architecture
-    from archwright.data.images import Preprocessing
-
 NOTES = "archwright.json"  # the file inside a .pt2 that says what the program is
 
 
-def notes(classes: Sequence[str], preprocessing: Preprocessing, architecture: Architecture | None) -> dict[str, Any]:
-    """Return the plain data that is stored in a program."""
-    return {
-        "classes": list(classes),
-        "preprocessing": preprocessing.to_json(),
-        "architecture": None if architecture is None else architecture.to_json(),
-    }
+@dataclass(frozen=True)
+class Program:
+    """A network for other runtimes: its inputs by name, [batch, ...] each, its outputs, and plain data `about` it."""
+
+    network: nn.Module
+    example: Mapping[str, Tensor]
+    outputs: Sequence[str]
+    about: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What both of torch's exporters are given: the inputs, of any batch size."""
+        batch = torch.export.Dim("batch", min=1, max=2**31 - 1)  # torch 2.6 refuses a size without an upper bound
+        return {"args": tuple(self.example.values()), "dynamic_shapes": tuple({0: batch} for _ in self.example)}
 
 
-def write_pt2(
-    network: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[str], path: Path, about: dict[str, Any]
-) -> None:
-    """Write `network` as a torch.export program of any batch size: `torch.export.load(path).module()(images)`.
+def write_pt2(source: Program, path: Path) -> None:
+    """Write a torch.export program of any batch size: `torch.export.load(path).module()(images)`.
 
-    Images are uint8 or float32; `outputs` have no names there. `about` is inside as a JSON text, the extra file
+    Images are uint8 or float32; outputs have no names there. `about` is inside as a JSON text, the extra file
     `archwright.json`.
     """
-    program = torch.export.export(network, tuple(example.values()), dynamic_shapes=_any_batch(example), strict=False)
+    program = torch.export.export(source.network, **source.settings, strict=False)
     with contextlib.suppress(ValueError):  # torch 2.6 insists on them
         program.example_inputs = None  # they would be stored as a pickle
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:  # these name files of this machine
                 node.meta.pop("stack_trace", None)
-    torch.export.save(program, path, extra_files={NOTES: json.dumps(about)})
+    torch.export.save(program, path, extra_files={NOTES: json.dumps(source.about)})
 
 
-def write_onnx(
-    network: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[str], path: Path, about: dict[str, Any]
-) -> None:
-    """Write `network` as ONNX of any batch size, inputs and outputs by their names; `about` is its metadata.
+def write_onnx(source: Program, path: Path) -> None:
+    """Write ONNX of any batch size, inputs and outputs by their names; `about` is its metadata.
 
     Raises:
         MissingExtra: if onnx or onnxscript is not installed.
@@ -63,24 +63,18 @@ def write_onnx(
         raise MissingExtra(f"ONNX export needs {' and '.join(missing)}: pip install 'archwright[onnx]'")
     with _quiet():
         program = torch.onnx.export(
-            network,
-            tuple(example.values()),
+            source.network,
+            **source.settings,
             dynamo=True,
-            dynamic_shapes=_any_batch(example),
-            input_names=list(example),
-            output_names=list(outputs),
+            input_names=list(source.example),
+            output_names=list(source.outputs),
             verbose=False,
         )
     assert program is not None
     for node in program.model.graph.all_nodes():  # these name files of this machine
         node.metadata_props.clear()
-    program.model.metadata_props.update({name: json.dumps(value) for name, value in about.items()})
+    program.model.metadata_props.update({name: json.dumps(value) for name, value in source.about.items()})
     program.save(path)
-
-
-def _any_batch(example: Mapping[str, Tensor]) -> Any:
-    batch = torch.export.Dim("batch", min=1, max=2**31 - 1)  # torch 2.6 refuses a size without an upper bound
-    return tuple({0: batch} for _ in example)
 
 
 @contextlib.contextmanager
