@@ -162,7 +162,7 @@ def run(
         try:
             for future in ended:
                 index, proposal, begun = under_way.pop(future)
-                trial = Trial(index, proposal, _result(future, evaluator), clock() - begun)
+                trial = Trial(index, proposal, result_of(future, evaluator), clock() - begun)
                 changed = controller.tell([trial])
                 told += 1
                 if repeated.pop(index, None) is None:
@@ -187,7 +187,7 @@ def restore(controller: Controller, saved: Saved) -> None:
         controller.tell(missed)
 
 
-def _result(future: Future[Result], evaluator: Evaluator) -> Result:
+def result_of(future: Future[Result], evaluator: Evaluator) -> Result:
     """Return the result of an evaluation, or a failed trial in its place."""
     error = future.exception()
     if error is None:

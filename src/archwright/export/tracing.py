@@ -87,9 +87,9 @@ def trace(network: nn.Module, example: Tensor) -> Traced:
         elif node.op == "get_attr":
             traced.tensors[node.target] = attrgetter(node.target)(entry)
     _drop_idle(traced)
-    _drop_unused(graph)
+    graph.eliminate_dead_code(_belongs)
     _join_parameters(traced)
-    _drop_unused(graph)
+    graph.eliminate_dead_code(_belongs)
     result = next(node for node in graph.nodes if node.op == "output").args[0]
     if not isinstance(result, fx.Node) or result not in traced.nodes:
         raise ExportError(f"{type(network).__name__} returns {result!r}; only one computed tensor can be written")
@@ -147,10 +147,9 @@ def _drop_idle(traced: Traced) -> None:
             node.replace_all_uses_with(source)
 
 
-def _drop_unused(graph: fx.Graph) -> None:
-    for node in reversed(list(graph.nodes)):
-        if not node.users and node.op not in ("placeholder", "output"):
-            graph.erase_node(node)
+def _belongs(node: fx.Node) -> bool:
+    """Return whether a node is part of the graph even if nothing uses it: inputs and the output are."""
+    return node.op in ("placeholder", "output")
 
 
 def _join_parameters(traced: Traced) -> None:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from archwright.evaluators.function import Function
-from archwright.loop import Controller, Proposal, Result, Trial, Trials, run
+from archwright.loop import Controller, Proposal, Result, Saved, Trial, Trials, restore, run
 from archwright.space import Architecture, Space, check, count
 from archwright.states import pack, unpack
 from archwright.testing.small_spaces import SMALL
@@ -71,9 +71,7 @@ class ControllerContract(ABC):
                 if trials and whole.tell(trials):
                     stored, later = pack(whole.state_dict()), []
             resumed = self.make(space, SEED)
-            resumed.load_state_dict(unpack(stored))
-            if later:
-                resumed.tell(later)
+            restore(resumed, Saved(later, [], BEFORE, unpack(stored)))
             for stream in range(BEFORE, BEFORE + AFTER):
                 expected, found = _step(whole, stream), _step(resumed, stream)
                 assert found == expected, f"{space.name}: resumed, stream {stream} differs"

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archwright.errors import ArchwrightError, ChildFailure
-from archwright.loop import Evaluator, Progress, Proposal, Result
+from archwright.loop import Evaluator, Inline, Progress, Proposal, Result, result_of
 from archwright.space import Space, sample
 from archwright.states import pack, unpack
 
@@ -106,18 +105,9 @@ class EvaluatorContract(ABC):
 
     def _scores(self, evaluator: Evaluator, streams: Sequence[int]) -> list[Result]:
         """Return results as a loop takes them, without measured times."""
-        return [self._score(evaluator, self.proposal(stream)) for stream in streams]
-
-    def _score(self, evaluator: Evaluator, proposal: Proposal) -> Result:
-        try:
-            result = evaluator.evaluate(proposal)
-        except Exception as error:
-            if isinstance(error, ArchwrightError) and not isinstance(error, ChildFailure):
-                raise
-            return Result(evaluator.failure_reward, {}, repr(error))
-        if not math.isfinite(result.reward):
-            return Result(evaluator.failure_reward, {}, f"the reward is {result.reward}")
-        return replace(result, metrics={name: v for name, v in result.metrics.items() if name not in self.measured})
+        asked = (Inline().submit(evaluator, self.proposal(stream)) for stream in streams)
+        results = [result_of(future, evaluator) for future in asked]
+        return [replace(r, metrics={k: v for k, v in r.metrics.items() if k not in self.measured}) for r in results]
 
 
 @dataclass
