@@ -49,7 +49,7 @@ class Database:
     def __init__(self, path: Path, *, create: bool, writing: bool) -> None:
         self.path, self._writing, self._synced = path, writing, 0.0
         mode = "rwc" if create else "rw" if writing else "ro"
-        with self.explained():
+        with explained(self.path):
             # isolation_level=None: transactions are ours.
             self.connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
         try:
@@ -68,8 +68,7 @@ class Database:
         self.connection.close()
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return the rows that a query finds."""
-        with self.explained():
+        with explained(self.path):
             return self.connection.execute(sql, values).fetchall()
 
     @contextmanager
@@ -79,7 +78,7 @@ class Database:
             raise RunError(f"{self.path.parent} was opened for reading only")
         now = time.monotonic()
         synced = synced or now - self._synced >= SYNC_SECONDS
-        with self.explained():
+        with explained(self.path):
             self.connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -92,10 +91,6 @@ class Database:
             if synced:
                 self._synced = now
 
-    def explained(self) -> Any:
-        """Turn errors of the file or the disk into RunErrors."""
-        return explained(self.path)
-
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
         """Turn an error in making sense of the stored value `what` into a RunError."""
@@ -106,7 +101,7 @@ class Database:
 
     def _checked(self, create: bool) -> int:
         """Check that the file is an undamaged run, or make it one; return its version."""
-        with self.explained():
+        with explained(self.path):
             self.connection.execute("PRAGMA trusted_schema = OFF")
         version = int(self.rows("PRAGMA user_version")[0][0])
         found = {sql for (sql,) in self.rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
@@ -122,7 +117,7 @@ class Database:
             return version
         if (report := self.rows("PRAGMA quick_check")) != [("ok",)]:
             raise RunError(f"{self.path} is damaged: {str(report[0][0]).splitlines()[-1]}")
-        with self.explained():
+        with explained(self.path):
             self.connection.execute("PRAGMA journal_mode = WAL")
         if version < VERSION:
             with self.transaction() as connection:

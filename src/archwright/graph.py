@@ -56,7 +56,6 @@ class Graph:
             raise SpaceError(f"graph {self.title!r}{wrong}")
 
     def _wrong(self) -> str:
-        """Return what is wrong with the graph, or nothing."""
         if not self.nodes:
             return " has no nodes"
         for name, count in Counter(node.name for node in self.nodes).items():
@@ -98,7 +97,6 @@ class Graph:
         return self._into[name]
 
     def out_of(self, name: str) -> tuple[Edge, ...]:
-        """Return the edges that start at a node."""
         return self._out_of[name]
 
     def is_part(self, node: Node) -> bool:

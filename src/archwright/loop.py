@@ -46,7 +46,6 @@ class Inline:
     workers = 1
 
     def submit(self, evaluator: Evaluator, proposal: Proposal) -> Future[Result]:
-        """Evaluate now; the returned future is done."""
         future: Future[Result] = Future()
         try:
             future.set_result(evaluator.evaluate(proposal))

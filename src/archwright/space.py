@@ -145,5 +145,4 @@ class Space(ABC):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields in `reads` with their values."""
         return {name: getattr(self, name) for name in self.reads}

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from archwright.database import Database
+from archwright.database import Database, explained
 from archwright.errors import RunError
 from archwright.files import write
 from archwright.protocols import State
@@ -30,20 +30,17 @@ class StateFiles:
         """Record a state in place of what `name` had; the statements `also` go into the same transaction."""
         data = pack(state)
         digest = hashlib.sha256(data).hexdigest()
-        before, path = self._find(name), self._path(name, digest)
         with self._database.transaction() as connection:
-            write(path, data)
+            write(self._path(name, digest), data)
             connection.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", (name, digest, len(data)))
             for sql, values in also:
                 connection.execute(sql, values)
-        if before != (path, digest):
-            self._remove(before)
+        self.sweep()
 
     def restore(self, name: str) -> State | None:
-        """Return the state recorded as `name`, or None if there is none."""
         while (entry := self._find(name)) is not None:
             path, digest = entry
-            with self._database.explained():
+            with explained(self._database.path):
                 try:
                     data = path.read_bytes()
                 except FileNotFoundError:
@@ -58,26 +55,19 @@ class StateFiles:
 
     def forget(self, name: str) -> None:
         """Remove the state recorded as `name`, if there is one."""
-        before = self._find(name)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM states WHERE name = ?", (name,))
-        self._remove(before)
+        self.sweep()
 
     def sweep(self) -> None:
-        """Remove the files that a kill left between their writing and their record, or between record and removal."""
+        """Remove the files that are not recorded: replaced ones, and those that a kill left before their record."""
         kept = {self._path(*row) for row in self._database.rows("SELECT name, sha256 FROM states")}
-        with self._database.explained():
+        with explained(self._database.path):
             for path in self._folder.glob("*"):
                 if path not in kept and _FILE.fullmatch(path.name):
                     path.unlink(missing_ok=True)
 
-    def _remove(self, entry: tuple[Path, str] | None) -> None:
-        if entry is not None:
-            with self._database.explained():
-                entry[0].unlink(missing_ok=True)
-
     def _find(self, name: str) -> tuple[Path, str] | None:
-        """Return the file of the state called `name`, and its hash."""
         rows = self._database.rows("SELECT sha256 FROM states WHERE name = ?", name)
         return (self._path(name, rows[0][0]), rows[0][0]) if rows else None
 

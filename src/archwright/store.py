@@ -168,7 +168,6 @@ class RunStore(AbstractContextManager["RunStore"]):
             connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the fact recorded as `key`."""
         rows = self._database.rows("SELECT value FROM facts WHERE key = ?", key)
         if not rows:
             return default
@@ -187,7 +186,6 @@ class RunStore(AbstractContextManager["RunStore"]):
         return self._states.restore(name)
 
     def forget(self, name: str) -> None:
-        """Remove the state recorded as `name`, if there is one."""
         self._states.forget(name)
 
 

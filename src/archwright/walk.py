@@ -45,7 +45,6 @@ class Walk:
             self._advance(answer)
 
     def architecture(self) -> Architecture:
-        """Return the finished architecture."""
         if self.question is not None:
             raise self._error(f"{self.question.name} has not been answered")
         return Architecture(self.space.name, tuple(self.space.fields.items()), tuple(self.answers))

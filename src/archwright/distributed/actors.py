@@ -36,7 +36,6 @@ class ShardActor:
         self._restored = True
 
     def restored(self) -> bool:
-        """Return whether the shard has been restored since its process began."""
         return self._restored
 
     def pull(self) -> Pulled | None:
@@ -64,9 +63,8 @@ class RemoteServers:
 
     def _all(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         until = time.monotonic() + PATIENCE
-        references = [call() for call in calls]
         answers: list[Any] = []
-        for call, reference in zip(calls, references, strict=True):
+        for call, reference in [(call, call()) for call in calls]:
             while (answer := self._answer(reference)) is None:
                 if time.monotonic() > until:
                     raise RunError(f"a shard of the parameter server has been gone for {PATIENCE:g} s")

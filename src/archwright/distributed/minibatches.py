@@ -63,23 +63,16 @@ class Minibatches:
 
     def take(self, room: int) -> Order | None:
         """Return the next order, of at most `room` more trials: first minibatches to replay, then begun, then new."""
-        if self._again:
-            return self._ordered(self._again.pop(0), self.children)
-        if not room:
+        if not room and not self._again:
             return None
-        if self._open:
-            number = self._open.pop(0)
-            return self._ordered(number, min(self.children, len(self._reported[number]) + room))
-        self._next += 1
-        return self._ordered(self._next - 1, min(self.children, room))
-
-    def _ordered(self, number: int, count: int) -> Order:
+        number = self._again.pop(0) if self._again else self._open.pop(0) if self._open else self._next
+        self._next = max(self._next, number + 1)
         trials = tuple(trial for _, trial in sorted(self._reported[number].items()))
+        count = min(self.children, len(trials) + room)
         self._taken[number] = Order(number, count, trials, tuple(sorted(self._pending[number].items())))
         return self._taken[number]
 
     def record(self, events: Events) -> None:
-        """Record a replica's events."""
         for number, proposal in events.proposed:
             self._pending[number // self.children][number] = proposal
         for trial in events.reported:
@@ -88,7 +81,6 @@ class Minibatches:
             self._reported[minibatch][trial.number] = trial
 
     def done(self, order: Order) -> None:
-        """Close an order that its replica has finished."""
         del self._taken[order.number]
 
     def lost(self, order: Order) -> None:

@@ -15,7 +15,7 @@ As pushes are numbered, no shard applies a minibatch twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
@@ -43,7 +43,7 @@ class ReplicatedSearch:
 
     Args:
         controller: a `Reinforce` in its initial state; a saved state is loaded into it.
-        evaluator, budget, store, clock: as in `run`.
+        evaluator, budget, store: as in `run`.
         cluster: the numbers of replicas, shards and gradients to an update, and what a child takes.
         object_store: bytes, for a Ray cluster of our own.
     """
@@ -56,7 +56,6 @@ class ReplicatedSearch:
         *,
         budget: Budget,
         store: Store,
-        clock: Callable[[], float] = time.monotonic,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         object_store: int = OBJECT_STORE,
     ) -> None:
@@ -65,7 +64,7 @@ class ReplicatedSearch:
         if evaluator.stateful:
             raise ConfigError(f"{type(evaluator).__name__} keeps its state in one process; replicas cannot share it")
         self._controller, self._evaluator, self._store = controller, evaluator, store
-        self._budget, self._clock, self._began = budget, clock, clock()
+        self._budget, self._began = budget, time.monotonic()
         self._layout = layout_of(controller, cluster.shards)
         self._checkpoint_seconds, self._saved_at = checkpoint_seconds, self._began
         saved = store.load()
@@ -143,7 +142,7 @@ class ReplicatedSearch:
 
     def _spent(self, ahead: int = 0, seconds: float | None = None) -> float:
         trials = self._reported + ahead
-        elapsed = self._clock() - self._began if seconds is None else seconds
+        elapsed = time.monotonic() - self._began if seconds is None else seconds
         return self._budget.spent(Tally(trials, trials / self._evaluator.trials_per_epoch, elapsed))
 
     def _room(self) -> int:
@@ -189,9 +188,9 @@ class ReplicatedSearch:
 
     def _look(self) -> None:
         """Restore shards that have restarted."""
-        if not self._looks and self._clock() - self._looked_at >= LOOK_SECONDS:
+        if not self._looks and time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looks = {shard.restored.remote(): index for index, shard in enumerate(self._shards)}
-            self._looked_at = self._clock()
+            self._looked_at = time.monotonic()
         looks = list(self._looks)
         for reference in self._ray.wait(looks, num_returns=len(looks), timeout=0)[0] if looks else ():
             index = self._looks.pop(reference)
@@ -203,7 +202,7 @@ class ReplicatedSearch:
 
     def _save(self, every: float) -> None:
         """Save the shards' states if it is time and all minibatches that they have applied are recorded."""
-        if self._found is None and self._clock() - self._saved_at >= every:
+        if self._found is None and time.monotonic() - self._saved_at >= every:
             states = self._states()
             if states is None or [s["applied"] for s in states] == [s["applied"] for s in self._saved]:
                 return
@@ -213,7 +212,7 @@ class ReplicatedSearch:
             state = joined(self._saved, self._layout, self._controller)
             self._controller.load_state_dict(state)
             self._store.told([], state)
-            self._saved_at = self._clock()
+            self._saved_at = time.monotonic()
 
     def _states(self) -> list[State] | None:
         errors = self._ray.exceptions

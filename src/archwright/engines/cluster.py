@@ -34,19 +34,16 @@ def connect(address: str | None, *, cpus: float, object_store: int = OBJECT_STOR
     ray = ray_module()
     if ray.is_initialized():
         return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    settings: dict[str, Any] = {"address": address or "local", "logging_level": "error", "log_to_driver": False}
     if address is not None:
         check_address(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
-    if address is None:
+    else:
         for name, value in {**_OWN, "RAY_worker_maximum_startup_concurrency": str(_STARTING * own_cpus())}.items():
             os.environ.setdefault(name, value)
-        quiet |= {"address": "local", "num_cpus": math.ceil(cpus), "include_dashboard": False}
-        quiet |= {"object_store_memory": object_store}
-    else:
-        quiet |= {"address": address}
+        settings |= {"num_cpus": math.ceil(cpus), "include_dashboard": False, "object_store_memory": object_store}
     try:
-        ray.init(**quiet)
+        ray.init(**settings)
     except Exception as error:  # Ray raises a bare one when a node is too slow to start
         raise _unusable(address, error) from None
     # Otherwise Ray prints its warnings on standard output, where with --json only the result may be.

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,12 @@ class RayTasks(AbstractContextManager["RayTasks"]):
             )
         self.workers = workers
         self._limits = Limits(time_limit, memory_limit, max(1, int(cpus)) if threads is None else threads)
-        self._joined = connect(address, cpus=workers * cpus, object_store=object_store)
         self._ray = ray_module()
-        try:
+        with ExitStack() as opened:
+            if connect(address, cpus=workers * cpus, object_store=object_store):
+                opened.callback(self._ray.shutdown)
             room(address or "joined", cpus, gpus)
-        except ConfigError:
-            if self._joined:
-                self._ray.shutdown()
-            raise
+            self._open = opened.pop_all()
         # Ray cannot tell a child that failed from a worker that was lost, so `_collect` decides what is tried again.
         self._task = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_evaluate)
         self._sent: tuple[Evaluator, Sent] | None = None
@@ -149,8 +147,7 @@ class RayTasks(AbstractContextManager["RayTasks"]):
             child.future.set_exception(WorkerDied("the engine was closed"))
         self._under_way = {}
         self._sent = None
-        if self._joined:
-            self._ray.shutdown()
+        self._open.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()

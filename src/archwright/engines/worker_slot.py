@@ -70,10 +70,9 @@ class WorkerSlot:
         except _Ended as end:
             self.discard()
             raise self._death(f"the worker process {end}") from None
-        if isinstance(reply, Failure):
+        if not isinstance(reply, Result):
             raise as_error(reply)
-        result: Result = reply
-        return result
+        return reply
 
     def close(self) -> None:
         """Kill the worker, even in the middle of an evaluation, and start no other."""
