@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +51,10 @@ def read_parquet(path: Path, image_size: Size | None, progress: Progress | None)
     notes += columns.notes
     encodings, labels = {}, {}
     for part, shards in files.items():
-        images: list[bytes] = []
-        names: list[str] = []
-        parts = []
-        for shard in shards:
-            contents, paths, y = _read(shard, columns)
-            images += contents
-            names += paths
-            parts.append(y)
+        contents, paths, numbers = zip(*(_read(shard, columns) for shard in shards), strict=True)
+        images, names, y = list(chain(*contents)), list(chain(*paths)), np.concatenate(numbers)
         if not images:
             raise DataError(f"{shards[0]}: there are no rows")
-        y = np.concatenate(parts)
         if part != "train" and y.dtype.kind == "i" and (y == -1).all():
             notes.append(f"the {part} part has no labels (all are -1) and was left out")
             continue
@@ -80,13 +74,9 @@ def _part_of(file: Path) -> tuple[str, int | None]:
 
 def _files(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
     files: dict[str, list[Path]] = {}
-    strange = []
     for file in sorted(folder.glob("*.parquet")):
-        called, _ = _part_of(file)
-        if called in PART_NAMES:
-            files.setdefault(PART_NAMES[called], []).append(file)
-        else:
-            strange.append(file)
+        files.setdefault(PART_NAMES.get(_part_of(file)[0], ""), []).append(file)
+    strange = files.pop("", [])
     if not files:
         return {"train": strange}, []
     for part, shards in files.items():
@@ -114,9 +104,7 @@ def _columns(file: Path) -> _Columns:
             f"{file}: an image column (a struct of bytes and path) is needed; "
             f"found {what} among {', '.join(schema.names)}"
         )
-    known = [
-        name for name, feature in features.items() if feature.get("_type") == "ClassLabel" and name in schema.names
-    ]
+    known = [n for n, feature in features.items() if feature.get("_type") == "ClassLabel" and n in schema.names]
     labels = [name for name in LABEL_COLUMNS if name in schema.names] or known
     if not labels:
         raise DataError(f"{file}: no label column found among {', '.join(schema.names)}; call it label")

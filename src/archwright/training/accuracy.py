@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.training.batches import arrange, split
+from archwright.training.measure import inference
 
 if TYPE_CHECKING:
     from archwright.data.images import ImagePart, Preprocessing
@@ -38,22 +39,15 @@ def evaluate_accuracy(
 
     `architecture` is for a supernet. The model's mode is the same afterwards as before.
     """
-    was_training = model.training
-    if was_training:
-        model.eval()
     correct: list[Tensor] = []
     losses: list[Tensor] = []
-    try:
-        with torch.no_grad():
-            for piece in split(len(images), batch):
-                x = arrange(preprocessing(images.x[piece].to(device)), channels_last)
-                logits = model(x) if architecture is None else model(x, architecture)
-                right, loss = score_logits(logits, images.y[piece].to(device))
-                correct.append(right)
-                losses.append(loss)
-    finally:
-        if was_training:
-            model.train()
+    with inference(model):
+        for piece in split(len(images), batch):
+            x = arrange(preprocessing(images.x[piece].to(device)), channels_last)
+            logits = model(x) if architecture is None else model(x, architecture)
+            right, loss = score_logits(logits, images.y[piece].to(device))
+            correct.append(right)
+            losses.append(loss)
     hits = torch.cat(correct).cpu()
     return Score(hits.double().mean().item(), hits, torch.cat(losses).mean().item())
 

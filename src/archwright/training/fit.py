@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -62,9 +62,8 @@ class Fit:
         phase: str = "training",
     ) -> None:
         self.model, self.phase = model, phase
-        self.recipe = recipe = recipe if recipe is not None else Recipe()
-        self.step = 0
-        self.seconds = 0.0
+        self.recipe = recipe = recipe or Recipe()
+        self.step, self.seconds = 0, 0.0
         self.validation: list[tuple[int, float]] = []  # (epoch counted from 1, score), where it was measured
         self.metrics: dict[str, float] = {}  # of the last validation
         self._seed, self._device, self._limit = seed, resolve_device(device), time_limit
@@ -142,11 +141,10 @@ class Fit:
     def _validate(self, epoch: int) -> dict[str, float]:
         if epoch <= self._validate_from:
             return {}
-        average = contextlib.nullcontext() if self._average is None else self._average.exchanged()
-        with out_of_memory("the validation part"), average:
+        with out_of_memory("the validation part"), self._average.exchanged() if self._average else nullcontext():
             metrics = dict(self._data.validate(self.model))
         if not metrics:
-            return {}
+            return metrics
         if not math.isfinite(metrics["validation_loss"]):
             raise Diverged(f"{self.phase}: after epoch {epoch} the validation loss is {metrics['validation_loss']:g}")
         self.validation.append((epoch, metrics[self.scored_by]))
@@ -154,7 +152,6 @@ class Fit:
         return metrics
 
     def state_dict(self) -> State:
-        """Return weights, momentum, position and validation scores, as copies on the CPU."""
         return {
             "model": saved_network(self.model),
             "momentum": self._optimizer.state_dict(),
@@ -168,7 +165,7 @@ class Fit:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Restore what `state_dict` returned; `RunError` if it is of a training of another length."""
+        """Restore the state. Raises `RunError` if it is from a training of another length."""
         if state["steps"] != self.steps:
             raise RunError(
                 f"the stored training has {state['steps']} steps, this one has {self.steps}: "

@@ -28,14 +28,14 @@ def multiply_adds(module: nn.Module, shape: tuple[int, int, int] | Task) -> int:
     That counts convolutions and matrix products; BatchNorm, pooling, activations and additions are not counted, as in
     the papers' figures.
     """
-    with _inference(module), FlopCounterMode(display=False) as counter:
+    with inference(module), FlopCounterMode(display=False) as counter:
         module(_image(module, shape))
     return int(counter.get_total_flops()) // 2
 
 
 def latency(module: nn.Module, shape: tuple[int, int, int] | Task, *, seconds: float = 0.2) -> float:
     """Measure seconds for one image at a time: the median of as many runs as fit in `seconds`."""
-    with _inference(module):
+    with inference(module):
         timer = Timer(
             "module(x)", globals={"module": module, "x": _image(module, shape)}, num_threads=torch.get_num_threads()
         )
@@ -80,7 +80,8 @@ def tune_malloc() -> bool:
 
 
 @contextmanager
-def _inference(module: nn.Module) -> Iterator[None]:
+def inference(module: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode without gradients, and back into its mode at the end."""
     training = module.training
     module.eval()
     try:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from archwright.errors import ConfigError
+from archwright.training.measure import inference
 
 ROWS = 10  # side by side where text is only read
 LARGEST_LOSS = 700.0  # nats; exp of more is no float
@@ -39,10 +40,9 @@ class Rows:
         return (len(self._rows) - 1) // self._length
 
     def __getitem__(self, piece: int) -> tuple[Int[Tensor, "time batch"], Int[Tensor, "time batch"]]:
-        """Tokens and the tokens that follow them."""
-        begin = piece * self._length
-        end = min(begin + self._length, len(self._rows) - 1)
-        return self._rows[begin:end], self._rows[begin + 1 : end + 1]
+        """Return tokens and the tokens that follow them."""
+        begin, following = piece * self._length, self._rows[1 + piece * self._length :][: self._length]
+        return self._rows[begin : begin + len(following)], following
 
 
 class TextScore(NamedTuple):
@@ -55,20 +55,15 @@ class TextScore(NamedTuple):
 
 def evaluate_perplexity(model: Any, tokens: Int[Tensor, " n"], *, length: int, rows: int = ROWS) -> TextScore:
     """Run the model (already on the tokens' device) over all of the text in evaluation mode, states carried on."""
-    was_training = model.training
-    model.eval()
     pieces = Rows(tokens, rows, length)
     losses = []
-    try:
-        with torch.no_grad():
-            states = model.start(pieces.batch)
-            for piece in range(len(pieces)):
-                x, following = pieces[piece]
-                logits, states = model(x, states)
-                flat = functional.cross_entropy(logits.flatten(0, 1).float(), following.flatten(), reduction="none")
-                losses.append(flat.view_as(following).cpu())
-    finally:
-        model.train(was_training)
+    with inference(model):
+        states = model.start(pieces.batch)
+        for piece in range(len(pieces)):
+            x, following = pieces[piece]
+            logits, states = model(x, states)
+            flat = functional.cross_entropy(logits.flatten(0, 1).float(), following.flatten(), reduction="none")
+            losses.append(flat.view_as(following).cpu())
     every = torch.cat(losses).t().flatten()
     mean = float(every.double().mean())
     return TextScore(perplexity(mean), mean, every)
