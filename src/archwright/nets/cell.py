@@ -52,12 +52,9 @@ class Side(nn.Module):
 
     def __init__(self, operands: Operands, make: Callable[[str, int], nn.Module], keep: float) -> None:
         super().__init__()
-        self.operations = nn.ModuleDict(
-            {
-                name: nn.ModuleDict({str(state): make(name, state) for state in operands.sources})
-                for name in operands.operations
-            }
-        )
+        self.operations = nn.ModuleDict()
+        for name in operands.operations:
+            self.operations[name] = nn.ModuleDict({str(state): make(name, state) for state in operands.sources})
         self.drop_path = DropPath(keep) if keep < 1 else None
 
     def forward(self, states: Sequence[FeatureMap], source: int, name: str) -> Tensor:

@@ -104,9 +104,8 @@ class Separable(nn.Sequential):
             if index > 0:
                 self.add_module(f"relu{index}", nn.ReLU(inplace=True))
             step = 1 if index else stride
-            self.add_module(
-                f"depthwise{index}", Convolution(width, width, (kernel, kernel), (step, step), groups=width)
-            )
+            depthwise = Convolution(width, width, (kernel, kernel), (step, step), groups=width)
+            self.add_module(f"depthwise{index}", depthwise)
             self.add_module(f"pointwise{index}", nn.Conv2d(width, outputs, 1, bias=False))
             self.add_module(f"norm{index}", nn.BatchNorm2d(outputs))
 
@@ -128,8 +127,7 @@ class FactorizedReduction(nn.Module):
         # Subsampled first: the same as a stride of 2, whose backward pass in channels_last corrupts memory at 2 to 6
         # channels (torch 2.13, CPU), and less to keep for the backward pass.
         even, odd = subsample(x, (0, 1), stride=2, training=self.training)
-        halves = concatenate([self.even(even), self.odd(odd)], training=self.training)
-        normed: Tensor = self.norm(halves)
+        normed: Tensor = self.norm(concatenate([self.even(even), self.odd(odd)], training=self.training))
         return normed
 
 

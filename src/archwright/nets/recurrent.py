@@ -92,7 +92,7 @@ class TreeCell(SteppedCell):
 
 
 class HighwayCell(SteppedCell):
-    """The cell of a chain, or of all chains of `nodes` nodes: then its matrices are shared.
+    """The cell of a chain, or of all chains of as many nodes: then its matrices are shared.
 
     One matrix for each ordered pair of nodes that is open (ENAS, section 2.1), `pairs` of (node, source).
     `normalised`: h is brought to mean 0 and variance 1 over the batch at every step, in evaluation too: it steadies

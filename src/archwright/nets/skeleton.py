@@ -54,9 +54,7 @@ class AuxiliaryHead(nn.Module):
     official code never trains this head's weights; we do.
     """
 
-    def __init__(
-        self, channels: int, size: tuple[int, int], classes: int, *, valid: bool = False, bias: bool = False
-    ) -> None:
+    def __init__(self, channels: int, size: tuple[int, int], classes: int, *, valid: bool, bias: bool) -> None:
         super().__init__()
         kernel = (min(5, size[0]), min(5, size[1]))
         map_size = [(s - k) // 3 + 1 for s, k in zip(size, kernel, strict=True)]
@@ -110,17 +108,16 @@ class CellNetwork(Network):
         config: SkeletonConfig = ENAS_SKELETON,
     ) -> None:
         super().__init__()
-        self._wire, self._fixed, self._skip = wire, fixed, config.skip_reduction
+        self._wire, self._fixed = wire, fixed
         padded, stride = (False, 2) if config.stem == "cells" else (True, stem_stride)
         stem_filters = STEM_MULTIPLIER * filters if config.stem_filters is None else config.stem_filters
         self.stem = stem(task.channels, stem_filters, stride, padded=padded)
         size = (task.height - 1) // stride + padded, (task.width - 1) // stride + padded
         plan = cell_plan(repeats, filters, config)
         self.kinds = tuple(kind for kind, _ in plan)
-        # The last reduction is the second one of the body.
-        last_reduction = max(i for i, kind in enumerate(self.kinds) if kind == "reduction")
-        self.auxiliary_after = min(last_reduction + config.auxiliary_after, len(plan) - 1)
-        self._in_stem = len(plan) - 3 * repeats - 2
+        reductions = (len(plan) - 2 * repeats - 2, len(plan) - repeats - 1)  # those of the body
+        self.auxiliary_after = min(reductions[1] + config.auxiliary_after, len(plan) - 1)
+        self._skips = reductions if config.skip_reduction else ()
         self.cells, self.reductions = nn.ModuleList(), nn.ModuleDict()
         newer = read = Shape(stem_filters, 0)
         older = newer if config.first_older else None
@@ -143,7 +140,7 @@ class CellNetwork(Network):
                 variant=variant,
             )
             self.cells.append(cell)
-            older, newer = (older if self._skips(index) else newer), cell.shape
+            older, newer = (older if index in self._skips else newer), cell.shape
             if index == self.auxiliary_after:
                 read = cell.shape  # by the auxiliary head
         self.auxiliary: AuxiliaryHead | None = None
@@ -162,14 +159,11 @@ class CellNetwork(Network):
             if str(index) in self.reductions:
                 older, newer = newer, FeatureMap(self.reductions[str(index)](newer.tensor))
             output = FeatureMap(cell(older, newer, wiring[kind]))
-            older, newer = (older if self._skips(index) else newer), output
+            older, newer = (older if index in self._skips else newer), output
             if index == self.auxiliary_after and self.auxiliary is not None and self.training:
                 auxiliary = self.auxiliary(newer.relu())
         pooled = newer.relu().mean(dim=(2, 3))
         return self.classify(self.dropout(pooled)), auxiliary
-
-    def _skips(self, index: int) -> bool:
-        return self._skip and index >= self._in_stem and self.kinds[index] == "reduction"
 
 
 def cell_plan(repeats: int, filters: int, config: SkeletonConfig = ENAS_SKELETON) -> list[tuple[str, int]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from archwright.graph import Edge, Graph, Node
-from archwright.space import Architecture
+from archwright.space import Architecture, Open
 
 if TYPE_CHECKING:
-    from archwright.nets.wiring import Wiring
+    from archwright.nets.wiring import Operands, Wiring
 CELLS = ("normal", "reduction")
 SIDES = ("left", "right")
 
@@ -42,6 +42,18 @@ def wiring(architecture: Architecture, nodes: int) -> dict[str, Wiring]:
                 for operands in names
             ]
         )
+        for cell, names in _names(nodes).items()
+    }
+
+
+def operands(
+    open: Open, nodes: int, number: Callable[[Any], int] = state_number
+) -> dict[str, list[tuple[Operands, ...]]]:
+    """Return what is open of each node, by cell; `number` numbers the states that are answers."""
+    from archwright.nets.wiring import Operands
+
+    return {
+        cell: [tuple(Operands(tuple(map(number, open[link])), open[op]) for link, op in node) for node in names]
         for cell, names in _names(nodes).items()
     }
 

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archwright.errors import SpaceError
 from archwright.graph import Graph
 from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, Space, Task, replay
-from archwright.spaces.cells import CELLS, SIDES, cell_graph, state_number, wiring
+from archwright.spaces.cells import CELLS, SIDES, cell_graph, operands, wiring
 from archwright.spaces.paths import paths, used
 from archwright.spaces.settings import check_fields, settings, whole_numbers
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from archwright.nets.wiring import Operands
 OPERATIONS = ("sep_3x3", "sep_5x5", "avg_3x3", "max_3x3", "identity")  # in the order of the official code's numbers
 
 
@@ -116,7 +114,7 @@ class EnasMicro(Space):
                 "cannot be shared; use ends='project'"
             )
         network = CellNetwork(
-            {cell: [self._operands(open, cell, node) for node in range(2, self.nodes + 2)] for cell in CELLS},
+            operands(open, self.nodes),
             fixed,
             wire,
             task,
@@ -126,12 +124,6 @@ class EnasMicro(Space):
         if self.statistics == "batch":
             use_batch_statistics(network)
         return network
-
-    def _operands(self, open: Open, cell: str, node: int) -> tuple[Operands, ...]:
-        from archwright.nets.wiring import Operands
-
-        names = [f"{cell}/{node}/{side}" for side in SIDES]
-        return tuple(Operands(tuple(map(state_number, open[name])), open[f"{name}/op"]) for name in names)
 
     def from_arc(self, normal: str, reduction: str) -> Architecture:
         """Read the official code's arc strings: per node, `index operation index operation` (input 0 is the older)."""

@@ -112,18 +112,12 @@ class NasNet(Space):
         from archwright.nets.cell import NASNET
         from archwright.nets.network import set_norms
         from archwright.nets.skeleton import CellNetwork, SkeletonConfig
-        from archwright.nets.wiring import Operands
 
         architecture = only(self, open)  # the width of a cell depends on it
-        fixed = wiring(architecture, self.blocks)
         large = self.stem == "imagenet" or (self.stem == "auto" and min(task.height, task.width) >= LARGE)
-        operands = {
-            cell: [tuple(Operands((source,), (op,)) for source, op in node) for node in nodes]
-            for cell, nodes in fixed.items()
-        }
         network = CellNetwork(
-            operands,
-            fixed,
+            cells.operands(open, self.blocks, _swapped),
+            wiring(architecture, self.blocks),
             functools.partial(wiring, blocks=self.blocks),
             task,
             **settings(self, "repeats", "filters", "stem_stride", "auxiliary", "dropout", "drop_path_keep"),
