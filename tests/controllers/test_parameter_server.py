@@ -162,7 +162,7 @@ def test_a_shard_takes_each_number_once_however_often_it_dies(steps: list[tuple[
         elif number % 3 == 0:
             saved, saved_count = shard.state_dict(), counted
     state = shard.state_dict()
-    applied = Applied.of(state["applied"])
+    applied = Applied(**state["applied"])
     assert applied.below + len(applied.beyond) == counted == len(state["pushes"])
     assert (state["version"], state["held"]) == divmod(counted, accumulate)
 

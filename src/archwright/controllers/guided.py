@@ -74,9 +74,9 @@ class Guided:
         self._random, self._mutants, self._sampled = random, mutants, sampled
         self._features, self._with_surrogate = features, surrogate
         self._updates, self._learning_rate = updates, learning_rate
-        self._reset()
+        self.load_state_dict({})
 
-    def _reset(self) -> None:
+    def load_state_dict(self, state: State) -> None:
         self._tried: list[tuple[Architecture, float]] = []
         self._following = 0  # the stream after the last one reported
         self._featurizer = Featurizer(self.space, features=self._features)
@@ -190,6 +190,3 @@ class Guided:
 
     def state_dict(self) -> State:
         return {}  # the trials are the state
-
-    def load_state_dict(self, state: State) -> None:
-        self._reset()

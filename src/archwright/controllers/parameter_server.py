@@ -11,6 +11,7 @@ With one replica the scheme equals the controller that it replicates, to the bit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,7 +70,7 @@ class Shard:
         self._applied = Applied()
         self._version = 0
         self._baseline: float | None = None
-        self._sum: list[torch.Tensor | None] = [None] * len(self._sizes)
+        self._sum: list[torch.Tensor | None] = [None] * len(self._sizes)  # of `held` gradients
         self._held = 0
         self._staleness: list[tuple[int, int]] = []
 
@@ -88,29 +89,25 @@ class Shard:
                 self._sum[index] = part if before is None else before + part
         self._held += 1
         if self._held == self._accumulate:
-            self._update()
+            for tensor, total in zip(self._tensors, self._sum, strict=True):
+                tensor.grad = None if total is None else total if self._held == 1 else total / self._held
+            if self._adam is not None:
+                with one_thread():
+                    self._adam.step()
+            self._sum, self._held, self._version = [None] * len(self._sizes), 0, self._version + 1
         self._baseline = next_baseline(self._baseline, push.rewarded, self._decay)
         return staleness
-
-    def _update(self) -> None:
-        for tensor, total in zip(self._tensors, self._sum, strict=True):
-            tensor.grad = None if total is None else total if self._held == 1 else total / self._held
-        if self._adam is not None:
-            with one_thread():
-                self._adam.step()
-        self._sum, self._held = [None] * len(self._sizes), 0
-        self._version += 1
 
     def state_dict(self) -> State:
         moments = [{} if self._adam is None else self._adam.state.get(tensor, {}) for tensor in self._tensors]
         pushes = torch.tensor(self._staleness, dtype=torch.int64).reshape(-1, 2)
         return {
             "values": [tensor.detach().clone() for tensor in self._tensors],
-            "adam": [{name: value.clone() for name, value in moment.items()} for moment in moments],
+            "adam": deepcopy(moments),
             "version": self._version,
             "baseline": self._baseline,
             "applied": self._applied.to_json(),
-            "sum": [None if total is None else total.clone() for total in self._sum],
+            "sum": deepcopy(self._sum),
             "held": self._held,
             "pushes": pushes[:, 0].clone(),
             "staleness": pushes[:, 1].clone(),
@@ -121,11 +118,10 @@ class Shard:
             with torch.no_grad():
                 tensor.copy_(values)
             if moment and self._adam is not None:
-                self._adam.state[tensor] = {name: value.clone() for name, value in moment.items()}
+                self._adam.state[tensor] = deepcopy(moment)
         self._version, self._baseline = int(state["version"]), state["baseline"]
-        self._applied = Applied.of(state["applied"])
-        self._sum = [None if total is None else total.clone() for total in state["sum"]]
-        self._held = int(state["held"])
+        self._applied = Applied(**state["applied"])
+        self._sum, self._held = deepcopy(state["sum"]), int(state["held"])
         self._staleness = list(zip(state["pushes"].tolist(), state["staleness"].tolist(), strict=True))
 
 
@@ -155,10 +151,6 @@ class Applied:
 
     def to_json(self) -> dict[str, Any]:
         return {"below": self.below, "beyond": sorted(self.beyond)}
-
-    @staticmethod
-    def of(data: Mapping[str, Any]) -> Applied:
-        return Applied(**data)
 
 
 class Servers(Protocol):
@@ -227,16 +219,13 @@ class Replica:
 
     def _pushes(self, versions: Sequence[int]) -> list[Push]:
         rewarded = tuple(self._controller.rewarded)
-        gradients = {name: p.grad.reshape(-1).numpy() for name, p in self._named.items() if p.grad is not None}
+        gradients = {name: parameter.grad for name, parameter in self._named.items()}
+        whole = {n: torch.zeros_like(self._named[n]) if g is None else g for n, g in gradients.items()}
+        flats = {name: gradient.detach().reshape(-1).numpy() for name, gradient in whole.items()}
         pushes = []
         for pieces, version in zip(self._layout, versions, strict=True):
-            absent = frozenset(index for index, piece in enumerate(pieces) if piece.name not in gradients)
-            flat = joint(
-                gradients[piece.name][piece.start : piece.stop]
-                if piece.name in gradients
-                else np.zeros(piece.stop - piece.start, np.float32)
-                for piece in pieces
-            )
+            absent = frozenset(index for index, piece in enumerate(pieces) if gradients[piece.name] is None)
+            flat = joint(flats[piece.name][piece.start : piece.stop] for piece in pieces)
             pushes.append(Push(self._number, version, flat, absent, rewarded))
         self._controller.policy.zero_grad()  # nothing is pushed for a minibatch that asks nothing
         return pushes

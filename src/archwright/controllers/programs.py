@@ -6,7 +6,7 @@ row the same questions, so it runs once for all its rows. Every other program ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -38,25 +38,18 @@ NOTHING: Ints = np.zeros(0, dtype=np.int64)
 END = Asked(Anchor(""))  # pending when a program has ended
 
 
-class _Asking:
-    """Locates the anchors of one program as its questions come up."""
-
-    def __init__(self) -> None:
-        self._step = 0
-        self._anchors: dict[str, tuple[int, int, bool]] = {}
-
-    def ask(self, question: Question | None) -> Asked:
-        if question is None:
-            return END
-        asked = Asked(question)
+def _located(asked: Iterable[Question]) -> Iterator[Asked]:
+    """Locate the anchors of one program as its questions come up."""
+    anchors: dict[str, tuple[int, int, bool]] = {}
+    for step, question in enumerate(asked):
         if isinstance(question, (Link, Links)) and question.among:
-            asked = Asked(question, *zip(*[self._anchors[name] for name in question.among], strict=True))
+            yield Asked(question, *zip(*[anchors[name] for name in question.among], strict=True))
+        else:
+            yield Asked(question)
         if isinstance(question, Anchor):
-            self._anchors[question.name] = (self._step, len(self._anchors), question.given)
+            anchors[question.name] = (step, len(anchors), question.given)
         elif isinstance(question, Links) and question.anchor is not None:
-            self._anchors[question.anchor] = (self._step, len(self._anchors), False)
-        self._step += 1
-        return asked
+            anchors[question.anchor] = (step, len(anchors), False)
 
 
 class SharedProgram:
@@ -75,7 +68,6 @@ class SharedProgram:
         self.asked = self._plan[step] if step < len(self._plan) else END
 
     def architectures(self) -> Iterator[Architecture]:
-        """Yield the finished architecture of each row."""
         names, columns = [], []
         for asked, answers in zip(self._plan, self._answers, strict=True):
             if not isinstance(asked.question, Anchor):
@@ -92,17 +84,16 @@ class SingleProgram:
 
     def __init__(self, space: Space, row: int) -> None:
         self.rows = np.array([row], dtype=np.int64)
-        self._walk, self._asking = Walk(space), _Asking()
-        self.asked = self._asking.ask(self._walk.question)
+        self._walk = Walk(space)
+        self._located = _located(iter(lambda: self._walk.question, None))
+        self.asked = next(self._located, END)
 
     def send(self, answers: Answers) -> None:
-        """Walk on with the row's answer."""
         question = self.asked.question
         self._walk.trust(None if isinstance(question, Anchor) else decoded(question, answers)[0])
-        self.asked = self._asking.ask(self._walk.question)
+        self.asked = next(self._located, END)
 
     def architectures(self) -> Iterator[Architecture]:
-        """Yield the one finished architecture."""
         yield self._walk.architecture()
 
 
@@ -131,11 +122,9 @@ def programs_of(spaces: Sequence[Space]) -> list[BatchedProgram]:
 def _plan(space: Space) -> tuple[Asked, ...] | None:
     """Return all questions of a program that never reads an answer, else None."""
     try:
-        asked = questions(space)
+        return tuple(_located(questions(space)))
     except SpaceError:  # also raised by a broken space: the walk of its row says what is wrong
         return None
-    asking = _Asking()
-    return tuple(asking.ask(question) for question in asked)
 
 
 def decoded(question: Decision, answers: Answers) -> list[Answer]:

@@ -207,7 +207,9 @@ class Reinforce:
             entropy = rollout.entropy.detach()
             rewarded = torch.tensor(rewards, dtype=entropy.dtype) + self._entropy_weight * entropy
             baseline = float(rewarded.mean()) if self.baseline is None else self.baseline
-            proposed = _proposed(trials, rollout.log_prob.detach())
+            # Under the policies that proposed, or where unknown under the present one.
+            pairs = zip((trial.proposal.log_prob for trial in trials), rollout.log_prob.tolist(), strict=True)
+            proposed = torch.tensor([now if then is None else then for then, now in pairs], dtype=entropy.dtype)
             self._step(rollout, proposed, rewarded - baseline)
             for _ in range(1, self.epochs):
                 self._step(self.policy.score(spaces, rollout.architectures), proposed, rewarded - baseline)
@@ -266,9 +268,3 @@ class Reinforce:
         self.baseline, self.updates = state["baseline"], state["updates"]
         self._figures = dict(state["figures"])
         self._pending = []  # rewards short of a minibatch are reported again
-
-
-def _proposed(trials: Sequence[Trial], now: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-    """Return log-probabilities under the policies that proposed, or where unknown under the present one."""
-    pairs = zip((trial.proposal.log_prob for trial in trials), now.tolist(), strict=True)
-    return torch.tensor([present if then is None else then for then, present in pairs], dtype=now.dtype)

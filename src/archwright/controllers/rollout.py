@@ -49,7 +49,6 @@ class Inputs:
 
     @staticmethod
     def of(space: Space) -> Inputs:
-        """Return the entries for the vocabularies that a space declares."""
         entries, first = {}, 0
         for name, options in sorted(space.vocabularies.items()):
             entries[name] = slice(first, first + len(options))
@@ -111,7 +110,6 @@ class Script:
     programs: tuple[BatchedProgram, ...]
 
     def architectures(self) -> tuple[Architecture, ...]:
-        """Return the architecture of each row."""
         made = {row: a for p in self.programs for row, a in zip(p.rows.tolist(), p.architectures(), strict=True)}
         return tuple([made[row] for row in range(len(made))])
 
@@ -145,7 +143,11 @@ def play(spaces: Sequence[Space], inputs: Inputs, answer: Callable[[Step], Seque
             groups, anchored = _shared_groups(alone.asked, batch)
             asking, resting = ([live], []) if groups else ([], live)
         else:
-            alike = _alike(live)
+            alike: dict[tuple[type, str], list[BatchedProgram]] = {}
+            for program in live:
+                question = program.asked.question
+                kind = type(question), question.vocabulary if isinstance(question, Choice) else ""
+                alike.setdefault(kind, []).append(program)
             resting, asking = alike.pop((Anchor, ""), []), list(alike.values())
             groups = tuple([_group(members, anchors, batch) for members in asking])
             anchored = bool(resting) or any(_anchors(program.asked.question) for program in live)
@@ -160,16 +162,6 @@ def play(spaces: Sequence[Space], inputs: Inputs, answer: Callable[[Step], Seque
         for program in resting:
             program.send(NOTHING)
     return Script(tuple(steps), tuple(answered), tuple(programs))
-
-
-def _alike(live: Sequence[BatchedProgram]) -> dict[tuple[type, str], list[BatchedProgram]]:
-    """Return the programs by the kind and vocabulary of their pending questions."""
-    alike: dict[tuple[type, str], list[BatchedProgram]] = {}
-    for program in live:
-        question = program.asked.question
-        vocabulary = question.vocabulary if isinstance(question, Choice) else ""
-        alike.setdefault((type(question), vocabulary), []).append(program)
-    return alike
 
 
 def _anchors(question: Question) -> bool:

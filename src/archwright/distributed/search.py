@@ -224,4 +224,4 @@ class ReplicatedSearch:
 
 
 def _applied(states: list[State]) -> list[Applied]:
-    return [Applied.of(state["applied"]) for state in states]
+    return [Applied(**state["applied"]) for state in states]
