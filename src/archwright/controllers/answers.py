@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -96,16 +95,12 @@ class Rollout:
     sets: Sets | None
 
 
-# The log-probabilities of answers, and the entropies of the distributions that they come from.
-AnswerLogProbs: TypeAlias = "tuple[Float[Tensor, ' decisions'], Float[Tensor, ' decisions']]"
-
-
 def option_log_probs(
     logits: Float[Tensor, "decisions options"],
     answers: Int[Tensor, " decisions"],
     valid: Bool[Tensor, "decisions options"],
-) -> AnswerLogProbs:
-    """Score answers that are one option each, of a softmax over the valid ones."""
+) -> tuple[Tensor, Tensor]:
+    """Return log-probabilities and entropies [decisions] of answers that are one option each, by softmax."""
     log_probs = functional.log_softmax(logits.masked_fill(~valid, -torch.inf), dim=1)
     probabilities = log_probs.exp()
     log_probs = log_probs.masked_fill(~valid, 0)  # 0 * -inf is NaN
@@ -117,8 +112,8 @@ def set_log_probs(
     logits: Float[Tensor, "decisions anchors"],
     answers: Bool[Tensor, "decisions anchors"],
     valid: Bool[Tensor, "decisions anchors"],
-) -> AnswerLogProbs:
-    """Score answers that are a set each: independent Bernoulli terms, summed (Zoph & Le 2017, section 3.3)."""
+) -> tuple[Tensor, Tensor]:
+    """Return the same for sets: independent Bernoulli terms, summed (Zoph & Le 2017, section 3.3)."""
     softplus = functional.softplus(logits)
     log_prob = answers * logits - softplus
     entropy = softplus - torch.sigmoid(logits) * logits

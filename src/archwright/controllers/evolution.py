@@ -37,8 +37,7 @@ class RegularizedEvolution:
         seed: int = 0,
     ) -> None:
         if min(population, sample, batch) < 1:
-            given = f"population={population!r}, sample={sample!r}, batch={batch!r}"
-            raise ConfigError(f"RegularizedEvolution({given}): each must be at least 1")
+            raise ConfigError(f"RegularizedEvolution({population=}, {sample=}, {batch=}): each must be at least 1")
         self.space, self.batch, self.seed, self.sample = space, batch, seed, sample
         self._living: deque[tuple[Architecture, float]] = deque(maxlen=population)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -63,9 +63,8 @@ class Guided:
     ) -> None:
         if min(start, refit, parents, batch) < 1 or min(random, mutants, sampled, updates) < 0:
             raise ConfigError(
-                f"Guided(start={start!r}, refit={refit!r}, parents={parents!r}, batch={batch!r}, random={random!r}, "
-                f"mutants={mutants!r}, sampled={sampled!r}, updates={updates!r}): the first four must be at least 1, "
-                "the others at least 0"
+                f"Guided({start=}, {refit=}, {parents=}, {batch=}, {random=}, {mutants=}, {sampled=}, {updates=}): the "
+                "first four must be at least 1, the others at least 0"
             )
         if random + mutants + sampled < 1:
             raise ConfigError("Guided: random, mutants and sampled are all 0, so there would be no candidates")
@@ -101,9 +100,9 @@ class Guided:
             return sample(space, (self.seed, stream))
         place = (stream - self._following) % MOST_AT_ONCE
         picks = self._pick(place + 1)
-        if place >= len(picks):  # everything near and everything drawn has been tried
-            return sample(space, (self.seed, stream))
-        return adapt(space, picks[place], (self.seed, stream))
+        if place < len(picks):
+            return adapt(space, picks[place], (self.seed, stream))
+        return sample(space, (self.seed, stream))  # all candidates have been tried
 
     def _pick(self, count: int) -> list[Architecture]:
         """Return at least the first `count` picks of the present state, if there are as many candidates."""
@@ -133,20 +132,19 @@ class Guided:
         """Return untried candidates, each once, and the random stream that goes on."""
         space, number = self.space.grown(self._following), len(self._tried)
         rng = generator((self.seed, number, CANDIDATES))
-        found = [*self._mutated(space, rng), *(sample(space, rng) for _ in range(self._random))]
+        best = sorted(self._tried, key=lambda one: -one[1])[: self._parents]
+        parents = [adapt(space, architecture, (self.seed, place)) for place, (architecture, _) in enumerate(best)]
+        found = []
+        for mutant in range(self._mutants):
+            mutated = parents[mutant % len(parents)]
+            for _ in range(min(MOST_CHANGES, int(rng.geometric(0.5)))):
+                mutated = mutate(space, mutated, rng)
+            found.append(mutated)
+        found += [sample(space, rng) for _ in range(self._random)]
         if self._policy is not None:
             found += self._policy.sample(space, self._sampled, number=number)
         tried = {architecture for architecture, _ in self._tried}
         return [candidate for candidate in dict.fromkeys(found) if candidate not in tried], rng
-
-    def _mutated(self, space: Space, rng: np.random.Generator) -> Iterable[Architecture]:
-        best = sorted(self._tried, key=lambda one: -one[1])[: self._parents]
-        parents = [adapt(space, architecture, (self.seed, place)) for place, (architecture, _) in enumerate(best)]
-        for number in range(self._mutants):
-            mutated = parents[number % len(parents)]
-            for _ in range(min(MOST_CHANGES, int(rng.geometric(0.5)))):
-                mutated = mutate(space, mutated, rng)
-            yield mutated
 
     def tell(self, trials: Sequence[Trial]) -> bool:
         for trial in trials:

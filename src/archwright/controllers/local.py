@@ -30,7 +30,7 @@ class LocalSearch:
         self, space: Space, *, step: Literal["first", "best"] = "first", batch: int = 1, seed: int = 0
     ) -> None:
         if batch < 1 or step not in ("first", "best"):
-            raise ConfigError(f"LocalSearch(step={step!r}, batch={batch!r}): step is first or best, batch at least 1")
+            raise ConfigError(f"LocalSearch({step=}, {batch=}): step is first or best, batch at least 1")
         self.space, self.step, self.batch, self.seed = space, step, batch, seed
         self._centre: tuple[Architecture, float] | None = None  # whose neighbours are tried
         self._better: tuple[Architecture, float] | None = None  # the best neighbour so far, if it beats the centre
@@ -62,27 +62,14 @@ class LocalSearch:
 
     def tell(self, trials: Sequence[Trial]) -> bool:
         for trial in trials:
-            self._learn(trial)
+            self._seen[trial.architecture.id] = None
+            if self._centre is None or trial.reward > (self._better or self._centre)[1]:
+                self._better = (trial.architecture, trial.reward)
+            exhausted = all(architecture.id in self._seen for architecture in self._neighbours())
+            if exhausted or (self._better is not None and self.step == "first"):
+                self._centre, self._better, self._ring = self._better, None, None
+                self._first = max(self._first, trial.proposal.stream + 1)
         return bool(trials)
-
-    def _learn(self, trial: Trial) -> None:
-        new = (trial.architecture, trial.reward)
-        self._seen[trial.architecture.id] = None
-        following = trial.proposal.stream + 1
-        if self._centre is None:
-            self._move(new, following)
-            return
-        if trial.reward > (self._better or self._centre)[1]:
-            self._better = new
-        exhausted = all(architecture.id in self._seen for architecture in self._neighbours())
-        if self._better is not None and (self.step == "first" or exhausted):
-            self._move(self._better, following)
-        elif exhausted:
-            self._move(None, following)
-
-    def _move(self, centre: tuple[Architecture, float] | None, following: int) -> None:
-        self._centre, self._better, self._ring = centre, None, None
-        self._first = max(self._first, following)
 
     def state_dict(self) -> State:
         return {

@@ -111,7 +111,12 @@ class Unrolled:
 
     def step(self, step: Step) -> Float[Tensor, "batch units"]:
         """Return the top hidden state after one more step; it joins the table if it is an anchor."""
-        gates = hidden = self._fed(step)
+        gates = self._table.index_select(0, torch.from_numpy(step.entries))
+        if step.feed is not None:
+            shares = torch.from_numpy(step.feed.shares).to(gates.dtype).unsqueeze(1)
+            fed = self._table.index_select(0, torch.from_numpy(step.feed.entries)) * shares
+            gates = gates.index_add(0, torch.from_numpy(step.feed.rows), fed)
+        hidden = gates
         before, self._states = self._states, []
         units = gates.shape[1] // 4
         for layer, weights in enumerate(self._hidden):
@@ -130,14 +135,6 @@ class Unrolled:
         if step.anchor is not None:
             self._table = torch.cat([self._table, hidden @ self._inputs[0]])
         return hidden
-
-    def _fed(self, step: Step) -> Float[Tensor, "batch gates"]:
-        gates = self._table.index_select(0, torch.from_numpy(step.entries))
-        if step.feed is None:
-            return gates
-        shares = torch.from_numpy(step.feed.shares).to(gates.dtype).unsqueeze(1)
-        fed = self._table.index_select(0, torch.from_numpy(step.feed.entries)) * shares
-        return gates.index_add(0, torch.from_numpy(step.feed.rows), fed)
 
 
 class Policy(nn.Module):
@@ -222,13 +219,12 @@ class Policy(nn.Module):
 
         try:
             script = play(spaces, self.inputs, answer)
-        except (KeyError, ValueError, TypeError):  # an answer is missing or impossible
+            if script.decisions() != [len(architecture.answers) for architecture in architectures]:
+                raise ValueError("surplus answers")
+        except (KeyError, ValueError, TypeError):  # an answer is missing, impossible or not asked for
             for space, architecture in zip(spaces, architectures, strict=True):
                 check(space, architecture)
             raise
-        for space, architecture, asked in zip(spaces, architectures, script.decisions(), strict=True):
-            if len(architecture.answers) != asked:  # there are surplus answers
-                check(space, architecture)
         if not script.steps:  # a program that asks nothing
             return scored(script, architectures, {})
         unrolled, units = self._unrolled(), len(self.start)

@@ -57,15 +57,14 @@ class SharedProgram:
 
     def __init__(self, space: Space, plan: tuple[Asked, ...], rows: Sequence[int]) -> None:
         self.rows = np.array(rows, dtype=np.int64)
-        self._space, self._plan = space, plan
+        self._space, self._plan, self._coming = space, plan, iter(plan)
         self._answers: list[Answers] = []
-        self.asked = plan[0] if plan else END
+        self.asked = next(self._coming, END)
 
     def send(self, answers: Answers) -> None:
         """Answer the pending question for each row (ignored for an Anchor) and go to the next."""
         self._answers.append(answers)
-        step = len(self._answers)
-        self.asked = self._plan[step] if step < len(self._plan) else END
+        self.asked = next(self._coming, END)
 
     def architectures(self) -> Iterator[Architecture]:
         names, columns = [], []

@@ -143,14 +143,12 @@ class Reinforce:
     ) -> None:
         if batch < 1 or not learning_rate > 0 or not 0 <= baseline_decay <= 1:
             raise ConfigError(
-                f"Reinforce(batch={batch!r}, learning_rate={learning_rate!r}, baseline_decay={baseline_decay!r}): "
-                "the batch must be at least 1, the learning rate positive and the decay from 0 to 1"
+                f"Reinforce({batch=}, {learning_rate=}, {baseline_decay=}): the batch must be at least 1, the learning "
+                "rate positive and the decay from 0 to 1"
             )
         if not skip_weight >= 0 or not 0 < skip_target < 1:
-            raise ConfigError(
-                f"Reinforce(skip_weight={skip_weight!r}, skip_target={skip_target!r}): the weight must be zero or more "
-                "and the target between 0 and 1"
-            )
+            rule = "the weight must be zero or more and the target between 0 and 1"
+            raise ConfigError(f"Reinforce({skip_weight=}, {skip_target=}): {rule}")
         self.space, self.batch, self.seed = space, batch, seed
         self.policy = Policy(
             space,
