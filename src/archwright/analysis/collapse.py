@@ -36,11 +36,9 @@ class Collapse:
         self._entropy = trial.figures.get("entropy", self._entropy)
         if self._first_entropy is None:
             self._first_entropy = self._entropy
-        for kind, words in self._signs(trial):
-            if kind not in self._said:
-                self._said.add(kind)
-                return f"warning: {words}"
-        return None
+        kind, words = next((sign for sign in self._signs(trial) if sign[0] not in self._said), ("", ""))
+        self._said.add(kind)
+        return f"warning: {words}" if words else None
 
     def _signs(self, trial: Trial) -> Iterator[tuple[str, str]]:
         done, entropy, first = trial.number + 1, self._entropy, self._first_entropy

@@ -79,11 +79,7 @@ class Ranking:
         pin_threads(plan)
         space = plan.search.grown
         drawn = [sample(space, (plan.seed, RANK, index)) for index in range(self._count)]
-        wanted = [
-            (f"{kind}-{index}", candidates, architecture)
-            for kind, candidates in self._trainings
-            for index, architecture in enumerate(drawn)
-        ]
+        wanted = [(f"{kind}-{i}", trainer, each) for kind, trainer in self._trainings for i, each in enumerate(drawn)]
         each = cost(plan.final.recipe, self.modality, step_seconds(plan, self.modality, drawn[0], 3)).of(self.epochs)
         seconds = each * sum(candidates.record(key) is None for key, candidates, _ in wanted)
         yield Stage("ranking", seconds, seconds)
@@ -127,15 +123,11 @@ class Ranking:
             "seconds": round(seconds, 2),
             "pairs": pairs,
         }
-        folder = self.store.folder
-        agreement(
-            rewards,
-            [pair[metric] for pair in pairs],
-            folder / "ranking.png",
-            title=f"Shared weights and training from scratch: Kendall's tau {tau:.2f} [{low:.2f}, {high:.2f}]",
-            first="reward with shared weights",
-            second=f"validation {judge.metric}, {counted(self.epochs, 'epoch')} from scratch",
-        )
+        folder, values = self.store.folder, [pair[metric] for pair in pairs]
+        title = f"Shared weights and training from scratch: Kendall's tau {tau:.2f} [{low:.2f}, {high:.2f}]"
+        second = f"validation {judge.metric}, {counted(self.epochs, 'epoch')} from scratch"
+        first = "reward with shared weights"
+        agreement(rewards, values, folder / "ranking.png", title=title, first=first, second=second)
         write(folder / "ranking.json", json.dumps(self.result, indent=1).encode())
 
 
@@ -150,15 +142,11 @@ def verdict(tau: float, low: float, agreed: tuple[float, float, float] | None = 
     if math.isnan(tau):
         return "the shared weights score all of them alike: their ranking cannot be trusted"
     if agreed is not None and not agreed[1] > WEAK:
-        return (
-            "two trainings of the same architectures do not agree either: after so short a training nothing ranks "
-            "them; train longer (--epochs)"
-        )
+        reason = "two trainings of the same architectures do not agree either"
+        return f"{reason}: after so short a training nothing ranks them; train longer (--epochs)"
     if low <= WEAK:
-        return (
-            "the ranking cannot be distinguished from none: choose by training (--shortlist), or train the weights "
-            "longer"
-        )
+        advice = "choose by training (--shortlist), or train the weights longer"
+        return f"the ranking cannot be distinguished from none: {advice}"
     if tau < TRUSTED:
         return "the ranking says something, but little: train a shortlist from scratch before choosing"
     return "the ranking can be trusted to tell good from bad, though not to pick the best"

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from archwright.cli.bench_results import conclude
 from archwright.cli.commands import Parser
 from archwright.cli.progress import ProgressView
 from archwright.errors import ConfigError
@@ -51,6 +50,7 @@ def bench(arguments: Sequence[str]) -> int:
         from archwright.cli.training_bench import bench_training
 
         return bench_training(given, found, command)
+    from archwright.cli.bench_results import conclude
     from archwright.lab.contest import allowance, contest, loaded
     from archwright.lab.record import Record
 
@@ -73,14 +73,8 @@ def bench(arguments: Sequence[str]) -> int:
             view.count(number, total, "searches")
             record.add(course)
             courses.append(course)
-    about = {
-        "table": table.name,
-        "best": table.best,
-        "runs": runs,
-        "seed": given.seed,
-        "command": command,
-        "seconds": time.monotonic() - begun,
-    }
+    about = {"table": table.name, "best": table.best, "runs": runs, "seed": given.seed, "command": command}
+    about["seconds"] = time.monotonic() - begun
     conclude(courses, allowed, about, out=out, score=table.score.replace("_", " "), json_output=given.json)
     return 0
 

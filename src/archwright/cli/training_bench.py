@@ -6,22 +6,18 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from archwright.cli.bench_results import conclude
 from archwright.cli.progress import ProgressView
+from archwright.lab.contest import Allowance
+from archwright.lab.strategies import Strategy
+from archwright.lab.training import Searched, compare, prepare
 from archwright.loop import Trial
 from archwright.report.words import counted
-
-if TYPE_CHECKING:
-    from archwright.lab.strategies import Strategy
 
 
 def bench_training(given: Namespace, strategies: Sequence[Strategy], command: str) -> int:
     """Print the expected duration, go on with the comparison where it was, and show the results."""
-    from archwright.lab.contest import Allowance
-    from archwright.lab.training import Searched, compare, prepare
-
     runs = 3 if given.runs is None else given.runs
     folder = given.out or Path("bench-training")
     setup = prepare(

@@ -16,8 +16,7 @@ from archwright.space import Architecture
 from archwright.spaces.cells import wiring
 from archwright.spaces.enas_micro import OPERATIONS, EnasMicro
 
-WIDTH = 12  # numbers in a signal
-TARGETS = 6  # signals whose images are compared with the wanted ones
+WIDTH, TARGETS = 12, 6  # numbers in a signal, and signals whose images are compared with the wanted ones
 NOISE = 0.3  # points, as between two trainings of one network
 COST = 120.0  # seconds: the budget of NAS-Bench-201, 12,000 s, is a hundred trials here
 STACK = ("normal", "reduction", "normal", "reduction", "normal")

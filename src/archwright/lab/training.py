@@ -48,7 +48,7 @@ class Setup:
 
     @property
     def seconds(self) -> float:
-        """About how long all of it takes, from the start; children that two strategies share are counted twice."""
+        """Duration of all of it from the start, estimated; children that two strategies share are counted twice."""
         trials = self.plan.search.trials
         return len(self.strategies) * self.runs * (trials + 1) * self.plan.budget.estimate["search"] / trials
 
@@ -66,10 +66,8 @@ class Setup:
         ours, theirs = (_settled(json.loads(json.dumps(plan.to_json()))) for plan in (self.plan, held))
         if differing := sorted(name for name in ours if ours[name] != theirs.get(name)):
             name = differing[0]
-            raise ConfigError(
-                f"{self.folder} holds another comparison: its {name.split('.')[-1]} is {theirs.get(name)}, here it is "
-                f"{ours[name]}; name another folder with --out"
-            )
+            found = f"its {name.split('.')[-1]} is {theirs.get(name)}, here it is {ours[name]}"
+            raise ConfigError(f"{self.folder} holds another comparison: {found}; name another folder with --out")
 
 
 def _settled(plan: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archwright.errors import ConfigError
-from archwright.report.picture import FAINT, checked_path, plot
+from archwright.report.picture import FAINT, plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,21 +33,13 @@ class Curve:
 
 
 def anytime(
-    curves: Sequence[Curve],
-    path: str | Path,
-    *,
-    title: str,
-    used: str,
-    score: str,
-    limit: float | None = None,
-    notes: str = "",
+    curves: Sequence[Curve], path: str | Path, *, title: str, used: str, score: str, limit: float | None, notes: str
 ) -> Path:
     """Plot the curves, each named at its right end, and the best possible score `limit` as a dotted line.
 
     The means and the interval of the highest curve set the height; the first trials and wider intervals are cut off
     where they would press the rest flat. Raises ConfigError if there is nothing to plot.
     """
-    path = checked_path(path)
     known = [curve for curve in curves if np.isfinite(curve.mean).any()]
     if not known:
         raise ConfigError(f"{path}: there is nothing to plot")
@@ -58,15 +50,12 @@ def anytime(
             axes.fill_between(curve.used, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
             axes.plot(curve.used, curve.mean, color=colour, ls=style, lw=1.8)
         low, high = _heights(known, limit)
-        axes.set_ylim(low, high)
-        axes.set_xlim(0, max(float(curve.used[-1]) for curve in known))
+        axes.set(xlabel=used, ylabel=score, ylim=(low, high), xlim=(0, max(float(c.used[-1]) for c in known)))
         if limit is not None:
             axes.axhline(limit, color=FAINT, lw=1, ls=":")
         _name(axes, known, low, high)
         axes.grid(axis="y")
-        axes.set_xlabel(used)
-        axes.set_ylabel(score)
-    return path
+    return Path(path)
 
 
 def _heights(curves: Sequence[Curve], limit: float | None) -> tuple[float, float]:

@@ -63,10 +63,11 @@ def settings() -> Iterator[None]:
 
 
 @contextmanager
-def plot(path: Path, title: str, height: float, *, width: float = 7.2, notes: str = "") -> Iterator[Figure]:
+def plot(path: str | Path, title: str, height: float, *, width: float = 7.2, notes: str = "") -> Iterator[Figure]:
     """Yield a figure of so many inches; at the end, write the notes below it and the title above, and save it."""
     from matplotlib.figure import Figure
 
+    path = checked_path(path)
     with settings():
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure

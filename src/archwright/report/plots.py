@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archwright.errors import ConfigError
-from archwright.report.picture import FAINT, INK, checked_path, plot, text_width
+from archwright.report.picture import FAINT, INK, plot, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
 
 DOTS, MEAN, FOUND = "#74a9cf", "#b5520c", "#0f5f96"  # Okabe-Ito hues; as grey: light, middle, dark
 MANY = 3000  # dots; more are drawn as one image inside an SVG, which would be megabytes of markup otherwise
@@ -38,7 +37,8 @@ def search_curve(
     such: they are marked at the bottom. `phases` are (index of its first trial, name). Raises ConfigError if there are
     no trials, or if `baseline` has another length.
     """
-    path = checked_path(path)
+    from matplotlib.lines import Line2D
+
     values = np.asarray(rewards, dtype=float)
     if values.ndim != 1 or not len(values):
         raise ConfigError(f"{path}: there are no rewards to plot")
@@ -55,21 +55,19 @@ def search_curve(
         axes = figure.subplots()
         trials = np.arange(1, len(values) + 1)
         axes.plot(trials, line, color=MEAN, lw=2.0, label=name, zorder=3)
-        shown = _draw_rewards(axes, values)
+        _draw_rewards(axes, values)
         axes.grid(axis="y")
-        axes.set_xlabel("trial")
-        axes.set_ylabel(reward)
+        axes.set(xlabel="trial", ylabel=reward)
         _set_scales(axes, values)
         _mark_phases(axes, phases, len(values))
-        handles = [*shown, *axes.get_legend_handles_labels()[0]]
+        dots = Line2D([], [], color=DOTS, marker="o", ms=5, ls="none", label="trial")
+        handles = [dots, *axes.get_legend_handles_labels()[0]]
         figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
-    return path
+    return Path(path)
 
 
-def _draw_rewards(axes: Axes, values: np.ndarray) -> list[Line2D]:
-    """Draw dots, the best so far, and crosses at the bottom for NaN; return the legend's entry for the dots."""
-    from matplotlib.lines import Line2D
-
+def _draw_rewards(axes: Axes, values: np.ndarray) -> None:
+    """Draw dots, the best so far, and crosses at the bottom for NaN."""
     trials, good = np.arange(1, len(values) + 1), np.isfinite(values)
     size, many = float(np.clip(3000 / len(values), 5, 26)), len(values) > MANY
     axes.scatter(trials[good], values[good], s=size, c=DOTS, linewidths=0, rasterized=many, zorder=2)
@@ -79,7 +77,6 @@ def _draw_rewards(axes: Axes, values: np.ndarray) -> list[Line2D]:
         cross: dict[str, Any] = {"s": 22, "c": INK, "marker": "x", "linewidths": 1, "zorder": 5}
         bottom, heights = axes.get_xaxis_transform(), np.full(failures, 0.02)
         axes.scatter(trials[~good], heights, transform=bottom, label=f"failed ({failures})", **cross)
-    return [Line2D([], [], color=DOTS, marker="o", ms=5, ls="none", label="trial")]
 
 
 def _set_scales(axes: Axes, values: np.ndarray) -> None:
@@ -88,13 +85,12 @@ def _set_scales(axes: Axes, values: np.ndarray) -> None:
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.set_xlim(0.5 - 0.02 * len(values), len(values) + 0.5 + 0.02 * len(values))
-    known = values[np.isfinite(values)]
-    if known.size:
-        low, high = known.min(), known.max()
-        margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
-        axes.set_ylim(low - margin, high + margin)
-    else:
+    if not np.isfinite(values).any():
         axes.set_yticks([])
+        return
+    low, high = np.nanmin(values), np.nanmax(values)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
+    axes.set_ylim(low - margin, high + margin)
 
 
 def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
@@ -111,15 +107,14 @@ def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
 def _mark_phases(axes: Axes, phases: Sequence[tuple[int, str]], count: int) -> None:
     """Draw a thin line where each phase begins, with its name above the plot where there is room for it."""
     trials_per_inch = 1.04 * count / 6.2
-    free_from, end = -np.inf, count + 0.5
+    free_from, above = -np.inf, axes.get_xaxis_transform()
     for first, name in phases:
-        x, width = first + 0.5, (text_width(name, 8.5) + 0.08) * trials_per_inch
-        at = min(x, end - width)
-        has_room = at >= free_from and first < count
-        if has_room or (len(phases) <= 20 and first < count):
-            axes.axvline(x, color="#b0b0b0", lw=0.8, zorder=1)
-        if has_room:
-            above = axes.get_xaxis_transform()
+        width = (text_width(name, 8.5) + 0.08) * trials_per_inch
+        at = min(first + 0.5, count + 0.5 - width)
+        has_room = at >= free_from
+        if first < count and (has_room or len(phases) <= 20):
+            axes.axvline(first + 0.5, color="#b0b0b0", lw=0.8, zorder=1)
+        if first < count and has_room:
             axes.text(at, 1.01, name, transform=above, fontsize=8.5, color=FAINT, va="bottom")
             free_from = at + width
 
@@ -148,7 +143,6 @@ def comparison(
     `notes` are lines below the plot, for the kind of interval and the paired differences: intervals that overlap do
     not mean that there is no difference. Raises ConfigError if there is nothing to plot.
     """
-    path = checked_path(path)
     if not estimates:
         raise ConfigError(f"{path}: there are no estimates to compare")
     labels = [textwrap.fill(estimate.label, 34) for estimate in estimates]
@@ -172,7 +166,7 @@ def comparison(
             label.set_fontweight("bold" if estimate.found else "normal")
         axes.margins(x=0.06)
         axes.set_xlabel(measure, fontsize=9)
-    return path
+    return Path(path)
 
 
 def agreement(
@@ -185,11 +179,9 @@ def agreement(
     second: str,
 ) -> Path:
     """Plot two scores of the same items against each other, one dot an item. `first` and `second` name the axes."""
-    path = checked_path(path)
     with plot(path, title, 4.4) as figure:
         axes = figure.subplots()
         axes.scatter(first_scores, second_scores, s=26, c=FOUND, linewidths=0, alpha=0.8)
         axes.grid()
-        axes.set_xlabel(first)
-        axes.set_ylabel(second)
-    return path
+        axes.set(xlabel=first, ylabel=second)
+    return Path(path)

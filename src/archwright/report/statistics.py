@@ -33,9 +33,9 @@ def paired_difference(
     """Return (difference, low, high) of the accuracy of a minus that of b on the same images.
 
     `a_correct`, `b_correct`: one truth value per image, in the same order. The interval is the adjusted Wald interval
-    of Agresti & Min (2005), which adds half an image to each of the four cells of the table (a right or wrong, b right
-    or wrong). It is narrower than the two accuracies' own intervals suggest, because images that both get right or both
-    get wrong say nothing about the difference; and it has a width even if the two never disagree.
+    of Agresti & Min (2005), which adds half an image to each of the four cells (a right or wrong, b right or wrong), so
+    it has a width even if the two never disagree. It is narrower than the accuracies' own intervals suggest, because
+    images on which both agree say nothing about the difference.
     """
     a, b = np.asarray(a_correct), np.asarray(b_correct)
     if a.shape != b.shape or a.ndim != 1 or not a.size:
@@ -97,9 +97,8 @@ def _tau_b(weights: Floats, over: Floats, under: Floats) -> Floats:
     agreeing = np.einsum("ri,ri->r", weights @ (over * under), weights)
     untied_x = np.einsum("ri,ri->r", weights @ np.abs(over), weights)
     untied_y = np.einsum("ri,ri->r", weights @ np.abs(under), weights)
-    scale = np.sqrt(untied_x * untied_y)
-    taus: Floats = np.full(len(scale), np.nan)
-    np.divide(agreeing, scale, out=taus, where=scale > 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0: no pair that agrees, because none is untied
+        taus: Floats = agreeing / np.sqrt(untied_x * untied_y)
     return taus
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archwright.errors import ConfigError
-from archwright.report.picture import FAINT, INK, checked_path, plot
+from archwright.report.picture import FAINT, INK, plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,6 @@ def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
     """
     from matplotlib.lines import Line2D
 
-    path = checked_path(path)
     if not points:
         raise ConfigError(f"{path}: there are no networks to plot")
     with plot(path, title, 4.6 + 0.12 * max(0, len(points) - 12), width=11) as figure:
@@ -59,7 +58,7 @@ def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
         numbered = enumerate(points, start=1)
         handles = [Line2D([], [], label=f"{number}  {point.label}", **_marker(point, 6)) for number, point in numbered]
         figure.legend(handles=handles, loc="outside right upper", fontsize=8.5)
-    return path
+    return Path(path)
 
 
 def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
