@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from archwright.export.expressions import Variable
-from archwright.export.forward import Forward, forward
+from archwright.export.forward import Forward, Writer
 from archwright.export.layers import Argument, LayerSource, held
 from archwright.export.partition import Partition
 from archwright.export.tracing import Call, Traced
@@ -72,7 +72,7 @@ def _part(partition: Partition, call: Call, instances: dict[Call, LayerSource]) 
         if node.op == "get_attr" and any(partition.owner(user) is call and user not in inside for user in node.users):
             layers[node.target] = held(tensors[node.target])
     attributes = attribute_names(list(layers), call.path)
-    written = forward(partition, call, units, attributes)
+    written = Writer(partition, call, units, attributes).write()
     return Class(call.kind, (call,), {attributes[path]: layer for path, layer in layers.items()}, written)
 
 
@@ -112,7 +112,8 @@ def _type(value: Any) -> str:
 
 def attribute_names(paths: list[str], base: str) -> dict[str, str]:
     """Give each path a short name of its own: the parts of the path that distinguish it from its neighbours."""
-    relative = {path: _relative(path, base).split(".") for path in paths}
+    inside = {path: path.startswith(f"{base}.") for path in paths}
+    relative = {path: (path[len(base) + 1 :] if inside[path] else path.split(".", 1)[-1]).split(".") for path in paths}
     branches: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for parts in relative.values():
         for index, part in enumerate(parts):
@@ -125,15 +126,8 @@ def attribute_names(paths: list[str], base: str) -> dict[str, str]:
         start = kept[0]
         while start and parts[start].isdecimal():  # a number alone says nothing
             start -= 1
-        words = [parts[start]] if start != kept[0] else []
-        names[path] = unique(identifier("_".join(words + [parts[i] for i in kept])), taken)
+        names[path] = unique(identifier("_".join(parts[i] for i in dict.fromkeys([start, *kept]))), taken)
     return names
-
-
-def _relative(path: str, base: str) -> str:
-    if path.startswith(f"{base}."):
-        return path[len(base) + 1 :]
-    return path.split(".", 1)[-1]
 
 
 def identifier(text: str) -> str:

@@ -40,12 +40,9 @@ class Forward:
     outputs: int
 
 
-def forward(partition: Partition, call: Call, units: Sequence[Unit], attributes: Mapping[str, str]) -> Forward:
-    """Write the steps `units` of a call; `attributes` names what it holds."""
-    return _Writer(partition, call, units, attributes).write()
+class Writer:
+    """Writes the steps `units` of a call; `attributes` names what it holds."""
 
-
-class _Writer:
     def __init__(self, partition: Partition, call: Call, units: Sequence[Unit], attributes: Mapping[str, str]) -> None:
         self._whole = call is partition.traced.network
         self._attributes = attributes
@@ -70,9 +67,8 @@ class _Writer:
         last = {node: index for index, nodes in enumerate(reads) for node in nodes}
         statements = []
         for index, unit in enumerate(written):
-            source = self._source(unit, names).source
+            source, outputs = self._source(unit, names).source, self._outputs[unit]
             names.free(node for node in reads[index] if last[node] == index)
-            outputs = self._outputs[unit]
             shape = outputs[0].meta.get("shape") if len(outputs) == 1 else None
             statements.append(Statement(tuple(names.take(node) for node in outputs), source, shape))
         result = ", ".join(self._text(node, names).source for node in self._results)
@@ -135,7 +131,7 @@ class _Writer:
 
 
 class _Names:
-    """Short names for values, used again when freed."""
+    """Short names for values, used again when freed, the last one first."""
 
     def __init__(self) -> None:
         self._names: dict[fx.Node, str] = {}
@@ -146,12 +142,10 @@ class _Names:
         return self._names[node]
 
     def take(self, node: fx.Node) -> str:
-        """Name a new value; the name freed last is used again if there is one."""
         self._names[node] = self._free.pop(0) if self._free else next(self._new)
         return self._names[node]
 
     def free(self, nodes: Iterator[fx.Node]) -> None:
-        """Release the names of values that are not read any more."""
         freed = list(dict.fromkeys(self._names[node] for node in nodes))
         self._free = freed + [name for name in self._free if name not in freed]
 

@@ -44,7 +44,6 @@ class LayerSource:
     buffer: bool = False  # a plain tensor: registered, not assigned
 
     def write(self) -> str:
-        """Write the source."""
         arguments = sorted(self.arguments, key=lambda argument: argument.named)
         parts = [child.write() for child in self.children]
         parts += [f"{a.name}={literal(a.value)}" if a.named else literal(a.value) for a in arguments]
@@ -101,9 +100,7 @@ def from_module(module: nn.Module, path: str) -> LayerSource:
         if name in ("mode", "device", "dtype", "inplace") or name.startswith("_"):
             continue  # inplace: the written code does not know who else reads what is overwritten
         if not hasattr(module, name):
-            raise ExportError(
-                f"{path}: nn.{kind.__name__} does not keep its argument {name!r}, so it cannot be written"
-            )
+            raise ExportError(f"{path}: nn.{kind.__name__} does not keep its argument {name!r}; it cannot be written")
         value = getattr(module, name)
         if name == "bias":
             if getattr(module, "affine", True) is False:

@@ -96,12 +96,16 @@ def source(
     text = re.sub(r"\bModel\b", name, inspect.getsource(template))
     if not re.search(r"\bF\.", network):
         text = text.replace("import torch.nn.functional as F\n", "")
+    scale = preprocessing.file_scale
+    units = (
+        "(0 to 255, as in an image file)" if scale == 1 else f"(the 0 to 255 of an image file, times {scale or 0:.6g})"
+    )
     docstring = DOCSTRING.format(
         classes=len(classes),
         channels=preprocessing.channels,
         height=preprocessing.height,
         width=preprocessing.width,
-        units=_units(preprocessing.file_scale),
+        units="" if scale is None else f" {units}",
         mark=MARK,
         version=__version__,
         architecture="" if architecture is None else f"; the architecture, {architecture.id}, is below as JSON",
@@ -157,14 +161,6 @@ def check_images(preprocessing: Preprocessing) -> Tensor:
     noise = template.noise(2, preprocessing.channels, preprocessing.height, preprocessing.width)
     std = torch.tensor([value or 1.0 for value in preprocessing.std]).view(-1, 1, 1)
     return noise * std + torch.tensor(preprocessing.mean).view(-1, 1, 1)
-
-
-def _units(file_scale: float | None) -> str:
-    if file_scale is None:
-        return ""
-    if file_scale == 1:
-        return " (0 to 255, as in an image file)"
-    return f" (the 0 to 255 of an image file, times {file_scale:.6g})"
 
 
 def _class(part: Class, whole: bool) -> str:

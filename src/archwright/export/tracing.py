@@ -87,9 +87,8 @@ def trace(network: nn.Module, example: Tensor) -> Traced:
         elif node.op == "get_attr":
             traced.tensors[node.target] = attrgetter(node.target)(entry)
     _drop_idle(traced)
-    graph.eliminate_dead_code(_belongs)
     _join_parameters(traced)
-    graph.eliminate_dead_code(_belongs)
+    graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
     result = next(node for node in graph.nodes if node.op == "output").args[0]
     if not isinstance(result, fx.Node) or result not in traced.nodes:
         raise ExportError(f"{type(network).__name__} returns {result!r}; only one computed tensor can be written")
@@ -145,11 +144,6 @@ def _drop_idle(traced: Traced) -> None:
         if idle:
             (source,) = node.all_input_nodes
             node.replace_all_uses_with(source)
-
-
-def _belongs(node: fx.Node) -> bool:
-    """Return whether a node is part of the graph even if nothing uses it: inputs and the output are."""
-    return node.op in ("placeholder", "output")
 
 
 def _join_parameters(traced: Traced) -> None:

@@ -79,13 +79,16 @@ class EvaluatorContract(ABC):
 
     def test_a_preparation_that_is_cut_off_goes_on_to_the_same_bits(self) -> None:
         """Cut off after the first step, after the next, in the middle, and when it is done; restored each time."""
+        import torch
+
         whole, ask = self.make(), _Ask(self)
         told = math.ceil(2 * whole.trials_per_epoch)
         expected = list(whole.prepare(ask, told))
         events, stored, again = list[Progress](), pack(self.make().state_dict()), _Ask(self)
         for cut in (*sorted({1, 2, len(expected) // 2, len(expected)}), math.inf):
             part = self.make()
-            _draw_random_numbers()
+            for draw in (random.random, np.random.rand, lambda: torch.rand(1)):  # noqa: NPY002 (nothing may depend on them)
+                draw()
             part.load_state_dict(unpack(stored))
             for progress in part.prepare(again, told):
                 events.append(progress)
@@ -120,15 +123,6 @@ class _Ask:
     def __call__(self, n: int) -> list[Proposal]:
         first, self.streams = self.streams, self.streams + n
         return [self.contract.proposal(stream) for stream in range(first, self.streams)]
-
-
-def _draw_random_numbers() -> None:
-    """Move the global generators on: nothing may depend on where they are."""
-    import torch
-
-    random.random()
-    np.random.random()  # noqa: NPY002 (the global generator is meant)
-    torch.rand(1)
 
 
 def _generators() -> dict[str, object]:
