@@ -87,7 +87,7 @@ class EvaluatorContract(ABC):
         events, stored, again = list[Progress](), pack(self.make().state_dict()), _Ask(self)
         for cut in (*sorted({1, 2, len(expected) // 2, len(expected)}), math.inf):
             part = self.make()
-            for draw in (random.random, np.random.rand, lambda: torch.rand(1)):  # noqa: NPY002 (nothing may depend on them)
+            for draw in (random.random, np.random.rand, lambda: torch.rand(1)):  # nothing may depend on it
                 draw()
             part.load_state_dict(unpack(stored))
             for progress in part.prepare(again, told):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from archwright.explore import fixed_decisions
@@ -62,12 +63,12 @@ class SpaceContract(ABC):
         space = self.make()
         assert self.make() == space
         assert hash(self.make()) == hash(space)
-        for seed, architecture in enumerate(self._architectures(space)):
+        for seed, (_, architecture) in enumerate(self._sampled()):
             assert sample(self.make(), seed) == architecture, "decide() asks something else each time"
             assert check(space, architecture) == replay(space, dict(reversed(architecture.answers))) == architecture
 
     def test_an_architecture_survives_json(self) -> None:
-        for architecture in self._architectures(self.make()):
+        for _, architecture in self._sampled():
             back = Architecture.from_json(json.loads(json.dumps(architecture.to_json(), sort_keys=True)))
             assert (back, back.id) == (architecture, architecture.id)
             assert [type(answer) for _, answer in back.answers] == [type(answer) for _, answer in architecture.answers]
@@ -81,7 +82,7 @@ class SpaceContract(ABC):
         """`is` and `type` cannot be noticed in a program: compare answers with `==`."""
         space = self.make()
         fixed = fixed_decisions(space)
-        for architecture in self._architectures(space) if fixed is not None else ():
+        for _, architecture in self._sampled() if fixed is not None else ():
             asked = tuple(decisions_of(space, architecture))
             assert asked == fixed, f"what is asked depends on answers that decide() does not compare: {asked}"
         if count(space) <= ENUMERABLE:
@@ -97,22 +98,19 @@ class SpaceContract(ABC):
             check(space.for_architecture(architecture), architecture)
 
     def test_a_delivered_model_is_of_the_same_space(self) -> None:
-        space = self.make()
-        for architecture in self._architectures(space):
+        for space, architecture in self._sampled():
             check(space.final(), architecture)
 
     def test_features_are_numbers_and_a_recipe_has_known_fields(self) -> None:
         from archwright.training.recipe import Recipe
 
-        space = self.make()
-        for architecture in self._architectures(space):
+        for space, architecture in self._sampled():
             counts = space.features(architecture).values()
             assert all(math.isfinite(number) for multiset in counts for number in multiset.values())
             dataclasses.replace(Recipe(), **space.recipe(architecture))
 
     def test_every_child_trains_a_step(self) -> None:
-        space = self.make()
-        for architecture in self._built(space):
+        for space, architecture in self._sampled(built=True):
             network = self._network(space, Open.only(space, architecture)).train()
             outputs = self._run(network)
             assert all(output.isfinite().all() for output in outputs)
@@ -128,7 +126,7 @@ class SpaceContract(ABC):
             return
         shared = self._network(space, Open.all(space))
         weights = shared.state_dict()
-        for architecture in self._built(space):
+        for _, architecture in self._sampled(built=True):
             alone = self._network(space, Open.only(space, architecture))
             names = dict(alone.named_parameters()).keys()
             missing = names - dict(shared.named_parameters()).keys()
@@ -142,12 +140,11 @@ class SpaceContract(ABC):
             assert reached.keys() == names, f"the pass of one architecture reaches {sorted(reached.keys() ^ names)}"
             assert_close(reached, expected, rtol=0, atol=0)
 
-    def _architectures(self, space: Space) -> list[Architecture]:
-        return [sample(space, seed) for seed in range(self.samples)]
-
-    def _built(self, space: Space) -> list[Architecture]:
-        """Return the architectures whose networks are run: none of a space that describes no network."""
-        return self._architectures(space) if type(space).network is not Space.network else []
+    def _sampled(self, built: bool = False) -> Iterator[tuple[Space, Architecture]]:
+        """Return the space with each sample; none if networks are to be `built` and the space describes none."""
+        space = self.make()
+        samples = 0 if built and type(space).network is Space.network else self.samples
+        return ((space, sample(space, seed)) for seed in range(samples))
 
     def _network(self, space: Space, open: Open) -> nn.Module:
         import torch
