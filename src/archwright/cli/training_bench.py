@@ -11,7 +11,7 @@ from archwright.cli.bench_results import conclude
 from archwright.cli.progress import ProgressView
 from archwright.lab.contest import Allowance
 from archwright.lab.strategies import Strategy
-from archwright.lab.training import Searched, compare, prepare
+from archwright.lab.training import Searched, Setup, compare, prepare
 from archwright.loop import Trial
 from archwright.report.words import counted
 
@@ -20,17 +20,11 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
     """Print the expected duration, go on with the comparison where it was, and show the results."""
     runs = 3 if given.runs is None else given.runs
     folder = given.out or Path("bench-training")
-    setup = prepare(
-        given.data,
-        strategies,
-        space=given.space or "enas-micro",
-        trials=40 if given.trials is None else given.trials,
-        runs=runs,
-        seed=given.seed,
-        epochs=3.0 if given.epochs is None else given.epochs,
-        limit=given.limit,
-        folder=folder,
-    )
+    trials = 40 if given.trials is None else given.trials
+    epochs = 3.0 if given.epochs is None else given.epochs
+    space, seed = given.space or "enas-micro", given.seed
+    prepared = prepare(given.data, strategies, space=space, trials=trials, seed=seed, epochs=epochs, limit=given.limit)
+    setup = Setup(*prepared, strategies, runs, folder, seed)
     searched: list[Searched] = []
     trials, epochs = setup.plan.search.trials, setup.plan.search.recipe.epochs
     total, ended = len(strategies) * runs * trials, 0

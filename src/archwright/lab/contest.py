@@ -205,10 +205,8 @@ def contest(
             for process in set(multiprocessing.active_children()) - before:
                 process.kill()
             if isinstance(error, BrokenProcessPool):
-                raise RunError(
-                    "a process of the comparison was killed, perhaps for its memory; give the command again with "
-                    "--resume and fewer --processes"
-                ) from None
+                advice = "give the command again with --resume and fewer --processes"
+                raise RunError(f"a process of the comparison was killed, perhaps for its memory; {advice}") from None
             raise
 
 

@@ -83,7 +83,7 @@ def curves(courses: Sequence[Course], allowed: Allowance) -> list[Curve]:
 
 def to_json(courses: Sequence[Course], allowed: Allowance, about: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything as plain data; numbers that are not finite are None."""
-    lines, grouped = standings(courses), by_strategy(courses)
+    grouped = by_strategy(courses)
     results = {
         "format": 1,
         **about,
@@ -94,14 +94,12 @@ def to_json(courses: Sequence[Course], allowed: Allowance, about: Mapping[str, A
                 "scores": [course.score for course in grouped[line.label]],
                 "rewards": [course.reward for course in grouped[line.label]],
             }
-            for line in lines
+            for line in standings(courses)
         ],
-        "anytime": [
-            {"label": c.label, **{n: getattr(c, n).tolist() for n in ("used", "mean", "low", "high")}}
-            for c in curves(courses, allowed)
-        ],
+        "anytime": [vars(curve) for curve in curves(courses, allowed)],
     }
-    plain: dict[str, Any] = json.loads(json.dumps(results), parse_constant=lambda _: None)
+    text = json.dumps(results, default=np.ndarray.tolist)
+    plain: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
     return plain
 
 

@@ -35,9 +35,7 @@ def load_table(name: str) -> Table:
         return from_npz(path)
     if path.suffix == ".pth" or path.name.startswith("NATS-tss"):
         if not name.startswith(TRUSTED):
-            raise ConfigError(
-                f"{name} is a pickle, which may run code when it is read; if it comes from the official place, write "
-                f"{TRUSTED}{name}"
-            )
+            advice = f"if it comes from the official place, write {TRUSTED}{name}"
+            raise ConfigError(f"{name} is a pickle, which may run code when it is read; {advice}")
         return from_official(path)
     raise ConfigError(f"{name} is not a known kind of table: .npz, {OFFICIAL}, or file.py:NAME")

@@ -80,17 +80,8 @@ def _settled(plan: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def prepare(
-    data: str,
-    strategies: Sequence[Strategy],
-    *,
-    space: str,
-    trials: int,
-    runs: int,
-    seed: int,
-    epochs: float,
-    limit: int | None,
-    folder: Path,
-) -> Setup:
+    data: str, strategies: Sequence[Strategy], *, space: str, trials: int, seed: int, epochs: float, limit: int | None
+) -> tuple[Plan, Data]:
     """Load the data, plan one search as `archwright search` would, and measure how long a child takes.
 
     Raises ConfigError for a strategy that cannot be made: it would be met hours later.
@@ -107,7 +98,7 @@ def prepare(
     for strategy in strategies:
         strategy.make(cls(), seed)
     prepared = prepare_run(data, user=user, data_options={} if limit is None else {"limit": limit})
-    return Setup(prepared.plan, prepared.data, strategies, runs, folder, seed)
+    return prepared.plan, prepared.data
 
 
 class _Remembered(Stateless):
