@@ -52,10 +52,7 @@ class Streams:
 
 
 def sampled(group: Group, logits: Float[Tensor, "rows options"], streams: Streams) -> Answers:
-    """Return a random answer for each row of the group.
-
-    A set holds each anchor independently. Options come from inverting the cumulative distribution.
-    """
+    """Return a random answer for each row of the group: options by inverting the cumulative distribution."""
     if group.kind is Links:
         chosen: Answers = streams.take(group) < torch.sigmoid(logits).numpy()
         return chosen if group.shared else chosen & (np.arange(logits.shape[1]) < group.sizes[:, None])

@@ -181,8 +181,7 @@ class Guided:
         return np.asarray(np.log(expected_improvement(mean, deviation, self._best) + 1e-12))
 
     def metrics(self) -> Mapping[str, float]:
-        """Return `noise`, an evaluation's share of the scores' variance, and the `expected_improvement` of the last
-        proposal, in standard deviations of the scores."""
+        # The noise is an evaluation's share of the scores' variance; the improvement is in their standard deviations.
         noise = {} if self._weights is None else {"noise": self._weights.noise}
         return {"expected_improvement": self._expected, **noise}
 

@@ -28,10 +28,7 @@ class Piece:
 
 
 def ranges(sizes: Mapping[str, int], shards: int) -> list[list[Piece]]:
-    """Cut the flat vector of parameters of these sizes, in their order, into `shards` ranges of about equal length.
-
-    With more shards than parameters, some ranges are empty.
-    """
+    """Cut the flat vector of parameters of these sizes into `shards` ranges of about equal length; some may be empty."""
     if shards < 1:
         raise ConfigError(f"shards is {shards}; it must be at least 1")
     total = sum(sizes.values())
@@ -48,7 +45,7 @@ def ranges(sizes: Mapping[str, int], shards: int) -> list[list[Piece]]:
 
 
 def layout_of(controller: Reinforce, shards: int) -> list[list[Piece]]:
-    """Return the ranges of the controller's parameters."""
+    """Return the ranges of a controller's parameters."""
     return ranges({name: p.numel() for name, p in controller.policy.named_parameters()}, shards)
 
 

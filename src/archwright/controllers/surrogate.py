@@ -42,8 +42,7 @@ def normal_scores(values: Sequence[float]) -> Floats:
     _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     ranks = last - (counts - 1) / 2  # the mean rank of equal values, from 1
-    quantile = NormalDist().inv_cdf
-    scores = np.array([quantile((rank - 0.5) / len(x)) for rank in ranks])
+    scores = np.array([NormalDist().inv_cdf((rank - 0.5) / len(x)) for rank in ranks])
     return np.asarray(scores[inverse])
 
 
@@ -90,8 +89,7 @@ class Surrogate:
 
     def __init__(self, known: Description, scores: Floats, weights: Weights) -> None:
         n, groups = known.sizes.shape
-        later = np.full(groups - len(weights.groups), weights.groups.mean())
-        self._weights = np.append(weights.groups, later)
+        self._weights = np.append(weights.groups, np.full(groups - len(weights.groups), weights.groups.mean()))
         self._known, self._scores, self._fitted = known, scores, weights
         self.scaled = known.marks * self._weights[known.groups]
         self._sizes = known.sizes @ self._weights
