@@ -28,7 +28,7 @@ class Piece:
 
 
 def ranges(sizes: Mapping[str, int], shards: int) -> list[list[Piece]]:
-    """Cut the flat vector of parameters of these sizes into `shards` ranges of about equal length; some may be empty."""
+    """Cut the flat vector of parameters of these sizes into `shards` ranges of about equal length, perhaps 0."""
     if shards < 1:
         raise ConfigError(f"shards is {shards}; it must be at least 1")
     total = sum(sizes.values())
