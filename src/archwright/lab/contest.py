@@ -40,9 +40,7 @@ class Allowance:
 
     @property
     def words(self) -> str:
-        return (
-            counted(self.trials, "trial") if self.trials is not None else f"{counted(self.total, 'second')} of training"
-        )
+        return f"{counted(self.total, 'second')} of training" if self.trials is None else counted(self.trials, "trial")
 
     def budget(self) -> Budget:
         """Return the budget for `archwright.loop.run` on the clock of the table."""
@@ -116,10 +114,9 @@ class _Metered(Stateless):
             raise ConfigError(f"the table {name!r} failed at {answers}: {type(error).__name__}: {error}") from error
         cost = result.metrics[COST]
         if not math.isfinite(cost) or cost < 0 or (cost == 0 and not self._free):
-            raise ConfigError(
-                f"the table {name!r} has a cost of {cost:g} seconds for {answers}; a budget in seconds needs costs "
-                "greater than zero (a number of trials, as in 100t, takes zeros too)"
-            )
+            advice = "costs greater than zero (a number of trials, as in 100t, takes zeros too)"
+            found = f"the table {name!r} has a cost of {cost:g} seconds for {answers}"
+            raise ConfigError(f"{found}; a budget in seconds needs {advice}")
         self.seconds += cost
         return result
 
@@ -178,10 +175,7 @@ def contest(
     processes: int = 1,
     done: Collection[tuple[str, int]] = (),
 ) -> Iterator[Course]:
-    """Run every strategy `runs` times, run r with the same seed for all; yield searches as they end.
-
-    `done`: labels and runs to leave out.
-    """
+    """Run every strategy `runs` times but for the `done`, run r with one seed for all; yield searches as they end."""
     if runs < 1 or processes < 1 or seed < 0:
         raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
     for strategy in strategies:  # so that an error is reported once, and now

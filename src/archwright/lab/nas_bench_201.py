@@ -78,10 +78,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 class FromApi:
-    """A look-up in an official API object: `nats_bench`'s, or `nas_201_api`'s, which have the same methods.
-
-    Each cell is asked for once: nats_bench reads a file for it.
-    """
+    """A look-up in the API of `nats_bench` or `nas_201_api`, once for each cell: nats_bench reads a file for it."""
 
     def __init__(self, api: Any, dataset: str = "cifar10") -> None:
         self.api, self.dataset, self.space = api, dataset, NasBench201()

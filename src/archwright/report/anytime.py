@@ -73,10 +73,8 @@ def _heights(curves: Sequence[Curve], limit: float | None) -> tuple[float, float
 def _name(axes: Axes, curves: Sequence[Curve], low: float, high: float) -> None:
     """Write each curve's name beside its end, moved up or down where two would meet."""
     gap = SMALLEST_GAP * (high - low)
-    ends = np.array([float(curve.mean[np.isfinite(curve.mean)][-1]) for curve in curves])
-    places = ends.copy()
-    order = np.argsort(-ends)
-    for previous, following in pairwise(order):
+    places = np.array([float(curve.mean[np.isfinite(curve.mean)][-1]) for curve in curves])
+    for previous, following in pairwise(np.argsort(-places)):
         places[following] = min(places[following], places[previous] - gap)
     places += max(0.0, low - float(places.min(initial=low)))
     for number, (curve, place) in enumerate(zip(curves, places, strict=True)):

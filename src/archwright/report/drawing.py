@@ -63,10 +63,8 @@ def draw(graphs: Graph | Sequence[Graph], path: str | Path, *, title: str | None
 
 def colours(node: Node) -> tuple[str, str]:
     """Return fill and outline of a node's box."""
-    if node.kind != "operation":
-        return BY_KIND[node.kind]
     found = (pair for pattern, pair in COLOURS.items() if re.search(pattern, node.label, re.IGNORECASE))
-    return next(found, OTHER_OPERATION)
+    return BY_KIND.get(node.kind) or next(found, OTHER_OPERATION)
 
 
 def _texts(graph: Graph, node: Node) -> list[str]:

@@ -79,8 +79,8 @@ def plot(path: str | Path, title: str, height: float, *, width: float = 7.2, not
 
 def save(figure: Figure, path: Path, *, title: str) -> Path:
     """Write a figure, with its folder if that is missing; raise ConfigError if the file cannot be written."""
-    svg = path.suffix.lower() == ".svg"
-    metadata = {"Title": title, **({"Date": None, "Creator": None} if svg else {"Software": None})}
+    unset = ("Date", "Creator") if path.suffix.lower() == ".svg" else ("Software",)
+    metadata = {"Title": title, **dict.fromkeys(unset)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=min(DPI, MOST_PIXELS / max(figure.get_size_inches())), metadata=metadata)

@@ -17,7 +17,7 @@ import numpy as np
 from archwright.report.layout.crossings import Rows
 from archwright.report.layout.ranks import Item, Ranks
 
-LANE_GAP, LANE_TO_BOX, BOX_GAP = 0.13, 0.14, 0.18  # least distances in inches
+GAPS = (0.18, 0.14, 0.13)  # least distances in inches: between two boxes, box and lane, two lanes
 SWEEPS, TOLERANCE = 400, 1e-3  # inches; overlaps that remain after the sweeps are pushed apart exactly
 ALMOST, FIRM = 0.12, 400.0  # edges that lean by fewer inches are pulled upright so much harder, then set upright
 
@@ -38,7 +38,7 @@ def place(
     for row in rows:
         for left, right in pairwise(row):
             pair = block[left], block[right]
-            apart[pair] = max(apart.get(pair, 0.0), (widths[left] + widths[right]) / 2 + _gap(left, right))
+            apart[pair] = max(apart.get(pair, 0.0), (widths[left] + widths[right]) / 2 + GAPS[left.lane + right.lane])
     pulls = [
         (block[a], block[b], 2.0 if a.is_box and b.is_box else 1.0, ports.get((a, b), 0.0))
         for a, b in ranks.segments
@@ -49,12 +49,6 @@ def place(
     x = _straighten(_push_apart(_least_squares(count, firmer, apart), apart), pulls, apart)
     leftmost = min(x[block[item]] - widths[item] / 2 for row in rows for item in row)
     return {item: float(x[block[item]] - leftmost) for row in rows for item in row}
-
-
-def _gap(left: Item, right: Item) -> float:
-    if left.lane and right.lane:
-        return LANE_GAP
-    return LANE_TO_BOX if left.lane or right.lane else BOX_GAP
 
 
 def _least_squares(count: int, pulls: Sequence[Pull], apart: Apart) -> np.ndarray:

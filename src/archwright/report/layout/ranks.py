@@ -89,8 +89,8 @@ def assign_ranks(graph: Graph) -> dict[str, int]:
 def build_ranks(graph: Graph) -> Ranks:
     """Return boxes, lanes and labels by rank; within a rank, boxes in the graph's order, then lanes and labels."""
     rank = assign_ranks(graph)
-    used = sorted(set(rank.values()) | {rank[e.target] - 1 for e in graph.edges if e.label})
     # Ranks that moving boxes has emptied would only be a wider gap.
+    used = sorted(set(rank.values()) | {rank[e.target] - 1 for e in graph.edges if e.label})
     number = {old: new for new, old in enumerate(used)}
     rows: list[dict[Item, None]] = [{} for _ in used]
     box = {node.name: Item(number[rank[node.name]], node.name) for node in graph.nodes}

@@ -54,7 +54,9 @@ def lay_out(graph: Graph, sizes: Mapping[str, Point], label_sizes: Mapping[str, 
     """Place boxes of the given sizes (width, height by node name); `label_sizes` by the text of an edge's label."""
     ranks = build_ranks(graph)
     rows = reduce_crossings(ranks)
-    size = {item: _size(item, graph, sizes, label_sizes or {}) for row in rows for item in row}
+    small: dict[int | None, Point] = {None: (0.0, 0.0)}  # a lane, then the labels by the number of their edge
+    small |= {number: (label_sizes or {}).get(edge.label, (0.0, 0.0)) for number, edge in enumerate(graph.edges)}
+    size = {item: sizes[item.node] if item.is_box else small[item.edge] for row in rows for item in row}
     widths = {item: width for item, (width, _) in size.items()}
     ports = _ports(ranks, rows, widths)
     x = place(ranks, rows, widths, {(path[-2], path[-1]): port for path, port in zip(ranks.paths, ports, strict=True)})
@@ -65,12 +67,6 @@ def lay_out(graph: Graph, sizes: Mapping[str, Point], label_sizes: Mapping[str, 
     )
     width = max(placed.x + placed.width / 2 for placed in box.values())
     return Layout(width, bands[-1][1], {item.node: placed for item, placed in box.items() if item.is_box}, routes)
-
-
-def _size(item: Item, graph: Graph, sizes: Mapping[str, Point], label_sizes: Mapping[str, Point]) -> Point:
-    if item.is_box:
-        return sizes[item.node]
-    return (0.0, 0.0) if item.edge is None else label_sizes.get(graph.edges[item.edge].label, (0.0, 0.0))
 
 
 def _ports(ranks: Ranks, rows: Rows, widths: Mapping[Item, float]) -> list[float]:
