@@ -10,7 +10,7 @@ from archwright.errors import ConfigError
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
-    from archwright.presets.preset import Preset, Size, SpacePresets
+    from archwright.presets.values import Preset, Size, SpacePresets
     from archwright.space import Space
 
 PRESETS = ("small", "paper")
@@ -59,7 +59,7 @@ def as_published(name: str) -> bool:
 
 def preset(name: str, cls: type[Space], modality: Modality, size: Size | None = None) -> Preset:
     """Return the preset called `name`; the networks of a small one have `size`, one of `SIZES`."""
-    from archwright.presets.preset import SIZES
+    from archwright.presets.values import SIZES
 
     found = presets_of(cls)
     return found.published if as_published(name) else found.small(cls, modality, size or SIZES[0])

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archwright.controllers.reinforce import ENAS_MACRO
-from archwright.presets.preset import (
+from archwright.presets.text import small_recipe, small_space, units_of
+from archwright.presets.values import (
     FEW_IMAGES,
     SMALL_ROUNDS,
     Preset,
@@ -18,7 +19,6 @@ from archwright.presets.preset import (
     side_of,
     stem_stride,
 )
-from archwright.presets.text import small_recipe, small_space, units_of
 from archwright.training.recipe import (
     ENAS_MACRO_FINAL,
     ENAS_MACRO_SEARCH,

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.controllers.reinforce import NAS
-from archwright.presets.preset import PHOTOGRAPH, Preset, Size, SpacePresets, image_recipe, side_of
 from archwright.presets.text import small_recipe, small_space, units_of
+from archwright.presets.values import PHOTOGRAPH, Preset, Size, SpacePresets, image_recipe, side_of
 from archwright.training.recipe import NAS_CONV, NAS_RECURRENT
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archwright.presets.preset import PHOTOGRAPH, Preset, Size, SpacePresets, image_recipe, side_of, stem_stride
+from archwright.presets.values import PHOTOGRAPH, Preset, Size, SpacePresets, image_recipe, side_of, stem_stride
 from archwright.spaces.published import IMAGENET
 from archwright.training.recipe import NASNET_FINAL, NASNET_IMAGENET, NASNET_SEARCH
 

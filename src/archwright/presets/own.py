@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archwright.presets.enas import MICRO, small_text
 from archwright.presets.nas import RECURRENT
-from archwright.presets.preset import SpacePresets
+from archwright.presets.values import SpacePresets
 
 IMAGES = MICRO
 TEXT = SpacePresets(RECURRENT.published, small_text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archwright.presets.preset import known_fields
+from archwright.presets.values import known_fields
 from archwright.training.recipe import NAS_RECURRENT, Recipe
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from archwright.methods.cost import Rates, cost
 from archwright.methods.protocol import Search
 from archwright.modalities import modality
 from archwright.presets import as_published, preset, presets_of
-from archwright.presets.preset import SIZES, Preset, Size
+from archwright.presets.values import SIZES, Preset, Size
 from archwright.runs.clock import MARGIN, SHORT, estimate, measure, test_seconds
 from archwright.runs.cluster import on_a_cluster
 from archwright.runs.plan import Budget, DataSource, FinalTraining, Plan

@@ -17,7 +17,7 @@ from archwright.methods.cost import cost
 from archwright.modalities import modality
 from archwright.nets.network import without_auxiliary
 from archwright.presets import transferred
-from archwright.presets.preset import side_of
+from archwright.presets.values import side_of
 from archwright.runs.assembly import network_of
 from archwright.runs.clock import TIMED_STEPS, step_seconds
 from archwright.runs.folder import begin as begin_folder
