@@ -26,7 +26,7 @@ _OWN_CONTROLLERS: dict[str, Any] = {}
 
 
 def space_class(name: str) -> type[Space]:
-    """The space of that name, or the class in the user's file, which is run once in a process."""
+    """Return the space of that name, or the class in the user's file, which is run once in a process."""
     if name in _OWN:
         return _OWN[name]
     if ".py:" in name:
@@ -42,7 +42,7 @@ def space_class(name: str) -> type[Space]:
 
 
 def controller_class(name: str) -> Any:
-    """The controller of that name, or the class in the user's file."""
+    """Return the controller of that name, or the class in the user's file."""
     if ".py:" in name:
         if name not in _OWN_CONTROLLERS:
             _OWN_CONTROLLERS[name] = from_file(name)
@@ -54,7 +54,7 @@ def controller_class(name: str) -> Any:
 
 
 def name_of_space(space: Space) -> str:
-    """What `space_class` finds the space by: its registered name, or its file and class."""
+    """Return what `space_class` finds the space by: its registered name, or its file and class."""
     cls = type(space)
     if cls.__module__.startswith("archwright.") and SPACES.get(space.name) is cls:
         return space.name
@@ -69,7 +69,7 @@ def name_of_space(space: Space) -> str:
 
 
 def named_again(kind: str, name: str, named: str | None) -> str:
-    """The name of a space or controller that a run recorded, or what the user calls it in this call.
+    """Return the name of a space or controller that a run recorded, or what the user calls it in this call.
 
     Raises: RunError, if it comes from a file that nobody has named in this process: nothing is loaded from there.
     """
@@ -104,7 +104,7 @@ def space_for(architecture: Architecture, named: str | None = None) -> Space:
 
 
 def from_file(name: str) -> Any:
-    """What a `path/to/file.py:Name` names; the file is run."""
+    """Return what a `path/to/file.py:Name` names; the file is run."""
     path_text, _, attribute = name.rpartition(":")
     path = Path(path_text).expanduser()
     if not path.is_file():

@@ -8,10 +8,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from archwright.errors import ArchwrightError
+from archwright.modalities import MODALITIES
 
 MODULES = {
     "search": "archwright.cli.searching",
@@ -29,6 +30,21 @@ MODULES = {
     "spaces": "archwright.cli.listing",
     "controllers": "archwright.cli.listing",
     "check": "archwright.cli.listing",
+}
+SHARED_DATA_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "validation": {"type": float, "help": "share of the data for validation"},
+    "test": {"type": float, "help": "share of the data for the test"},
+    "limit": {"type": int, "help": "use at most this many training images, or tokens of text"},
+}
+SHARED: Mapping[str, dict[str, Any]] = {  # flags of several commands
+    "filters": {"type": int, "help": "channels of the first cells"},
+    "repeats": {"type": int, "help": "normal cells between reductions"},
+    "space": {"help": "FILE.py:NAME, if the space comes from your own file"},
+    "controller": {"help": "FILE.py:NAME, if the controller comes from your own file"},
+    "no_pictures": {"action": "store_true", "help": "print only"},
+    "seed": {"type": int, "default": 0, "help": "of everything random"},
+    "device": {"type": str, "default": "auto", "help": "auto, cpu, cuda, cuda:N or mps"},
+    "json": {"action": "store_true", "help": "the result as one JSON object on the last line"},
 }
 
 
@@ -67,22 +83,37 @@ def dashed_help(text: str) -> str:
     return re.sub(r"--[a-z][a-z_.]*", lambda found: found.group().replace("_", "-"), text)
 
 
+def data_options() -> dict[str, Mapping[str, Any]]:
+    """Return the options of loading data with the keywords of their flags: those of each modality, and the shared."""
+    found = dict(SHARED_DATA_OPTIONS)
+    for kind in MODALITIES.values():
+        found |= kind.options
+    return found
+
+
+def chosen(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return those of the flags that the user gave."""
+    return {name: given[name] for name in names if given.get(name) is not None}
+
+
 class Parser(argparse.ArgumentParser):
     """A parser of flags that are defined with underscores and shown with dashes."""
 
+    def add(self, *names: str) -> None:
+        """Add flags of `SHARED`, or options of loading data."""
+        for name in names:
+            self.add_argument(f"--{name}", **(SHARED.get(name) or data_options()[name]))
+
     def format_help(self) -> str:
-        """Return the help with dashes."""
         return dashed_help(super().format_help())
 
     def format_usage(self) -> str:
-        """Return the usage with dashes."""
         return dashed_help(super().format_usage())
 
     def error(self, message: str) -> NoReturn:
-        """Raise one line in the words of the flags."""
         super().error(dashed_help(message))
 
 
 def print_json(value: Any) -> None:
-    """One object on one line of standard output."""
+    """Print one object on one line of standard output."""
     print(json.dumps(value), flush=True)

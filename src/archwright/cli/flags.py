@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from archwright.cli.commands import dashed_help
+from archwright.cli.commands import SHARED, chosen, dashed_help, data_options
 from archwright.components import controller_class, space_class
 from archwright.engines.settings import Cluster
 from archwright.errors import ConfigError
 from archwright.evaluators.objective import OBJECTIVES
 from archwright.methods import METHODS, method_class
 from archwright.methods.protocol import Search
-from archwright.modalities import MODALITIES
 from archwright.presets import PRESETS, presets_of
 from archwright.runs.plan import FinalTraining, setting_names
 from archwright.runs.planner import UserSettings
@@ -22,11 +22,10 @@ from archwright.training.recipe import Recipe
 
 DATA_HELP = "digits, .npz, image folder, or parquet; for language models topics, a .txt file, or a folder of them"
 GROUPS = ("space", "final_space", "controller", "objective", "search_recipe", "final_recipe")
-NAMED = ("space", "controller", "objective")  # components: the flag gives a name, and --NAME.FIELD their fields
-SHARED_DATA_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "validation": {"type": float, "help": "share of the data for validation"},
-    "test": {"type": float, "help": "share of the data for the test"},
-    "limit": {"type": int, "help": "use at most this many training images, or tokens of text"},
+NAMED = {  # components: the flag gives a name, and --NAME.FIELD their fields
+    "space": "what is searched; archwright spaces lists them",
+    "controller": "what proposes; archwright controllers lists them",
+    "objective": f"what the reward is: {', '.join(OBJECTIVES)}",
 }
 # What `--help` shows; `--help all` has the rest.
 COMMON = (
@@ -44,179 +43,146 @@ DETAILS = (
     "scratch, and otherwise that of the space's paper, whose fields are those below. Defaults shown for them are the "
     "papers'; the small preset sizes them for the machine."
 )
+MORE = """
+  archwright search --help all       every flag, with its default
+  archwright spaces NAME             fields of a space: --space.FIELD, --final-space.FIELD
+  archwright controllers NAME        arguments of a controller: --controller.FIELD
+Recipes are set as --search-recipe.FIELD and --final-recipe.FIELD.
+"""
 
 
 @dataclass(frozen=True)
 class Flags:
     """What the user asked for."""
 
-    data: str | None
     user: UserSettings
-    preset: str
-    minutes: float | None
-    seed: int
-    device: str
-    run: str | None
-    data_options: Mapping[str, Any]
-    json: bool
-    dry_run: bool
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    data: str | None = None
+    preset: str = "small"
+    minutes: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    run: str | None = None
+    json: bool = False
+    dry_run: bool = False
 
 
 def search_flags(arguments: Sequence[str]) -> Flags:
     """Parse the flags; a configuration file's values count as flags, and flags after it override them."""
-    words = list(arguments)
-    config = _config(words)
-    words, names = _component_names(words, config)
-    if words and words[-1] == "all" and words[-2:-1] in (["--help"], ["-h"]):
-        print(dashed_help(_parser(names).format_help()), end="")
-        raise SystemExit(0)
-    if "--help" in words or "-h" in words:
-        print(short_help(_parser(names)), end="")
-        raise SystemExit(0)
-    parser = _parser(names)
-    try:
-        given = parser.parse_args(words, defaults=False).as_dict()
-        if config:
-            given = _merged(parser.parse_object(_unnamed(config), defaults=False).as_dict(), given)
-    except SystemExit:
-        raise
-    except Exception as error:
-        raise ConfigError(shortened(error)) from None
-    groups = {name: _filled(given.get(name)) for name in GROUPS}
-    settings = {k: given[k] for k in setting_names() if k not in GROUPS and given.get(k) is not None}
+    first, words = leading(arguments, *NAMED, "config")
+    config = config_file(first["config"])
+    names = {kind: first[kind] or _name(config.get(kind)) for kind in NAMED}
+    space = names["space"] or "enas-micro"
+    papers = presets_of(space_class(space)).controller
+    parser = _parser(space, names["controller"] or papers, names["objective"])
+    show_help(first["help"], parser, lambda: short_help(parser, EXAMPLE, DESCRIPTION, COMMON, MORE, NAMED))
+    given = parsed(parser, words, config)
+    groups = {name: given.get(name) or {} for name in GROUPS}
+    settings = chosen(given, setting_names() - set(GROUPS))
     if names["objective"]:
         settings |= {"objective": names["objective"], "objective_settings": groups["objective"]}
-    papers = presets_of(space_class(names["space"])).controller
-    return Flags(
-        data=given.get("data"),
-        user=UserSettings(
-            space=names["space"],
-            space_fields=groups["space"],
-            final_space_fields=groups["final_space"],
-            # Whoever sets a field of the paper's controller wants it.
-            controller=names["controller"] or (papers if groups["controller"] else None),
-            controller_settings=groups["controller"],
-            search_recipe=groups["search_recipe"],
-            final_recipe=groups["final_recipe"],
-            settings=settings,
-        ),
-        preset=given.get("preset", "small"),
-        minutes=given.get("minutes"),
-        seed=given.get("seed", 0),
-        device=given.get("device", "auto"),
-        run=given.get("run"),
-        data_options={k: given[k] for k in data_options() if given.get(k) is not None},
-        json=bool(given.get("json")),
-        dry_run=bool(given.get("dry_run")),
+    user = UserSettings(
+        space=space,
+        space_fields=groups["space"],
+        final_space_fields=groups["final_space"],
+        # Whoever sets a field of the paper's controller wants it.
+        controller=names["controller"] or (papers if groups["controller"] else None),
+        controller_settings=groups["controller"],
+        search_recipe=groups["search_recipe"],
+        final_recipe=groups["final_recipe"],
+        settings=settings,
     )
+    own = ("data", "preset", "minutes", "seed", "device", "run", "json", "dry_run")
+    return Flags(user, chosen(given, data_options()), **chosen(given, own))
 
 
-def data_options() -> dict[str, Mapping[str, Any]]:
-    """Return the options of loading data with the keywords of their flags: those of each modality, and the shared."""
-    found = dict(SHARED_DATA_OPTIONS)
-    for kind in MODALITIES.values():
-        found |= kind.options
-    return found
+def leading(arguments: Sequence[str], *names: str) -> tuple[dict[str, Any], list[str]]:
+    """Take the flags that decide which others there are, and --help, out of the arguments; return both."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-h", "--help", nargs="?", const="short")
+    for name in names:
+        parser.add_argument(f"--{name}")
+    try:
+        given, rest = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error).removeprefix("argument ")) from None
+    return vars(given), rest
 
 
-def _parser(names: Mapping[str, Any]) -> Any:
+def show_help(asked: str | None, parser: Any, short: Callable[[], str]) -> None:
+    """Print the help that is asked for, if any, and exit."""
+    if asked is not None:
+        print(dashed_help(parser.format_help()) if asked == "all" else short(), end="")
+        raise SystemExit(0)
+
+
+def parsed(parser: Any, words: Sequence[str], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flags that are given, in the words or else in a configuration, as plain data."""
+    try:
+        under = parser.parse_object(_nameless(config), defaults=False)
+        return parser.parse_args(words, namespace=under, defaults=False).as_dict()  # type: ignore[no-any-return]
+    except SystemExit:
+        raise
+    except Exception as error:  # its complaint in one line
+        raise ConfigError(dashed_help(" ".join(str(error).split()).removeprefix("error: "))) from None
+
+
+def _parser(space: str, controller: str, objective: str | None) -> Any:
     from jsonargparse import ArgumentParser
 
-    space = space_class(names["space"])
-    controller = controller_class(names["controller"] or presets_of(space).controller)
     parser = ArgumentParser(
         prog="archwright search", description=f"{DESCRIPTION} {DETAILS}", exit_on_error=False, add_help=False
     )
     add = parser.add_argument
     add("--data", type=str | None, default=None, help=DATA_HELP)
     add("--minutes", type=float | None, default=None, help="what everything together may take")
-    add("--preset", type=Literal[PRESETS], default="small", help="what sets the sizes")
-    add("--seed", type=int, default=0, help="of everything random")
-    add("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     add("--run", type=str | None, default=None, help="the run folder; default: a new one in runs/")
-    add("--config", type=str, help="a configuration file, such as the one in a run folder")
-    add("--json", action="store_true", help="the result as one JSON object on the last line")
-    add("--dry_run", action="store_true", help="stop after the plan")
     add("--evaluator", type=Literal[tuple(METHODS)], default=None, help="how proposals are scored")
-    for name, keywords in data_options().items():
-        kind = Literal[keywords["choices"]] if "choices" in keywords else keywords.get("type", str)
-        add(f"--{name}", type=kind | None, default=None, help=keywords["help"])
+    add_shared(parser)
     fields = {name for name in Search.__dataclass_fields__ if name != "trials"}
     parser.add_class_arguments(Search, skip=fields)
     for part in (*map(method_class, METHODS), FinalTraining, Cluster):
         parser.add_class_arguments(part, skip={"space", "recipe", "residual"} & set(part.__dataclass_fields__))
-    parser.add_class_arguments(space, "space")
-    parser.add_class_arguments(space, "final_space")
-    parser.add_class_arguments(controller, "controller", skip={"space", "seed"})
-    if names["objective"] in OBJECTIVES:
-        parser.add_class_arguments(OBJECTIVES[names["objective"]], "objective")
+    parser.add_class_arguments(space_class(space), "space")
+    parser.add_class_arguments(space_class(space), "final_space")
+    parser.add_class_arguments(controller_class(controller), "controller", skip={"space", "seed"})
+    if objective in OBJECTIVES:
+        parser.add_class_arguments(OBJECTIVES[objective], "objective")
     parser.add_class_arguments(Recipe, "search_recipe")
     parser.add_class_arguments(Recipe, "final_recipe")
     return parser
 
 
-def short_help(parser: Any) -> str:
-    """Return the flags that people use, on one screen."""
-    named = {
-        "space": "what is searched; archwright spaces lists them",
-        "controller": "what proposes; archwright controllers lists them",
-        "objective": f"what the reward is: {', '.join(OBJECTIVES)}",
-    }
-    helps = {action.dest: action for action in parser._actions}
-    lines = [f"usage: {EXAMPLE}", "", DESCRIPTION, "", "flags that people use:"]
-    for name in COMMON:
-        action: Any = helps.get(name)
-        text = named.get(name) or str(action.help).partition(";")[0].partition(" (type:")[0]
+def add_shared(parser: Any) -> None:
+    """Add the flags that `search` and `transfer` share."""
+    for name, keywords in data_options().items():
+        kind = Literal[keywords["choices"]] if "choices" in keywords else keywords.get("type", str)
+        parser.add_argument(f"--{name}", type=kind | None, default=None, help=keywords["help"])
+    parser.add_argument("--config", type=str, help="a configuration file, such as the one in a run folder")
+    parser.add_argument("--preset", type=Literal[PRESETS], default="small", help="what sets the sizes")
+    for name in ("seed", "device", "json"):
+        parser.add_argument(f"--{name}", **SHARED[name])
+    parser.add_argument("--dry_run", action="store_true", help="stop after the plan")
+
+
+def short_help(
+    parser: Any, example: str, description: str, common: Sequence[str], more: str, texts: Mapping[str, str]
+) -> str:
+    """Return the flags that people use, on one screen; `texts` explain those that are not the parser's."""
+    actions = {action.dest: action for action in parser._actions}
+    lines = [f"usage: {example}", "", description, "", "flags that people use:"]
+    for name in common:
+        action: Any = actions.get(name)
+        text = texts.get(name) or str(action.help).partition(";")[0].partition(" (type:")[0]
         value = "" if action is not None and action.nargs == 0 else " " + name.upper().split("_")[-1]
         lines.append(f"  {'--' + name.replace('_', '-') + value:<24} {text}"[:120])
-    lines += [
-        "",
-        "  archwright search --help all       every flag, with its default",
-        "  archwright spaces NAME             fields of a space: --space.FIELD, --final-space.FIELD",
-        "  archwright controllers NAME        arguments of a controller: --controller.FIELD",
-        "Recipes are set as --search-recipe.FIELD and --final-recipe.FIELD.",
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + more
 
 
-def _component_names(words: list[str], config: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """Take the names of components out of the words; a configuration file may name them too."""
-    names: dict[str, Any] = {"space": "enas-micro", "controller": None, "objective": None}
-    for kind in NAMED:
-        value = config.get(kind)
-        if isinstance(value, str):
-            names[kind] = value
-        elif isinstance(value, Mapping) and "name" in value:
-            names[kind] = str(value["name"])
-    rest: list[str] = []
-    index = 0
-    while index < len(words):
-        word = words[index]
-        flag, equals, value = word.partition("=")
-        kind = flag.removeprefix("--")
-        if not word.startswith("--") or kind not in NAMED:
-            rest.append(word)
-        elif equals:
-            names[kind] = value
-        elif index + 1 == len(words):
-            raise ConfigError(f"{word} needs a name")
-        else:
-            index += 1
-            names[kind] = words[index]
-        index += 1
-    return rest, names
-
-
-def _config(words: list[str]) -> dict[str, Any]:
-    """Return the configuration file named in the words, in the parser's form; its data can only be data."""
+def config_file(path: str | None) -> dict[str, Any]:
+    """Return the configuration file at `path`, in the parser's form; its data can only be data."""
     import yaml
 
-    path: str | None = None
-    for index, word in enumerate(words):
-        if word == "--config" and index + 1 < len(words):
-            path = words[index + 1]
-        elif word.startswith("--config="):
-            path = word.partition("=")[2]
     if path is None:
         return {}
     try:
@@ -234,30 +200,16 @@ def _config(words: list[str]) -> dict[str, Any]:
     return config
 
 
-def _unnamed(config: Mapping[str, Any]) -> dict[str, Any]:
+def _name(component: Any) -> str | None:
+    return component.get("name") if isinstance(component, Mapping) else component
+
+
+def _nameless(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration without the names of components, which are known, and without what is not given."""
     given: dict[str, Any] = {}
     for key, value in config.items():
         if key in GROUPS:
-            if isinstance(value, Mapping) and (fields := {k: v for k, v in value.items() if k != "name"}):
-                given[key] = fields
-        elif value is not None:
+            value = {k: v for k, v in value.items() if k != "name"} if isinstance(value, Mapping) else None
+        if value not in (None, {}):
             given[key] = value
     return given
-
-
-def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = {**merged[key], **value} if both else value
-    return merged
-
-
-def _filled(group: Any) -> dict[str, Any]:
-    return {k: v for k, v in group.items() if k != "name"} if isinstance(group, Mapping) else {}
-
-
-def shortened(error: Exception) -> str:
-    """Return the parser's complaint in one line."""
-    return dashed_help(" ".join(str(error).split()).removeprefix("error: "))

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import Parser, dashed_help, print_json
+from archwright.cli.commands import Parser, chosen, dashed_help, data_options, print_json
 from archwright.errors import ArchwrightError
 from archwright.modalities import MODALITIES
 
 
 def list_(arguments: Sequence[str]) -> int:
-    """The runs in a folder."""
+    """List the runs in a folder."""
     parser = Parser(prog="archwright list", description="List the runs in a folder.")
     parser.add_argument("folder", type=Path, nargs="?", default=Path("runs"), help="default: runs")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -34,16 +34,19 @@ def list_(arguments: Sequence[str]) -> int:
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    from archwright.runs.plan import wanted_phases
+    from archwright.runs.plan import upgraded, wanted_phases
     from archwright.store import RunStore
 
     row: dict[str, Any] = {"run": str(folder), "begun": "", "data": "", "state": "", "trials": "", "test": ""}
     try:
         with RunStore.reading(folder) as store:
             result = store.get("result")
-            plan = store.get("plan") or {}
-            waiting = [name for name in wanted_phases(plan) if not store.get(f"done/{name}")]
-            row["begun"], row["data"] = store.get("begun") or "", plan.get("data", "")
+            stored = store.get("plan")
+            if stored is None:
+                return row | {"state": "stopped before it began"}
+            plan = upgraded(stored)
+            waiting = [name for name in wanted_phases(plan["final"]) if not store.get(f"done/{name}")]
+            row["begun"], row["data"] = store.get("begun") or "", plan["data"]["name"]
             row["trials"] = sum(1 for _ in store.trials())
             row["state"] = "finished" if result else f"in {waiting[0]}" if waiting else "to be reported"
             for kind in MODALITIES.values():
@@ -133,20 +136,15 @@ def _fields(component: Any, kind: str, as_json: bool) -> int:
 
 
 def check(arguments: Sequence[str]) -> int:
-    """What is understood of a data set."""
+    """Show what is understood of a data set."""
     parser = Parser(prog="archwright check", description="Say what is understood of a data set.")
     parser.add_argument("data", help="digits, .npz, image folder, or parquet; topics, a .txt file, or a folder of them")
-    parser.add_argument("--image_size", type=int, help="resize images to this many pixels")
-    parser.add_argument("--level", choices=("words", "characters"), help="what the tokens of a text are")
-    parser.add_argument("--vocabulary", type=int, help="keep the most frequent tokens of a text, at most this many")
-    parser.add_argument("--seed", type=int, default=0, help="of the split")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add("seed", "json", *data_options())
     given = parser.parse_args(arguments)
 
     from archwright.modalities import modality, read
 
-    options = {"image_size": given.image_size, "level": given.level, "vocabulary": given.vocabulary}
-    data = read(given.data, seed=given.seed, **options)
+    data = read(given.data, seed=given.seed, **chosen(vars(given), data_options()))
     description, lines = modality(data).describe()
     if given.json:
         print_json(description)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright import api
-from archwright.cli.commands import Parser, print_json
+from archwright.cli.commands import Parser, chosen, print_json
 from archwright.cli.display import Display
 from archwright.cli.flags import search_flags
 from archwright.runs.folder import new_folder, opened
@@ -57,13 +57,11 @@ def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: b
     parser = Parser(prog=f"archwright {name}", description=description)
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--data", help="where the data is now, if it has moved")
-    parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
-    parser.add_argument("--controller", help="FILE.py:NAME, for a run whose controller comes from your own file")
+    parser.add("space", "controller", "json")
     parser.add_argument("--engine", help="where children are trained now, if not where they were: local, ray[:ADDRESS]")
     parser.add_argument("--workers", type=int, help="children that are trained at a time now")
-    parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
     given = parser.parse_args(arguments)
-    elsewhere = {name: getattr(given, name) for name in ("engine", "workers") if getattr(given, name) is not None}
+    elsewhere = chosen(vars(given), ("engine", "workers"))
     with Display(json_output=given.json) as display:
         run = opened(given.run, data=given.data, space=given.space, controller=given.controller)
         with run as (store, plan, data):

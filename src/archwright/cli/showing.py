@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import Parser, print_json
+from archwright.cli.commands import Parser, chosen, print_json
 from archwright.errors import RunError
 from archwright.modalities import load_model, modality_class
-from archwright.space import Architecture, Open, Space, check
+from archwright.space import Architecture, Open, Space
 from archwright.spaces.published import PUBLISHED, Published
 
 
 def architecture_at(path: Path) -> Architecture:
-    """The architecture of a run folder, a model folder, or a JSON file, or one that is published under this name."""
+    """Return the architecture of a run folder, a model folder or a JSON file, or the published one of this name."""
     from archwright.runs.folder import read_architecture
 
     if (published := published_at(path)) is not None:
@@ -34,7 +34,7 @@ def architecture_at(path: Path) -> Architecture:
 
 
 def published_at(path: Path) -> Published | None:
-    """The published network of this name, unless something in the file system has it."""
+    """Return the published network of this name, unless something in the file system has it."""
     return None if path.exists() else PUBLISHED.get(str(path))
 
 
@@ -60,28 +60,22 @@ def show(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("architecture", type=Path, help=f"a run folder, ARCH.json, or one of {', '.join(PUBLISHED)}")
     parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
-    parser.add_argument("--no_pictures", action="store_true", help="print only")
-    parser.add_argument("--filters", type=int, help="channels of the first cells")
-    parser.add_argument("--repeats", type=int, help="normal cells between reductions")
     parser.add_argument("--image_size", type=int, help="pixels; default: the run's, or 32")
     parser.add_argument("--channels", type=int, help="of the images; default: the run's, or 3")
     parser.add_argument("--classes", type=int, help="or the size of the vocabulary; default: the run's, or 10")
-    parser.add_argument("--space", help="FILE.py:NAME, for an architecture of your own space")
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    parser.add("no_pictures", "filters", "repeats", "space", "json")
     given = parser.parse_args(arguments)
 
     import torch
 
-    from archwright.components import space_class, with_fields
+    from archwright.components import space_for
     from archwright.nets.network import without_auxiliary
 
     architecture = architecture_at(given.architecture)
-    space = with_fields(space_class(given.space or architecture.space), dict(architecture.fields))
-    check(space, architecture)
+    space = space_for(architecture, given.space)
     described = _described(given.architecture, given.space)
     final = (described.get("space") or space.final()).for_architecture(architecture)
-    changes = {name: getattr(given, name) for name in ("filters", "repeats") if getattr(given, name) is not None}
-    final = final.final(**{**_fields(final), **changes})
+    final = final.final(**{**_fields(final), **chosen(vars(given), ("filters", "repeats"))})
     kind = modality_class(space.data)
     task = kind.task_like(
         described.get("task"), image_size=given.image_size, channels=given.channels, classes=given.classes
@@ -123,7 +117,7 @@ def _fields(space: Any) -> dict[str, Any]:
 
 
 def _described(path: Path, named: str | None) -> dict[str, Any]:
-    """The final space and task of a finished run or model folder, or of what is published."""
+    """Return the final space and task of a finished run or model folder, or of what is published."""
     if (published := published_at(path)) is not None:
         return {"space": published.space, "task": published.task}
     folder = _model_folder(path) if path.is_dir() else path
@@ -145,8 +139,7 @@ def export(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--formats", default="source,pt2", help="of source, pt2, onnx, separated by commas (default source,pt2)"
     )
-    parser.add_argument("--space", help="FILE.py:NAME, for a model of your own space")
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    parser.add("space", "json")
     given = parser.parse_args(arguments)
 
     model = load_model(_model_folder(given.run), space=given.space)

@@ -13,7 +13,7 @@ CHILDREN = 8  # of a replica, where its controller does not say (Zoph & Le 2017,
 def on_a_cluster(
     settings: Mapping[str, Any], controller: Mapping[str, Any], device: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of a plan and of its controller, completed. `device`: of the process that searches.
+    """Return the settings of a plan and of its controller, completed. `device`: of the process that searches.
 
     An address at which there is no cluster is a ConfigError. A replica's children are its controller's minibatch.
     Children take a GPU each where that process would, and there are as many at a time as the cluster has room for.

@@ -15,8 +15,10 @@ GRID_SHARE = 0.25  # of final training, for each
 
 
 def grid(recipe: Recipe) -> list[dict[str, Any]]:
-    """The changes to try: factors of learning rate and weight decay, and the epochs of decay (of a recipe whose rate
-    falls otherwise: as it does, or at the first of them)."""
+    """Return the changes to try: factors of learning rate and weight decay, and the epochs of decay.
+
+    A recipe whose rate falls otherwise is tried as it is, and with the first of these epochs.
+    """
     decays = DECAYS if recipe.weight_decay else (1.0,)
     steps = DECAY_AT if recipe.decay_at else ((), DECAY_AT[0])
     return [
@@ -26,7 +28,7 @@ def grid(recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def changed(recipe: Recipe, change: dict[str, Any]) -> Recipe:
-    """The recipe with one of the changes, from JSON too. `recipe` has the rate that an architecture itself says."""
+    """Return the recipe, which has the rate that an architecture itself sets, with one of the changes (or its JSON)."""
     rate = recipe.learning_rate * change["times_learning_rate"]
     return replace(
         recipe,
@@ -38,5 +40,5 @@ def changed(recipe: Recipe, change: dict[str, Any]) -> Recipe:
 
 
 def described(recipe: Recipe) -> dict[str, Any]:
-    """What the grid varies, as a recipe has it."""
+    """Return what the grid varies, as a recipe has it."""
     return {name: getattr(recipe, name) for name in ("learning_rate", "weight_decay", "decay_at")}

@@ -1,0 +1,30 @@
+"""`archwright list` on runs that have not ended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from archwright.__main__ import main
+from archwright.runs.planner import UserSettings, make_plan
+from archwright.store import RunStore
+from small_images import noise_data
+
+
+def test_a_run_is_listed_with_its_data_and_the_phase_it_is_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"trials": 1, "baseline": False}
+    user = UserSettings(space="nas-conv", space_fields={"layers": 1, "first_layers": 1}, settings=settings)
+    plan = make_plan(noise_data(), user, data_name="photos", data_options={}, device="cpu", timed=False)
+    with RunStore(tmp_path / "run", create=True) as store:
+        store.put_all({"plan": plan.to_json(), "done/search": True, "done/derive": True})
+    RunStore(tmp_path / "stopped", create=True).close()
+    assert main(["list", str(tmp_path), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["data"], row["state"]) for row in rows] == [
+        ("photos", "in final training"),  # there is no grid of recipes
+        ("", "stopped before it began"),
+    ]
