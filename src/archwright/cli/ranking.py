@@ -31,9 +31,7 @@ def rank(arguments: Sequence[str]) -> int:
         "printed too, the most that shared weights can reach",
     )
     parser.add_argument("--data", help="where the data is now, if it has moved")
-    parser.add_argument("--space", help="FILE.py:NAME, for a run whose space comes from your own file")
-    parser.add_argument("--controller", help="FILE.py:NAME, for a run whose controller comes from your own file")
-    parser.add_argument("--json", action="store_true", help="the result as one JSON object on the last line")
+    parser.add("space", "controller", "json")
     given = parser.parse_args(arguments)
     with Display(json_output=given.json) as display:
         run = opened(given.run, data=given.data, space=given.space, controller=given.controller)

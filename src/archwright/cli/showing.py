@@ -164,7 +164,7 @@ def predict(arguments: Sequence[str]) -> int:
     parser.add_argument("images", type=Path, nargs="+", help="image files, or folders of them; text files, or words")
     parser.add_argument("--tokens", type=int, default=50, help="how many to write (language models)")
     parser.add_argument("--seed", type=int, default=0, help="of what is written (language models)")
-    parser.add_argument("--space", help="FILE.py:NAME, for a model of your own space")
+    parser.add("space")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     given = parser.parse_args(arguments)
 

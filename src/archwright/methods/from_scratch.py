@@ -49,7 +49,6 @@ class FromScratchMethod(Method):
         return changes if epochs is not None else {**changes, "epochs": max(1, final.epochs // 5)}
 
     def evaluator(self, context: Context) -> FromScratch:
-        """Return what trains and scores a child."""
         search, cluster = context.search, context.cluster
         return FromScratch(
             search.space,
@@ -86,11 +85,9 @@ class FromScratchMethod(Method):
         return found
 
     def counted(self, trial: Trial, trials: int) -> Progress:
-        """Count the trials."""
         return Progress("search", trial.number + 1, trials)
 
     def line(self, search: Search, cluster: Cluster) -> str:
-        """Describe the children, and where they are trained."""
         where = "" if cluster.engine == "local" else f" on {cluster.engine}"
         replicas = ""
         if cluster.replicas:
@@ -102,5 +99,4 @@ class FromScratchMethod(Method):
         )
 
     def source(self, search: Search) -> str:
-        """Count the children."""
         return f"{search.trials} children"

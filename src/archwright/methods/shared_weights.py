@@ -65,14 +65,12 @@ class SharedWeightsMethod(Method):
 
     @staticmethod
     def sized(user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe) -> Settings:
-        """Search for as many rounds as the user gives epochs."""
         if "trials" in user or epochs is None:
             return {}
         asked = {**preset, **user}
         return {"trials": max(1, int((epochs - asked.get("warmup", 0)) * asked["trials_per_epoch"]))}
 
     def check(self, search: Search, finalists: int) -> None:
-        """Require a space that shares weights, and enough samples."""
         if not search.space.shares_weights:
             raise ConfigError(
                 f"the space {search.space.name} as configured shares no weights; use --evaluator from-scratch"
@@ -85,7 +83,6 @@ class SharedWeightsMethod(Method):
         return self.warmup + -(-trials // self.trials_per_epoch)
 
     def evaluator(self, context: Context) -> SharedWeights:
-        """Return the untrained supernet as an evaluator."""
         search = context.search
         return SharedWeights(
             search.space,
@@ -103,7 +100,6 @@ class SharedWeightsMethod(Method):
         )
 
     def trained(self, context: Context, saved: Saved) -> SharedWeights:
-        """Return the shared weights as the search left them."""
         weights = self.evaluator(context)
         if saved.evaluator is None:
             raise RunError("the run has no shared weights: its search was stopped before they were stored")
@@ -124,7 +120,6 @@ class SharedWeightsMethod(Method):
         return {"step": step, "trial": (time.perf_counter() - begun) / len(proposals) + CONTROLLER_SECONDS}
 
     def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
-        """Return what rounds and trials take, and ranking the samples."""
         search, step, trial = context.search, rates.search["step"], rates.search["trial"]
         count = self.rounds(search.trials) * (self.steps_per_epoch or steps(search.recipe, context.modality))
         minibatches = self.rank_minibatches or self._minibatches(context)
@@ -135,7 +130,6 @@ class SharedWeightsMethod(Method):
         return max(1, len(context.modality.data.validation) // context.modality.per_step(recipe))
 
     def derivation(self, context: Context, rates: Rates, seconds: float) -> tuple[Settings, float]:
-        """Rank on as many minibatches as fit."""
         whole, trial = self._minibatches(context), rates.search["trial"]
         fitting = int(SHARE_OF_DERIVING * seconds / self.samples / max(trial, 1e-9))
         count = max(1, min(whole, fitting))
@@ -168,7 +162,6 @@ class SharedWeightsMethod(Method):
         return dict(zip(architectures, scores, strict=True))
 
     def line(self, search: Search, cluster: Cluster) -> str:
-        """Describe rounds, trials and warm-up."""
         each = f"{self.steps_per_epoch} steps" if self.steps_per_epoch else "a pass over the training images"
         warmup = f" after {self.warmup} without" if self.warmup else ""
         return (
@@ -177,5 +170,4 @@ class SharedWeightsMethod(Method):
         )
 
     def source(self, search: Search) -> str:
-        """Count the samples."""
         return f"{self.samples} samples"
