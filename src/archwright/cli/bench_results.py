@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from archwright.cli.commands import print_json
 from archwright.files import write
 from archwright.lab.contest import Allowance, Course
@@ -22,6 +20,8 @@ def conclude(
     courses: Sequence[Course], allowed: Allowance, about: dict[str, Any], *, out: Path, score: str, json_output: bool
 ) -> None:
     """Print the table; write bench.json and bench.png."""
+    from rich.console import Console
+
     out.mkdir(parents=True, exist_ok=True)
     runs = counted(about["runs"], "run")
     results = to_json(courses, allowed, about)

@@ -119,17 +119,13 @@ def controllers(arguments: Sequence[str]) -> int:
 
 def _fields(component: Any, kind: str, as_json: bool) -> int:
     """Show the arguments of a component with their defaults, as the flags that set them."""
-    import inspect
-
     from jsonargparse import ArgumentParser
 
-    if as_json:
-        parameters = inspect.signature(component).parameters.values()
-        defaults = {p.name: None if p.default is p.empty else p.default for p in parameters if p.name != "space"}
-        print_json({"name": kind, "fields": defaults})
-        return 0
     parser = ArgumentParser(prog=f"archwright search --{kind} NAME", add_help=False)
     parser.add_class_arguments(component, kind, skip={"space", "seed"} if kind == "controller" else set())
+    if as_json:
+        print_json({"kind": kind, "fields": parser.get_defaults().as_dict().get(kind, {})})
+        return 0
     text = dashed_help(parser.format_help())
     print(text[text.index("\n\n") + 2 :], end="")
     return 0

@@ -83,10 +83,12 @@ class Budget:
     Args:
         minutes: what the whole run may take; None is a counted budget.
         estimate: expected seconds by phase.
+        rates: measured seconds of a child's training step, and of what the method repeats.
     """
 
     minutes: float | None = None
     estimate: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.minutes is not None and not self.minutes > 0:

@@ -165,8 +165,9 @@ class _Planner:
         return self.estimated(fitted, rates), (passes, epochs)
 
     def estimated(self, plan: Plan, rates: Rates) -> Plan:
-        """Return the plan with what it is expected to take."""
-        return plan.changed({"estimate": estimate(plan, self.modality, rates)})
+        """Return the plan with what it is expected to take, and the rates that say so."""
+        measured = {"child step": rates.child_step, **rates.search}
+        return plan.changed({"estimate": estimate(plan, self.modality, rates), "rates": measured})
 
     def _suited(self, plan: Plan) -> Plan:
         """Return the plan with the controller for the trials that fit."""
