@@ -11,10 +11,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
 from archwright.errors import ArchwrightError, RunError
+from archwright.files import inside
 
 SCHEMAS = (
     (  # version 1
@@ -40,6 +42,7 @@ SCHEMAS = (
 )
 VERSION = len(SCHEMAS)
 SYNC_SECONDS = 1.0
+_SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names another one
 _SENSELESS = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError, ArchwrightError)
 
 
@@ -50,6 +53,7 @@ class Database:
         self.path, self._writing, self._synced = path, writing, 0.0
         mode = "rwc" if create else "rw" if writing else "ro"
         with explained(self.path):
+            _refuse_what_leads_outside(path)
             # isolation_level=None: transactions are ours.
             self.connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
         try:
@@ -125,6 +129,15 @@ class Database:
                     connection.execute(sql)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
         return VERSION
+
+
+def _refuse_what_leads_outside(path: Path) -> None:
+    """Raise RunError if a file of SQLite is a link, or its journal names a file, which SQLite would delete."""
+    *_, journal = (inside(path.parent, path.name + suffix) for suffix in ("", "-wal", "-shm", "-journal"))
+    with suppress(FileNotFoundError), journal.open("rb") as file:
+        file.seek(max(0, file.seek(0, SEEK_END) - len(_SUPER_JOURNAL)))
+        if file.read() == _SUPER_JOURNAL:
+            raise RunError(f"{journal} was not written by archwright: it names another file")
 
 
 @contextmanager

@@ -1,10 +1,14 @@
-"""A folder that one process uses at a time, and files that are complete or absent after a kill or a loss of power."""
+"""A folder that one process uses at a time, and files that are complete or absent after a kill or a loss of power.
+
+No link is followed in a folder that may come from a stranger: it could name any file of the user.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import secrets
 import socket
 import time
 from pathlib import Path
@@ -14,8 +18,7 @@ from archwright.errors import RunError
 
 def lock(folder: Path) -> int:
     """Lock the folder until the returned descriptor closes, so also until the process dies."""
-    # NOFOLLOW: in a stranger's folder a link could name any of our files, to be overwritten.
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    descriptor = os.open(inside(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(descriptor, 0)
@@ -47,16 +50,36 @@ def _holder(content: bytes) -> str:
         return "another process"  # it has only just taken the lock
 
 
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a file or subfolder; raise RunError if it is a link. The folder itself may be one."""
+    path = folder / name
+    if path.is_symlink():
+        raise RunError(f"{path} is a link, which could lead out of the folder; replace it by what it links to")
+    return path
+
+
 def write(path: Path, data: bytes) -> None:
     """Write a file so that it is complete or absent, even after a loss of power; make its folder if needed."""
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.tmp")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    unfinished = inside(path.parent, path.name).with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     for folder in (path.parent, path.parent.parent):
         descriptor = os.open(folder, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add to the end of a file."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    with os.fdopen(os.open(inside(path.parent, path.name), flags, 0o666), "ab") as file:
+        file.write(data)

@@ -12,19 +12,23 @@ from typing import Any
 
 from archwright.database import Database, explained
 from archwright.errors import RunError
-from archwright.files import write
+from archwright.files import inside, write
 from archwright.protocols import State
 from archwright.states import pack, unpack
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-_FILE = re.compile(r"[A-Za-z0-9_.-]+-[0-9a-f]{16}\.safetensors(\.tmp)?")
+_FILE = re.compile(r"[A-Za-z0-9_.-]+-[0-9a-f]{16}\.safetensors(\.([0-9a-f]{16}\.)?tmp)?")
 
 
 class StateFiles:
     """The states of one run, by name. A damaged or missing file is a RunError."""
 
     def __init__(self, database: Database) -> None:
-        self._database, self._folder = database, database.path.parent / "checkpoints"
+        self._database = database
+
+    @property
+    def _folder(self) -> Path:
+        return inside(self._database.path.parent, "checkpoints")
 
     def save(self, name: str, state: State, *also: tuple[str, tuple[Any, ...]]) -> None:
         """Record a state in place of what `name` had; the statements `also` go into the same transaction."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +163,41 @@ def test_show_predict_export_and_list_use_a_run(whole, tmp_path):
     assert checked.returncode == 0, checked.stderr
     code, out, err = done("list", str(folder.parent), cwd=tmp_path)
     assert (code, "finished" in out) == (0, True), err
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *(("resume", name) for name in ("model", "checkpoints", "run.sqlite", "lock", "report.md", "cell.png")),
+        *(("resume", "model/weights.safetensors"), ("resume", "result.json"), ("export", "export")),
+        *(("export", "export/model.py"), ("export", "export/model.pt2")),
+    ],
+)
+def test_a_link_in_a_run_folder_is_one_line_and_nothing_outside_is_touched(whole, tmp_path, command, name):
+    folder, outside = tmp_path / "run", tmp_path / "outside"
+    shutil.copytree(whole[0], folder)
+    with RunStore(folder) as store, store._database.transaction() as connection:
+        connection.execute("DELETE FROM facts WHERE key = 'result'")  # so that it is written again
+    (folder / "export").mkdir()
+    path = folder / name
+    if path.exists():
+        path.rename(outside)
+    else:
+        outside.write_text("# archwright")
+    before = contents(outside)
+    path.symlink_to(outside)
+    linked = tmp_path / "linked"
+    linked.symlink_to(folder)
+    code, out, err = done(command, str(linked), cwd=tmp_path)
+    assert (code, "Traceback" in err) == (2, False), out + err
+    assert f"{Path(name).name} is a link" in err
+    assert contents(outside) == before
+
+
+def contents(path: Path) -> list[tuple[str, bytes, int]]:
+    """Everything at this path, with the times of writing."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [(file.name, file.read_bytes(), file.stat().st_mtime_ns) for file in files]
 
 
 def test_a_configuration_file_gives_the_same_plan(whole, tmp_path):

@@ -12,6 +12,7 @@ from archwright.files import write
 from archwright.lab.contest import Allowance, Course
 from archwright.lab.summary import curves, standings, table, to_json
 from archwright.report.anytime import anytime
+from archwright.report.escape import for_terminal
 from archwright.report.table import show_table
 from archwright.report.words import counted
 
@@ -21,6 +22,7 @@ def conclude(
 ) -> None:
     """Print the table; write bench.json and bench.png."""
     from rich.console import Console
+    from rich.text import Text
 
     out.mkdir(parents=True, exist_ok=True)
     runs = counted(about["runs"], "run")
@@ -32,6 +34,6 @@ def conclude(
     console = Console(stderr=json_output, highlight=False)
     title = f"{about['table']}, {allowed.words}, {runs}: {score}"
     show_table(*table(standings(courses)), title=title, console=console)
-    console.print(f"{out / 'bench.json'}, {picture}", soft_wrap=True, highlight=False)
+    console.print(Text(for_terminal(f"{out / 'bench.json'}, {picture}")), soft_wrap=True)
     if json_output:
         print_json(results)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from archwright.errors import ArchwrightError
 from archwright.modalities import MODALITIES
+from archwright.report.escape import for_terminal
 
 MODULES = {
     "search": "archwright.cli.searching",
@@ -58,7 +59,7 @@ def dispatch(command: str, arguments: Sequence[str], *, debug: bool = False) -> 
     except ArchwrightError as error:
         if debug:
             raise
-        print(f"archwright: {' '.join(str(error).split())}", file=sys.stderr)
+        print(for_terminal(f"archwright: {' '.join(str(error).split())}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if debug:
@@ -111,7 +112,12 @@ class Parser(argparse.ArgumentParser):
         return dashed_help(super().format_usage())
 
     def error(self, message: str) -> NoReturn:
-        super().error(dashed_help(message))
+        super().error(for_terminal(dashed_help(message)))
+
+
+def print_line(text: str) -> None:
+    """Print one line, whatever the names and paths in it hold."""
+    print(for_terminal(text))
 
 
 def print_json(value: Any) -> None:

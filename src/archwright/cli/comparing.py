@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import Parser, print_json
+from archwright.cli.commands import Parser, print_json, print_line
 
 
 def compare(arguments: Sequence[str]) -> int:
@@ -44,7 +44,7 @@ def compare(arguments: Sequence[str]) -> int:
         columns = ("", "network", "test accuracy", "95 % interval", "parameters", "multiply-adds")
         show_table(columns, [_row(*numbered) for numbered in enumerate(group.points, start=1)], title=title)
         for path in pictures:
-            print(f"drawn to {path}")
+            print_line(f"drawn to {path}")
     if given.json:
         print_json({"data_sets": data_sets})
     return 0

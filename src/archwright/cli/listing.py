@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import Parser, chosen, dashed_help, data_options, print_json
+from archwright.cli.commands import Parser, chosen, dashed_help, data_options, print_json, print_line
 from archwright.errors import ArchwrightError
 from archwright.modalities import MODALITIES
 
@@ -26,7 +26,7 @@ def list_(arguments: Sequence[str]) -> int:
         for row in rows:
             print_json(row)
     elif not rows:
-        print(f"no runs in {given.folder}; archwright search makes one")
+        print_line(f"no runs in {given.folder}; archwright search makes one")
     else:
         columns = ("run", "begun", "data", "state", "trials", "test")
         show_table(columns, [[row[name] for name in columns] for row in rows])
@@ -146,5 +146,5 @@ def check(arguments: Sequence[str]) -> int:
         print_json(description)
     else:
         for line in lines:
-            print(line)
+            print_line(line)
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from archwright.report.escape import for_terminal
 from archwright.report.words import duration
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ class ProgressView(AbstractContextManager["ProgressView"]):
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print one line, which stays."""
         from rich.text import Text
 
-        self.console.print(Text(text), soft_wrap=True)
+        self.console.print(Text(for_terminal(text)), soft_wrap=True)
 
     def begin(self, title: str) -> None:
         """Begin a stage; its first plain line comes after ten seconds."""
@@ -67,5 +68,5 @@ class ProgressView(AbstractContextManager["ProgressView"]):
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
-        content = Group(ProgressBar(total=1.0, completed=self._share), Text(self._words()))
+        content = Group(ProgressBar(total=1.0, completed=self._share), Text(for_terminal(self._words())))
         return Panel(content, title=f"archwright: {self._title}", title_align="left")

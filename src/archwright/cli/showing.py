@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import Parser, chosen, print_json
+from archwright.cli.commands import Parser, chosen, print_json, print_line
 from archwright.errors import RunError
+from archwright.files import inside
 from archwright.modalities import load_model, modality_class
 from archwright.space import Architecture, Open, Space
 from archwright.spaces.published import PUBLISHED, Published
@@ -99,14 +100,16 @@ def _shown(given: Any, space: Space, architecture: Architecture, result: dict[st
     if given.json:
         print_json({**result, "pictures": [str(p) for p in pictures], "graphs": [as_text(g) for g in graphs]})
         return 0
-    print(f"{architecture.space} {architecture.id}")
+    print_line(f"{architecture.space} {architecture.id}")
     for graph in graphs:
-        print(f"\n{graph.title}")
+        print()
+        print_line(graph.title)
         for line in as_text(graph):
-            print(f"  {line}")
-    print(f"\n{size_line}")
+            print_line(f"  {line}")
+    print()
+    print_line(size_line)
     for path in pictures:
-        print(f"drawn to {path}")
+        print_line(f"drawn to {path}")
     return 0
 
 
@@ -144,12 +147,12 @@ def export(arguments: Sequence[str]) -> int:
 
     model = load_model(_model_folder(given.run), space=given.space)
     formats = tuple(part.strip() for part in given.formats.split(","))
-    files = model.export(given.to or given.run / "export", formats=formats)
+    files = model.export(given.to or inside(given.run, "export"), formats=formats)
     if given.json:
         print_json({name: str(path) for name, path in files.items()})
     else:
         for name, path in files.items():
-            print(f"{name:<8} {path}")
+            print_line(f"{name:<8} {path}")
     return 0
 
 

@@ -16,6 +16,7 @@ from archwright.errors import ArchwrightError, ConfigError
 from archwright.export.model_file import MARK, Source
 from archwright.export.program import Program, write_onnx, write_pt2
 from archwright.export.tracing import ExportError
+from archwright.files import inside, write
 
 if TYPE_CHECKING:
     from archwright.architecture import Architecture
@@ -30,7 +31,7 @@ def checked_formats(formats: Sequence[str], folder: Path) -> None:
     unknown = [form for form in formats if form not in FORMATS]
     if unknown or not formats:
         raise ConfigError(f"formats {tuple(formats)!r}: choose from {', '.join(FORMATS)}")
-    there = folder / "model.py"
+    there = inside(folder, "model.py")
     if "source" in formats and there.exists() and MARK not in there.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(f"{there} exists and is not archwright's; choose another folder or move it away")
 
@@ -91,4 +92,7 @@ def write_files(
         if "pt2" in formats:
             again = torch.export.load(files["pt2"]).module()
             compare("model.pt2", lambda: logits(again), expected)
-        return {what: path.replace(folder / path.name) for what, path in files.items()}
+        targets = {what: inside(folder, path.name) for what, path in files.items()}
+        for what, path in files.items():
+            write(targets[what], path.read_bytes())
+        return targets

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.errors import ConfigError, RunError
-from archwright.files import write
+from archwright.files import append, write
 from archwright.lab.contest import Course
 
 NAME = "searches.jsonl"
@@ -42,8 +42,7 @@ class JsonLines:
         write(self.path, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        append(self.path, f"{json.dumps(entry)}\n".encode())
 
 
 class Record:

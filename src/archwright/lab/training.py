@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from archwright.components import space_class
 from archwright.errors import ConfigError, RunError
 from archwright.evaluators.from_scratch import FromScratch
-from archwright.files import write
+from archwright.files import inside, write
 from archwright.lab.contest import Course, Timed, best_so_far
 from archwright.lab.record import JsonLines
 from archwright.lab.strategies import Strategy
@@ -143,7 +143,7 @@ def _search(setup: Setup, strategy: Strategy, number: int) -> Iterator[Trial | S
     plan = replace(setup.plan, seed=seed)
     evaluator: FromScratch = assembly.evaluator(plan, modality(setup.data))
     name = "".join(c if c.isalnum() or c in "-_.=" else "-" for c in strategy.label)
-    folder = setup.folder / f"{name}-{seed}"
+    folder = inside(setup.folder, f"{name}-{seed}")
     with RunStore(folder, create=not (folder / "run.sqlite").exists()) as store:
         controller = Timed(strategy.make(plan.search.space, seed))
         remembered = _Remembered(evaluator, setup.folder / CHILDREN, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archwright.errors import ConfigError
+from archwright.files import write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,9 +83,11 @@ def save(figure: Figure, path: Path, *, title: str) -> Path:
     """Write a figure, with its folder if that is missing; raise ConfigError if the file cannot be written."""
     unset = ("Date", "Creator") if path.suffix.lower() == ".svg" else ("Software",)
     metadata = {"Title": title, **dict.fromkeys(unset)}
+    drawn, dpi = io.BytesIO(), min(DPI, MOST_PIXELS / max(figure.get_size_inches()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=min(DPI, MOST_PIXELS / max(figure.get_size_inches())), metadata=metadata)
+        figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=dpi, metadata=metadata)
+        write(path, drawn.getvalue())
     except OSError as error:
         raise ConfigError(f"{path}: the picture cannot be written ({error.strerror or error})") from None
     return path

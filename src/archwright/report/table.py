@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from archwright.report.escape import for_terminal
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,7 +17,7 @@ NUMBER = re.compile(r"[-+]?\d[\d,_]*(\.\d+)?([eE][-+]?\d+)?( ?[%a-zA-Z]{1,4})?")
 def show_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", console: Console | None = None
 ) -> None:
-    """Print a table; columns that hold nothing but numbers are flush right. Cells are never read as markup.
+    """Print a table; columns that hold nothing but numbers are flush right. Cells are never read as markup or controls.
 
     On a terminal rich draws it (and honours NO_COLOR); elsewhere it is plain lines of any length, without colours.
     """
@@ -24,7 +26,8 @@ def show_table(
     from rich.table import Table
     from rich.text import Text
 
-    console = console or Terminal()
+    console, title = console or Terminal(), for_terminal(title)
+    rows = [[for_terminal(str(cell)) for cell in row] for row in rows]
     if not console.is_terminal:
         for line in ([title] if title else []) + plain_table(columns, rows):
             console.print(Text(line), soft_wrap=True)

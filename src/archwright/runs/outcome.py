@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archwright.controllers.sharding import lateness
-from archwright.files import write
+from archwright.files import inside, write
 from archwright.graph import Graph
 from archwright.loop import Trial
 from archwright.modalities.protocol import Modality, verdict
 from archwright.report.drawing import draw
+from archwright.report.escape import for_markdown, for_terminal
 from archwright.report.plots import comparison, search_curve
 from archwright.report.text import as_text
 from archwright.runs.job import Job
@@ -62,7 +63,7 @@ def conclude(job: Job) -> dict[str, Any]:
     if references := job.candidates.trained("reference"):
         result["reference"] = {"network": plan.final.reference_name, **_compared(job, references, test)}
     network, space = job.candidates.network(key).cpu(), plan.final.space.for_architecture(architecture)
-    modality.save(network, architecture, space, store.folder / "model")
+    modality.save(network, architecture, space, inside(store.folder, "model"))
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
     graphs = space.graphs(architecture)
     _draw(job, graphs, trials, result)
@@ -134,13 +135,14 @@ def _draw(job: Job, graphs: Sequence[Graph], trials: Sequence[Trial], result: di
 
 def _report(result: dict[str, Any], graphs: Sequence[Graph], modality: Modality) -> list[str]:
     """Return the result as a page of Markdown."""
-    lines = [f"# {result['space']} {result['architecture']} on {result['data']}", "", *result["summary"], ""]
+    title = for_markdown(f"{result['space']} {result['architecture']} on {result['data']}")
+    lines = [f"# {title}", "", "```", *map(for_terminal, result["summary"]), "```", ""]
     lines += ["![cells](cell.png)", ""]
     for graph in graphs:
-        lines += [f"## {graph.title}", "", "```", *as_text(graph), "```", ""]
+        lines += [f"## {for_markdown(graph.title)}", "", "```", *as_text(graph), "```", ""]
     lines += modality.report_sections(result)
     lines += ["## Seconds", "", "| phase | seconds |", "|---|---|"]
-    lines += [f"| {name} | {value:.1f} |" for name, value in result["seconds"].items()]
+    lines += [f"| {for_markdown(name)} | {value:.1f} |" for name, value in result["seconds"].items()]
     if result["trials"]:
         lines += ["", "![search](search.png)"]
     if result["random_search"]:

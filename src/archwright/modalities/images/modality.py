@@ -17,6 +17,7 @@ from archwright.modalities.images.batches import ImageScoring, ImageTrainingData
 from archwright.modalities.images.model import TrainedModel
 from archwright.modalities.protocol import Modality
 from archwright.modalities.wording import Wording
+from archwright.report.escape import for_markdown
 from archwright.report.statistics import paired_difference, wilson
 from archwright.space import Architecture, Space, Task
 from archwright.training.accuracy import evaluate_accuracy
@@ -150,7 +151,7 @@ class Images(Modality):
         lines = ["## Accuracy by class", "", "| class | accuracy | test images |", "|---|---|---|"]
         for name, found in figures["per_class"].items():
             accuracy = "" if found["accuracy"] is None else f"{found['accuracy']:.2%}"
-            lines.append(f"| {name.replace('|', chr(92) + '|')} | {accuracy} | {found['images']} |")
+            lines.append(f"| {for_markdown(name)} | {accuracy} | {found['images']} |")
         return [*lines, ""]
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:

@@ -15,6 +15,7 @@ from archwright.data.decode import SUFFIXES, preprocess_image
 from archwright.data.images import Preprocessing
 from archwright.errors import RunError
 from archwright.modalities.model_file import TrainedNetwork
+from archwright.report.escape import for_terminal
 from archwright.space import Task
 
 BATCH = 256
@@ -88,7 +89,7 @@ class TrainedModel(TrainedNetwork):
             for path, found in zip(part, self.predict(part), strict=True):
                 probabilities = dict(zip(self.classes, found.probabilities, strict=True))
                 figures = {"image": str(path), "class": found.label, "probabilities": probabilities}
-                yield figures, f"{path}  {found.label}  {found.probability:.1%}"
+                yield figures, for_terminal(f"{path}  {found.label}  {found.probability:.1%}")
 
 
 def _images_in(folder: Path) -> list[Path]:

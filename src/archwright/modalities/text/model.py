@@ -13,6 +13,7 @@ import torch
 from archwright.data.text import EOS, UNKNOWN, Level, encode, tokens_of
 from archwright.errors import RunError
 from archwright.modalities.model_file import TrainedNetwork
+from archwright.report.escape import for_terminal
 from archwright.space import TextTask
 from archwright.training.perplexity import TextScore, evaluate_perplexity
 
@@ -83,7 +84,7 @@ class TrainedLanguageModel(TrainedNetwork):
                 raise RunError(f"{path}: no such file; words to go on from do not end in .txt")
             if not path.is_file():
                 written = self.write(str(path), tokens, seed=seed)
-                yield {"prompt": str(path), "written": written}, written
+                yield {"prompt": str(path), "written": written}, "\n".join(map(for_terminal, written.split("\n")))
                 continue
             try:
                 score = self.score(path.read_text(encoding="utf-8"))
@@ -91,4 +92,4 @@ class TrainedLanguageModel(TrainedNetwork):
                 raise RunError(f"{path} is not text in UTF-8") from None
             bits = score.loss / math.log(2)
             line = f"{path}  perplexity {score.perplexity:.2f}, {bits:.3f} bits a {self.level.removesuffix('s')}"
-            yield {"text": str(path), "perplexity": score.perplexity, "bits": bits}, line
+            yield {"text": str(path), "perplexity": score.perplexity, "bits": bits}, for_terminal(line)
