@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.analysis.collapse import Collapse
-from archwright.components import name_of_space
+from archwright.components import name_of_space, typed
 from archwright.errors import ConfigError, RunError
 from archwright.loop import Trial
 from archwright.modalities import load_model
@@ -103,6 +103,7 @@ def search(
     """
     if unknown := sorted(set(settings) - setting_names()):
         raise ConfigError(f"search() has no argument {unknown[0]!r}")
+    typed(controller or "", str(settings.get("engine")))
     user = UserSettings(
         space=name_of_space(space) if space is not None else "enas-micro",
         space_fields=_given(space),
@@ -126,14 +127,18 @@ def resume(
     data: Any = None,
     space: str | None = None,
     controller: str | None = None,
+    engine: str | None = None,
     watch: Watch | None = None,
     finish: bool = False,
 ) -> Run:
     """Go on with a run that was stopped or killed, to the same end. `finish` derives from what the search has so far.
 
-    `data` is needed where the run was begun from Python; `space` and `controller` where they come from the user's file.
+    `data` is needed where the run was begun from Python; `space` and `controller` where they come from the user's file,
+    and `engine` to go on elsewhere, or in the cluster at the same address.
     """
+    typed(engine or "")
     with opened(run, data=data, space=space, controller=controller) as (store, plan, loaded):
+        plan = plan if engine is None else plan.changed({"engine": engine})
         return complete(Job(plan, loaded, store, skip_search=finish), watch)
 
 

@@ -1,7 +1,7 @@
 """Components by name: a registry's, or `path/to/file.py:Name` for one's own.
 
-A file is only ever loaded because the user named it in this call. A run folder records the name; nothing is loaded
-from it.
+A file is loaded only if the user typed its name in this call: on the command line, or as an argument in Python. A name
+that is read (a run folder, an architecture, a configuration) loads nothing by itself.
 """
 
 from __future__ import annotations
@@ -23,6 +23,19 @@ from archwright.spaces import SPACES
 # What comes from the user's files, by the name it was called in this process.
 _OWN: dict[str, type[Space]] = {}
 _OWN_CONTROLLERS: dict[str, Any] = {}
+_TYPED: set[str] = set()
+
+
+def typed(*words: str) -> None:
+    """Let the files load, and the clusters be joined, that these words name: the user typed them in this call."""
+    for word in words:
+        _TYPED.update((word, word.partition("=")[2]))
+
+
+def require_typed(name: str, kind: str, example: str = "FILE.py:NAME") -> None:
+    """Raise RunError for a name that was read and that the user did not type in this call."""
+    if name not in _TYPED:
+        raise RunError(f"the {kind} is {name}; it is used only if you type it in this call: --{kind} {example}")
 
 
 def space_class(name: str) -> type[Space]:
@@ -30,7 +43,7 @@ def space_class(name: str) -> type[Space]:
     if name in _OWN:
         return _OWN[name]
     if ".py:" in name:
-        found = from_file(name)
+        found = from_file(name, "space")
         if not (isinstance(found, type) and issubclass(found, Space) and dataclasses.is_dataclass(found)):
             raise ConfigError(f"{name} is not a space: it must be a frozen dataclass that extends Space")
         SPACES.setdefault(found.name, found)  # so that its architectures can be drawn
@@ -45,7 +58,7 @@ def controller_class(name: str) -> Any:
     """Return the controller of that name, or the class in the user's file."""
     if ".py:" in name:
         if name not in _OWN_CONTROLLERS:
-            _OWN_CONTROLLERS[name] = from_file(name)
+            _OWN_CONTROLLERS[name] = from_file(name, "controller")
         return _OWN_CONTROLLERS[name]
     if name not in CONTROLLERS:
         raise ConfigError(f"{name!r} is not a controller; pick {', '.join(sorted(CONTROLLERS))}, or file.py:Name")
@@ -71,16 +84,16 @@ def name_of_space(space: Space) -> str:
 def named_again(kind: str, name: str, named: str | None) -> str:
     """Return the name of a space or controller that a run recorded, or what the user calls it in this call.
 
-    Raises: RunError, if it comes from a file that nobody has named in this process: nothing is loaded from there.
+    Raises: RunError, if it comes from a file that nobody has typed in this process: nothing is loaded from there.
     """
     own = _OWN if kind == "space" else _OWN_CONTROLLERS
     if ".py:" not in name or name in own:
         return name
-    if named is None or ".py:" not in named:
-        raise RunError(
-            f"the {kind} comes from {name}; nothing is loaded from there unless you say so: --{kind} FILE.py:NAME"
-        )
-    return named
+    if named is not None and ".py:" in named:
+        typed(named)
+        return named
+    require_typed(name, kind)
+    return name
 
 
 def with_fields(cls: type[Space], fields: Mapping[str, Any]) -> Space:
@@ -103,8 +116,9 @@ def space_for(architecture: Architecture, named: str | None = None) -> Space:
     return space
 
 
-def from_file(name: str) -> Any:
-    """Return what a `path/to/file.py:Name` names; the file is run."""
+def from_file(name: str, kind: str) -> Any:
+    """Return the `kind` of component that a typed `path/to/file.py:Name` names; the file is run."""
+    require_typed(name, kind)
     path_text, _, attribute = name.rpartition(":")
     path = Path(path_text).expanduser()
     if not path.is_file():

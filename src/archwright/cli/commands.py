@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from archwright.components import typed
 from archwright.errors import ArchwrightError
 from archwright.modalities import MODALITIES
 from archwright.report.escape import for_terminal
@@ -55,6 +56,7 @@ def dispatch(command: str, arguments: Sequence[str], *, debug: bool = False) -> 
         importlib.import_module(MODULES[command]), command.replace("list", "list_")
     )
     try:
+        typed(*arguments)
         return run([underscored(word) for word in arguments])
     except ArchwrightError as error:
         if debug:

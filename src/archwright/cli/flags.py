@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from archwright.evaluators.objective import OBJECTIVES
 from archwright.methods import METHODS, method_class
 from archwright.methods.protocol import Search
 from archwright.presets import PRESETS, presets_of
+from archwright.runs.cluster import require_typed_address
 from archwright.runs.plan import FinalTraining, setting_names
 from archwright.runs.planner import UserSettings
 from archwright.training.recipe import Recipe
@@ -77,6 +79,8 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     parser = _parser(space, names["controller"] or papers, names["objective"])
     show_help(first["help"], parser, lambda: short_help(parser, EXAMPLE, DESCRIPTION, COMMON, MORE, NAMED))
     given = parsed(parser, words, config)
+    if config:
+        require_typed_address(given.get("engine", "local"))
     groups = {name: given.get(name) or {} for name in GROUPS}
     settings = chosen(given, setting_names() - set(GROUPS))
     if names["objective"]:
@@ -118,7 +122,12 @@ def show_help(asked: str | None, parser: Any, short: Callable[[], str]) -> None:
 
 def parsed(parser: Any, words: Sequence[str], config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flags that are given, in the words or else in a configuration, as plain data."""
+    import yaml
+    from jsonargparse import get_loader, set_loader
+
     try:
+        set_loader("data", lambda text: _without_code(get_loader("yaml")(text)), (yaml.YAMLError,))
+        parser.parser_mode = "data"
         under = parser.parse_object(_nameless(config), defaults=False)
         return parser.parse_args(words, namespace=under, defaults=False).as_dict()  # type: ignore[no-any-return]
     except SystemExit:
@@ -179,17 +188,24 @@ def short_help(
     return "\n".join(lines) + "\n" + more
 
 
+def _without_code(value: Any) -> Any:
+    """Return a value that was read; jsonargparse would import the module that a `class_path` in it names."""
+    if 'class_path"' in json.dumps(value, default=str, skipkeys=True):
+        raise ConfigError("class_path: settings are data, they load no code")
+    return value
+
+
 def config_file(path: str | None) -> dict[str, Any]:
-    """Return the configuration file at `path`, in the parser's form; its data can only be data."""
+    """Return the configuration file at `path`, in the parser's form; it holds data, no code."""
     import yaml
 
     if path is None:
         return {}
     try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        config = _without_code(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"--config {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--config {path} is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(config, dict):
         raise ConfigError(f"--config {path}: expected settings by name, not {type(config).__name__}")

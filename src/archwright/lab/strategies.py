@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from archwright.components import controller_class
+from archwright.components import controller_class, typed
 from archwright.controllers import CONTROLLERS
 from archwright.errors import ConfigError
 from archwright.loop import Controller
@@ -32,6 +32,7 @@ class Strategy:
 
     def make(self, space: Space, seed: int) -> Controller:
         """Return a new controller; raise ConfigError if it has no such settings, or not with such values."""
+        typed(self.controller)  # a strategy is only ever read from what the user typed
         make = controller_class(self.controller)
         if not callable(make):
             raise ConfigError(f"{self.controller} is no controller: it must be a class, called with a space and a seed")

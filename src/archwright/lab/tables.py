@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from archwright.components import from_file
+from archwright.components import from_file, typed
 from archwright.errors import ConfigError
 from archwright.evaluators.table import Table
 from archwright.lab.landscape import LANDSCAPES
@@ -21,7 +21,8 @@ def load_table(name: str) -> Table:
     which run code when they are read, so they are read as `trusted:PATH` only.
     """
     if ".py:" in name:
-        found = from_file(name)
+        typed(name)
+        found = from_file(name, "table")
         found = found() if callable(found) and not isinstance(found, Table) else found
         if not isinstance(found, Table):
             raise ConfigError(f"{name} is {type(found).__name__}; it must be an archwright.evaluators.table.Table")

@@ -54,16 +54,16 @@ class Setup:
 
     def begin(self) -> None:
         """Make the folder, or see that it is this comparison's. More strategies or runs may be asked of it."""
-        path = self.folder / SETUP
+        path, plan = self.folder / SETUP, self.plan.to_json()  # written first, it makes its own space known to be read
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            write(path, json.dumps(self.plan.to_json(), indent=1).encode())
+            write(path, json.dumps(plan, indent=1).encode())
             return
         try:
             held = Plan.from_json(json.loads(path.read_text()))
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read ({error})") from None
-        ours, theirs = (_settled(json.loads(json.dumps(plan.to_json()))) for plan in (self.plan, held))
+        ours, theirs = (_settled(json.loads(json.dumps(each))) for each in (plan, held.to_json()))
         if differing := sorted(name for name in ours if ours[name] != theirs.get(name)):
             name = differing[0]
             found = f"its {name.split('.')[-1]} is {theirs.get(name)}, here it is {ours[name]}"

@@ -10,6 +10,7 @@ import torch
 
 from archwright.components import controller_class
 from archwright.loop import Engine, Inline, run
+from archwright.runs.cluster import require_typed_address
 from archwright.training.child import child_network, child_recipe
 from archwright.training.randomness import Stream, seeded
 
@@ -52,6 +53,7 @@ def search(plan: Plan, modality: Modality, *, budget: Budget, store: Store) -> G
     """Yield what a search yields, by one controller or by replicas of it; closing the generator ends its workers."""
     parts: tuple[Any, Any] = controller(plan), evaluator(plan, modality)
     cluster = plan.cluster
+    require_typed_address(cluster.engine)
     if not cluster.replicas:
         with contextlib.closing(engine(plan)) as workers:
             yield from run(*parts, budget=budget, store=store, engine=workers)

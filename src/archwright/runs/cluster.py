@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from archwright.components import require_typed
 from archwright.engines.cluster import check_address, ray_module, room
 
 CHILDREN = 8  # of a replica, where its controller does not say (Zoph & Le 2017, section 4.1)
+
+
+def require_typed_address(engine: str) -> None:
+    """Raise RunError for a cluster elsewhere that the user did not type in this call: its answers are unpickled."""
+    if engine.partition(":")[2] not in ("", "auto"):
+        require_typed(engine, "engine", engine)
 
 
 def on_a_cluster(
