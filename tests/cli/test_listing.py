@@ -22,9 +22,21 @@ def test_a_run_is_listed_with_its_data_and_the_phase_it_is_in(
     with RunStore(tmp_path / "run", create=True) as store:
         store.put_all({"plan": plan.to_json(), "done/search": True, "done/derive": True})
     RunStore(tmp_path / "stopped", create=True).close()
+    with RunStore(tmp_path / "bad", create=True) as store:
+        store.put("plan", {"final": 3})
     assert main(["list", str(tmp_path), "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["data"], row["state"]) for row in rows] == [
+        ("", "damaged: KeyError('format')"),
         ("photos", "in final training"),  # there is no grid of recipes
         ("", "stopped before it began"),
     ]
+
+
+@pytest.mark.parametrize(
+    "result", ["3", "[]", '{"test_accuracy": 1}', '{"test_accuracy": 1, "per_class": 3, "test_images": "x"}']
+)
+def test_a_damaged_result_is_one_line(result: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "result.json").write_text(result)
+    assert main(["compare", str(tmp_path), "--no-pictures"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -34,21 +34,24 @@ def compared(folders: Sequence[Path]) -> list[Compared]:
     for folder in folders:
         result, name = _result(folder), folder.resolve().name
         name = name if names[name] == 1 else str(folder)
-        key = Path(str(result.get("data", ""))).name, frozenset(result["per_class"]), int(result["test_images"])
-        groups.setdefault(key, []).extend(_points(name, result))
+        try:
+            key = Path(str(result.get("data", ""))).name, frozenset(result["per_class"]), int(result["test_images"])
+            groups.setdefault(key, []).extend(_points(name, result))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{folder / 'result.json'} is damaged: {error!r}") from None
     return [Compared(data, (*points, *reported(classes, images))) for (data, classes, images), points in groups.items()]
 
 
 def _result(folder: Path) -> dict[str, Any]:
     try:
-        result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result: Any = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except OSError:
         raise RunError(f"{folder} has no result.json: it is no finished run") from None
     except ValueError as error:
         raise RunError(f"{folder / 'result.json'} is damaged: {error}") from None
-    if "test_accuracy" not in result:
+    if not isinstance(result, dict) or "test_accuracy" not in result:
         raise RunError(f"{folder}: only runs on images have an accuracy to compare")
-    return result
+    return dict(result)
 
 
 def _points(name: str, result: dict[str, Any]) -> list[Point]:

@@ -40,7 +40,7 @@ DESCRIPTION = (
     "not given is planned."
 )
 DETAILS = (
-    "--space NAME, --controller NAME and --objective NAME choose components (names, or FILE.py:NAME); their fields "
+    "--space NAME, --controller NAME (or FILE.py:NAME) and --objective NAME choose components; their fields "
     "follow as --space.FIELD. Without --controller it is guided where fewer than a thousand children are trained from "
     "scratch, and otherwise that of the space's paper, whose fields are those below. Defaults shown for them are the "
     "papers'; the small preset sizes them for the machine."

@@ -54,6 +54,8 @@ def _row(folder: Path) -> dict[str, Any]:
                     row["test"] = kind.shown.format(result[f"test_{kind.metric}"])
     except ArchwrightError as error:
         row["state"] = f"unreadable: {error}"
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # one bad folder does not hide the others
+        row["state"] = f"damaged: {error!r}"
     return row
 
 
