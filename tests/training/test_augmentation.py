@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archwright.training.augmentation import augment, crop, cutout, flip
+from archwright.training.augmentation import augment, crop, cutout, flip, scaled
 from archwright.training.recipe import Recipe
 
 RNG = np.random.default_rng
@@ -97,3 +97,19 @@ def test_every_offset_and_both_mirrors_occur_about_equally_often():
 def test_nothing_asked_for_is_nothing_done():
     x = pictures()
     assert torch.equal(augment(x, PLAIN, RNG(0)), x)
+
+
+@given(share=st.floats(0, 1), seed=st.integers(0, 9))
+def test_a_share_of_the_augmentation_is_a_smaller_one(share, seed):
+    x = pictures(count=20)
+    part, whole = Recipe(pad=3, cutout=5, augment=share), Recipe(pad=round(3 * share), cutout=round(5 * share))
+    assert torch.equal(augment(x, part, RNG(seed)), augment(x, whole, RNG(seed)))
+
+
+def test_scaling_keeps_the_mean_colour_and_the_memory_format():
+    x = torch.rand(4, 3, 16, 12).contiguous(memory_format=torch.channels_last)
+    small = scaled(x, 8, 8)
+    assert small.shape == (4, 3, 8, 8)
+    assert small.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(small.mean((2, 3)), x.mean((2, 3)), atol=0.05, rtol=0)
+    assert scaled(x, 16, 12) is x

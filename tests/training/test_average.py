@@ -51,6 +51,34 @@ def test_what_is_trained_does_not_depend_on_the_average_and_what_is_delivered_is
     assert with_average.validation != without.validation
 
 
+def test_running_statistics_are_averaged_as_the_weights_are() -> None:
+    training = fit(Recipe(epochs=1, batch=8, average=0.8, pad=0))
+    live, expected = training.model.state_dict(), {}
+    for progress in training.until(2):
+        decay = min(0.8, progress.step / (9 + progress.step))
+        for name, value in live.items():
+            if "running" in name:
+                begin = torch.ones_like(value) if "var" in name else torch.zeros_like(value)
+                expected[name] = decay * expected.get(name, begin) + (1 - decay) * value
+    assert expected
+    for name, value in expected.items():
+        torch.testing.assert_close(training.state_dict()["average"][name], value)
+
+
+def test_validation_between_steps_and_after_the_end_is_of_the_average() -> None:
+    training, whole = fit(), fit()
+    for _ in training.until(2):
+        pass
+    live = training.validate()
+    state = training.state_dict()
+    training.model.load_state_dict(state["average"] | {k: v for k, v in state["model"].items() if "tracked" in k})
+    again = fit(Recipe(epochs=3, batch=8, learning_rate=0.05, pad=0))
+    again.model.load_state_dict(training.model.state_dict())
+    assert live == again.validate()
+    assert [progress.step for progress in whole][-1] == 9
+    assert whole.validate() == whole.metrics
+
+
 def test_a_stopped_training_goes_on_with_its_average() -> None:
     whole, first, second = fit(), fit(), fit()
     for _ in whole:

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from archwright import states
-from archwright.errors import ChildFailure, Diverged, RunError, TimedOut
+from archwright.errors import ChildFailure, ConfigError, Diverged, RunError, TimedOut
 from archwright.modalities import modality
 from archwright.nets.network import Network
 from archwright.space import Open, sample
@@ -104,6 +106,119 @@ def test_validation_can_be_kept_for_the_last_epochs():
     part = fit(recipe=replace(RECIPE, epochs=2.5), validate_last=2)  # an epoch that ends early is one
     list(part)
     assert [epoch for epoch, _ in part.validation] == [2, 3]
+
+
+def test_the_last_epoch_is_validated_where_a_fraction_is_rounded_away():
+    part = fit(recipe=replace(RECIPE, epochs=2.01), validate_last=1)
+    list(part)
+    assert (part.steps, [epoch for epoch, _ in part.validation]) == (6, [2])
+
+
+def test_rungs_with_validation_between_them_change_no_bit(whole):
+    training, told = fit(), []
+    for rung in (2, 2, 5, 9, 20):
+        told += training.until(rung)
+        assert training.step == min(rung, 9)
+        assert training.model.training == (rung < 9)
+        assert training.validate().keys() == {"validation_accuracy", "validation_loss"}
+    assert told == whole[1]
+    assert same(training, whole[0])
+    assert training.validate() == training.metrics
+
+
+WSD = replace(RECIPE, warmup=0.2, decay=0.5, cutout=0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(begin=st.integers(0, 8), steps=st.integers(1, 12), again=st.integers(0, 3))
+def test_a_replanned_schedule_goes_on_from_where_it_is_and_ends_as_planned(begin, steps, again):
+    training, seen = fit(Dot(), WSD), []
+    list(training.until(begin))
+    for more in (steps, steps + again):
+        before = training.progress
+        training.replan(begin + more)
+        assert (training.progress, training.steps) == (before, begin + more)
+    for progress in training:
+        seen.append((progress.step, progress.steps, training.progress, progress.metrics["learning_rate"]))
+    assert [step for step, *_ in seen] == list(range(begin + 1, begin + steps + again + 1))
+    assert {total for _, total, *_ in seen} == {training.steps}
+    shares = [before, *(share for *_, share, _ in seen)]
+    assert shares == pytest.approx([before + (1 - before) * i / len(seen) for i in range(len(shares))])
+    assert [rate for *_, rate in seen] == pytest.approx([WSD.rate(share * WSD.epochs) for share in shares[:-1]])
+    assert training.validation[-1][0] == -(-training.steps // 3)
+
+
+class Dot(Network):
+    """One weight: steps that take no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(3, 64))
+        self.told: list[float] = []
+
+    def with_auxiliary(self, x, architecture=None):
+        return x.flatten(1) @ self.weight.T, None
+
+    def set_progress(self, progress):
+        self.told.append(progress)
+
+
+def test_a_replan_to_the_same_length_changes_nothing_but_rounding():
+    plain, replanned = fit(Dot(), WSD), fit(Dot(), WSD)
+    list(replanned.until(4))
+    replanned.replan(9)
+    list(plain), list(replanned)
+    assert replanned.model.told == pytest.approx(plain.model.told)
+    torch.testing.assert_close(replanned.model.weight, plain.model.weight)
+
+
+def driven(training: Fit, stop: int = 99) -> Fit:
+    """Train with two replans on the way."""
+    replans = {2: 12, 5: 8}
+    while training.step < min(stop, training.steps):
+        if training.step in replans:
+            training.replan(replans[training.step])
+        list(training.until(training.step + 1))
+    return training
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_a_replanned_training_is_resumed_to_the_same_bits(cut):
+    whole, first, second = driven(fit()), driven(fit(), cut), fit()
+    assert whole.step == 8
+    second.load_state_dict(states.unpack(states.pack(first.state_dict())))
+    assert (second.step, second.steps, second.progress) == (cut, first.steps, first.progress)
+    assert same(driven(second), whole)
+
+
+@pytest.mark.parametrize(("done", "steps"), [(3, 3), (3, 1), (9, 12)])
+def test_what_is_over_cannot_be_replanned(done, steps):
+    training = fit(Dot())
+    list(training.until(done))
+    with pytest.raises(ConfigError, match=f"{done} of 9 steps are done, so it cannot have {steps}"):
+        training.replan(steps)
+
+
+class Seen(Dot):
+    """Notes the sizes of its images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, ...]] = []
+
+    def with_auxiliary(self, x, architecture=None):
+        self.sizes.append(tuple(x.shape[2:]))
+        return x.mean((1, 2, 3))[:, None] + self.weight.sum(1), None
+
+
+def test_images_grow_while_a_network_is_trained_and_validation_has_them_whole():
+    training = fit(Seen(), replace(RECIPE, small_from=0.5, small_until=0.6))
+    list(training.until(9))
+    trained = [size for size in training.model.sizes if size[0] < 8]
+    assert trained == [(4, 4)] * 3  # until progress is 0.3, where 6 pixels are rounded to 8
+    training.model.sizes.clear()
+    training.validate()
+    assert set(training.model.sizes) == {(8, 8)}
 
 
 def test_divergence_stops_before_the_weights_are_spoilt():

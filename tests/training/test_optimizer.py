@@ -92,3 +92,35 @@ def test_its_state_is_enough_to_go_on_from_and_a_copy(optimizer):
     resumed.load_state_dict(state)
     advance(other, resumed, 1)
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_norms_and_biases_may_be_spared_from_decay_and_nothing_else_changes(optimizer):
+    decayed, spared, bare = network(), network(), network()
+    common = {"optimizer": optimizer, "clip_norm": None, "epsilon": 1e-3}
+    recipes = Recipe(weight_decay=0.1, **common), Recipe(weight_decay=0.1, decay_norms=False, **common)
+    for model, recipe in zip((decayed, spared, bare), (*recipes, Recipe(weight_decay=0.0, **common)), strict=True):
+        advance(model, Optimizer(model, recipe), 1)
+    for (name, parameter), with_decay, without in zip(
+        spared.named_parameters(), decayed.parameters(), bare.parameters(), strict=True
+    ):
+        assert torch.equal(parameter, without if parameter.ndim == 1 else with_decay), name
+        if name != "1.bias":  # it begins at zero, which does not decay
+            assert not torch.equal(with_decay, without), name
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_the_state_goes_by_name_whatever_decays(optimizer):
+    recipe = replace(RECIPE, optimizer=optimizer)
+    ours, other = network(), network()
+    first, second = Optimizer(ours, recipe), Optimizer(other, replace(recipe, decay_norms=False))
+    advance(ours, first, 0)
+    second.load_state_dict(first.state_dict())
+    assert second.state_dict().keys() == first.state_dict().keys()
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+def test_a_network_of_norms_alone_can_be_trained_without_decay():
+    model = nn.BatchNorm2d(3)
+    advance(nn.Sequential(model), Optimizer(model, replace(RECIPE, decay_norms=False)), 0)
+    assert not torch.equal(model.bias, torch.zeros(3))

@@ -31,6 +31,15 @@ def test_the_presets_are_the_official_scripts():
         ({"cutout_at": "center"}, "cutout_at is 'center'; it must be 'centre' or 'corner'"),
         ({"precision": "float16"}, "precision is 'float16'"),
         ({"weight_decay": float("inf")}, "weight_decay is inf"),
+        ({"warmup": 1.0}, "warmup is 1.0"),
+        (
+            {"warmup": 0.3, "decay": 0.8},
+            "decay is 0.8; it must be None, or above 0 and at most 1 less the warm-up",
+        ),
+        ({"decay": 0.0}, "decay is 0.0"),
+        ({"augment": 1.5}, "augment is 1.5; it must be from 0 to 1"),
+        ({"small_from": 0.0}, "small_from is 0.0"),
+        ({"small_until": 2.0}, "small_until is 2.0; it must be above 0, and 1 at most"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_be_right(change, says):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archwright.training.recipe import Recipe
 from archwright.training.schedules import cosine_with_restarts, restart_periods
 
 
@@ -57,3 +58,61 @@ def test_the_periods_fill_the_training_and_the_rate_stays_between_its_ends(total
     assert 0.1 <= rate(share * total) <= 1.0
     assert rate(0) == 1.0
     assert rate(total) == rate(total + 5) == 0.1
+
+
+shares = st.floats(0, 1)
+
+
+@st.composite
+def wsd(draw) -> Recipe:
+    """A recipe with warm-up, constant rate and decay, of any shares."""
+    warmup = draw(st.floats(0, 0.9))
+    decay = draw(st.floats(0.05, 1 - warmup))
+    low, high = draw(st.floats(0, 0.1)), draw(st.floats(0.1, 2))
+    epochs = draw(st.floats(0.1, 500))
+    return Recipe(epochs=epochs, learning_rate=high, learning_rate_min=low, warmup=warmup, decay=decay)
+
+
+@given(recipe=wsd(), share=shares)
+def test_wsd_rises_stays_and_falls_to_the_minimum(recipe, share):
+    rate, low, high = recipe.rate(share * recipe.epochs), recipe.learning_rate_min, recipe.learning_rate
+    assert recipe.rate(recipe.epochs) == low
+    assert low * (1 - 1e-12) <= rate <= high
+    if recipe.warmup < share < 1 - recipe.decay:
+        assert rate == high
+    if recipe.warmup:
+        assert recipe.rate(0) == low
+        assert recipe.rate(recipe.warmup / 2 * recipe.epochs) == pytest.approx((low + high) / 2, rel=1e-6)
+    assert recipe.rate((1 - recipe.decay / 2) * recipe.epochs) == pytest.approx((low + high) / 2, rel=1e-6)
+
+
+@given(recipe=wsd(), share=shares, onward=st.floats(0, 0.01))
+def test_wsd_does_not_jump(recipe, share, onward):
+    steepest = (recipe.learning_rate - recipe.learning_rate_min) / min(recipe.warmup or 1, recipe.decay)
+    before, after = (recipe.rate(part * recipe.epochs) for part in (share, min(1.0, share + onward)))
+    assert abs(after - before) <= steepest * onward + 1e-9
+
+
+@pytest.mark.parametrize("peak", [0.2, 0.3, 0.45])
+def test_one_cycles_triangle_is_a_warm_up_and_its_decay(peak):
+    recipe = Recipe(epochs=10, learning_rate=0.4, learning_rate_min=0, warmup=peak, decay=1 - peak)
+    triangle = [0.4 * min(share / peak, (1 - share) / (1 - peak)) for share in (0, 0.1, 0.2, 0.3, 0.5, 0.9, 1)]
+    assert [recipe.rate(10 * share) for share in (0, 0.1, 0.2, 0.3, 0.5, 0.9, 1)] == pytest.approx(triangle)
+
+
+def test_a_warm_up_meets_the_cosine_and_leaves_the_rest_of_it():
+    plain, warm = Recipe(epochs=10), Recipe(epochs=10, warmup=0.1)
+    assert warm.rate(0) == warm.learning_rate_min
+    assert warm.rate(0.5) < plain.rate(0.5) / 1.9
+    assert [warm.rate(position) for position in (1, 4.2, 10)] == [plain.rate(position) for position in (1, 4.2, 10)]
+
+
+@given(pixels=st.integers(4, 300), start=st.floats(0.1, 1), until=st.floats(0.1, 1), part=shares, onward=shares)
+def test_images_grow_to_their_own_size_in_steps_of_four_pixels(pixels, start, until, part, onward):
+    recipe = Recipe(small_from=start, small_until=until)
+    sides = [recipe.side(pixels, progress) for progress in (part * onward, part)]
+    assert 4 <= sides[0] <= sides[1] <= pixels
+    assert all(side % 4 == 0 or side == pixels for side in sides)
+    assert recipe.side(pixels, until) == recipe.side(pixels, 1.0) == pixels
+    assert abs(recipe.side(pixels, 0) - start * pixels) <= 2 or recipe.side(pixels, 0) in (4, pixels)
+    assert Recipe(small_until=until).side(pixels, part) == pixels

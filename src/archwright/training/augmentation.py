@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,14 +49,24 @@ def augment(
 ) -> Shaped[Tensor, "batch channels height width"]:
     """Crop, mirror and cut out as the recipe says; each image has its own random numbers."""
     count, _, height, width = x.shape
+    pad, size = round(recipe.pad * recipe.augment), round(recipe.cutout * recipe.augment)
     # One array, so that the device gets one copy; drawn whether used or not, so switches do not shift the rest.
-    highs = (2 * recipe.pad + 1, 2 * recipe.pad + 1, 2, height, width)
+    highs = (2 * pad + 1, 2 * pad + 1, 2, height, width)
     drawn = torch.from_numpy(rng.integers(0, highs, (count, 5))).to(x.device)
-    if recipe.pad:
-        x = crop(x, drawn[:, :2], recipe.pad)
+    if pad:
+        x = crop(x, drawn[:, :2], pad)
     if recipe.flip:
         x = flip(x, drawn[:, 2] == 1)
-    if recipe.cutout:
-        corners = drawn[:, 3:] - (recipe.cutout // 2 if recipe.cutout_at == "centre" else 0)
-        x = cutout(x, corners, recipe.cutout)
+    if size:
+        corners = drawn[:, 3:] - (size // 2 if recipe.cutout_at == "centre" else 0)
+        x = cutout(x, corners, size)
     return x
+
+
+def scaled(
+    x: Float[Tensor, "batch channels height width"], height: int, width: int
+) -> Float[Tensor, "batch channels lower narrower"]:
+    """Scale images down to `height` x `width` pixels, without aliasing; those of that size are given back."""
+    if x.shape[2:] == (height, width):
+        return x
+    return functional.interpolate(x, (height, width), mode="bilinear", antialias=True)

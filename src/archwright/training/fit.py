@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 
-from archwright.errors import Diverged, RunError, TimedOut
+from archwright.errors import ConfigError, Diverged, RunError, TimedOut
 from archwright.loop import Progress, State
 from archwright.training.average import WeightAverage
 from archwright.training.device import resolve_device
@@ -67,7 +67,8 @@ class Fit:
         self.validation: list[tuple[int, float]] = []  # (epoch counted from 1, score), where it was measured
         self.metrics: dict[str, float] = {}  # of the last validation
         self._seed, self._device, self._limit = seed, resolve_device(device), time_limit
-        self._validate_from = 0 if validate_last is None else math.ceil(recipe.epochs) - validate_last
+        self._validate_last = validate_last
+        self._replanned: tuple[int, float, int] | None = None  # at which step and progress, and steps since then
         with out_of_memory(f"the network and the training part on {self._device}"):
             self._data = data.training_data(model, recipe, seed=seed, device=self._device, channels_last=channels_last)
         self._optimizer = Optimizer(model, recipe)
@@ -76,8 +77,31 @@ class Fit:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole training."""
+        """Steps of the whole training: the recipe's epochs, or what `replan` made of them."""
+        return self._planned if self._replanned is None else self._replanned[2]
+
+    @property
+    def _planned(self) -> int:
         return max(1, round(self.recipe.epochs * self._data.per_epoch))
+
+    @property
+    def progress(self) -> float:
+        """How far the schedule is at the next step, 0 to 1."""
+        begun, share, steps = self._replanned or (0, 0.0, self._planned)
+        return share + (1 - share) * (self.step - begun) / (steps - begun)
+
+    def replan(self, steps: int) -> None:
+        """Change the steps of the whole training, those that are done included, from here on.
+
+        The schedule goes on from where it is (`progress`) and is over after the last of them, so a machine that turns
+        out slower or faster still sees all of it. Raises `ConfigError` if no step would be left, or none is.
+        """
+        if self.step >= min(self.steps, steps):
+            raise ConfigError(
+                f"{self.phase}: {self.step} of {self.steps} steps are done, so it cannot have {steps}; "
+                "replan before the end, to more steps than are done"
+            )
+        self._replanned = self.step, self.progress, steps
 
     @property
     def ends_epoch(self) -> bool:
@@ -95,17 +119,23 @@ class Fit:
         return self.validation[-1][1] if self.validation else math.nan
 
     def __iter__(self) -> Iterator[Progress]:
-        while self.step < self.steps:
+        return self.until(math.inf)
+
+    def until(self, step: float) -> Iterator[Progress]:
+        """Train up to `step`, or the end. A later call, or iterating, goes on; `validate` measures in between."""
+        while self.step < min(step, self.steps):
             began = time.perf_counter()
             metrics = self._advance()
             if self.ends_epoch:
-                metrics |= self._validate(-(-self.step // self._data.per_epoch))
+                metrics |= self._validated()
             self.seconds += time.perf_counter() - began
             if self._limit is not None and self.seconds > self._limit and self.step < self.steps:
                 raise TimedOut(
                     f"{self.phase} took more than {self._limit:g} s: stopped at step {self.step} of {self.steps}"
                 )
             yield Progress(self.phase, self.step, self.steps, metrics)
+        if self.step < self.steps:
+            return
         if self._average is not None and not self._delivered:
             self._average.exchange()
             self._delivered = True
@@ -115,8 +145,9 @@ class Fit:
         recipe, step = self.recipe, self.step
         if not self.model.training:
             self.model.train()
-        self.model.set_progress(step / self.steps)
-        rate = recipe.rate(step / self._data.per_epoch)
+        self._data.progress = progress = self.progress
+        self.model.set_progress(progress)
+        rate = recipe.rate(step / self._data.per_epoch if self._replanned is None else progress * recipe.epochs)
         with (
             out_of_memory(f"a training step of batch {recipe.batch}"),
             seeded(self._device, Stream.NOISE, self._seed, step),
@@ -138,17 +169,30 @@ class Fit:
         self.step += 1
         return {"loss": value, **dict(zip(figures, others, strict=True)), "learning_rate": rate}
 
-    def _validate(self, epoch: int) -> dict[str, float]:
-        if epoch <= self._validate_from:
+    @property
+    def _epoch(self) -> int:
+        return -(-self.step // self._data.per_epoch)
+
+    def validate(self) -> Mapping[str, float]:
+        """Measure the validation part now, with the average of the weights if there is one; nothing is recorded.
+
+        Training goes on to the same bits, and the seconds are the caller's. Empty without a validation part.
+        """
+        average = None if self._delivered else self._average
+        with out_of_memory("the validation part"), average.exchanged() if average else nullcontext():
+            metrics = self._data.validate(self.model)
+        if metrics and not math.isfinite(loss := metrics["validation_loss"]):
+            raise Diverged(f"{self.phase}: after epoch {self._epoch} the validation loss is {loss:g}")
+        return metrics
+
+    def _validated(self) -> Mapping[str, float]:
+        epochs = -(-self.steps // self._data.per_epoch)
+        if self._validate_last is not None and self._epoch <= epochs - self._validate_last:
             return {}
-        with out_of_memory("the validation part"), self._average.exchanged() if self._average else nullcontext():
-            metrics = dict(self._data.validate(self.model))
-        if not metrics:
-            return metrics
-        if not math.isfinite(metrics["validation_loss"]):
-            raise Diverged(f"{self.phase}: after epoch {epoch} the validation loss is {metrics['validation_loss']:g}")
-        self.validation.append((epoch, metrics[self.scored_by]))
-        self.metrics = metrics
+        metrics = self.validate()
+        if metrics:
+            self.validation.append((self._epoch, metrics[self.scored_by]))
+            self.metrics = dict(metrics)
         return metrics
 
     def state_dict(self) -> State:
@@ -156,7 +200,8 @@ class Fit:
             "model": saved_network(self.model),
             "momentum": self._optimizer.state_dict(),
             "step": self.step,
-            "steps": self.steps,
+            "steps": self._planned,
+            **({} if self._replanned is None else {"replanned": list(self._replanned)}),
             "lessons": self._data.state_dict(),  # the key of version 0.1
             **({} if self._average is None else {"average": self._average.state_dict()}),
             "validation": [list(measured) for measured in self.validation],
@@ -166,9 +211,9 @@ class Fit:
 
     def load_state_dict(self, state: State) -> None:
         """Restore the state. Raises `RunError` if it is from a training of another length."""
-        if state["steps"] != self.steps:
+        if state["steps"] != self._planned:
             raise RunError(
-                f"the stored training has {state['steps']} steps, this one has {self.steps}: "
+                f"the stored training has {state['steps']} steps, this one has {self._planned}: "
                 "data, batch and epochs must be those it was begun with"
             )
         self.model.load_state_dict(state["model"])
@@ -177,5 +222,7 @@ class Fit:
         if self._average is not None:
             self._average.load_state_dict(state["average"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        replanned = state.get("replanned")  # a training that keeps its length has none
+        self._replanned = None if replanned is None else (int(replanned[0]), float(replanned[1]), int(replanned[2]))
         self.validation = [(int(epoch), float(score)) for epoch, score in state["validation"]]
         self.metrics = dict(state.get("metrics", {}))  # states of version 0.1 have none

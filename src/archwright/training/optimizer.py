@@ -51,7 +51,8 @@ class Optimizer:
             for parameter in self._active:
                 if parameter not in state:
                     state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        self._optimizer.param_groups[0]["lr"] = learning_rate
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
         self._optimizer.step()
 
     def clear(self) -> None:
@@ -86,11 +87,15 @@ class Optimizer:
 def _optimizer(parameters: list[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     common: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    decayed = [p for p in parameters if p.ndim > 1 or recipe.decay_norms]
+    others = [p for p in parameters if p.ndim <= 1 and not recipe.decay_norms]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused, **common)
+        return torch.optim.SGD(groups, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused, **common)
     if recipe.optimizer == "adam":
         betas = recipe.momentum, recipe.second_decay
-        return torch.optim.Adam(parameters, betas=betas, eps=recipe.epsilon, fused=fused, **common)
+        return torch.optim.Adam(groups, betas=betas, eps=recipe.epsilon, fused=fused, **common)
     return torch.optim.RMSprop(
-        parameters, momentum=recipe.momentum, alpha=recipe.second_decay, eps=recipe.epsilon, **common
+        groups, momentum=recipe.momentum, alpha=recipe.second_decay, eps=recipe.epsilon, **common
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from archwright.errors import ConfigError
-from archwright.training.schedules import cosine_with_restarts, step_decay
+from archwright.training.schedules import cosine_with_restarts, falling, step_decay
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,11 @@ class Recipe:
         epochs: passes over the training images; a fraction stops inside a pass.
         batch: images per step. The last step of an epoch has what is left (one left image joins the step before).
         length: tokens that a gradient goes back (truncated back-propagation through time); of text, `batch` is rows.
-        learning_rate: at the start of every cosine period.
-        learning_rate_min: at its end.
+        learning_rate: at the start of every cosine period; with `decay`, the constant one.
+        learning_rate_min: at its end, and where `warmup` begins.
+        warmup: share of training over which the rate rises linearly (Goyal et al. 2017, section 2.2).
+        decay: share at the end over which a constant rate falls linearly, instead of cosines (warm-up, stable, decay:
+            Hu et al. 2024, MiniCPM; Haegele et al. 2024). `warmup` w and `decay` 1 - w are one-cycle's triangle.
         restart_period: epochs of the first cosine period; see `schedules.cosine_with_restarts` for other totals.
         restart_factor: each period is this many times as long as the one before.
         decay_at: shares of training after which the learning rate is divided by 10, instead of cosines.
@@ -35,7 +38,8 @@ class Recipe:
         nesterov: Nesterov's momentum, of SGD.
         second_decay: of the mean squared gradient: Adam's beta 2, RMSProp's alpha.
         epsilon: of Adam and RMSProp.
-        weight_decay: on every parameter, BatchNorm's and biases too.
+        weight_decay: on every parameter, BatchNorm's and biases too unless `decay_norms` is off.
+        decay_norms: off, parameters of one dimension do not decay (Goyal et al. 2017, section 5.3; He et al. 2019).
         clip_norm: the largest norm of the whole gradient; None does not clip.
         label_smoothing: share of the target spread over all classes.
         auxiliary_weight: of the auxiliary head's loss, where the network has that head.
@@ -43,7 +47,11 @@ class Recipe:
         pad: pixels of padding for random crops of the image's own size; 0 does not crop.
         flip: mirror half of the images left to right. Turn it off where a mirror image is another class (digits).
         cutout: side in pixels of the square that is blanked; 0 does not. 16 is usual for 32 x 32 (DeVries 2017).
+        augment: share of `pad` and `cutout` that is used, rounded to pixels; 0 is none of them.
         cutout_at: what is placed at random: the "centre" of the square (usual) or its top-left "corner" (ENAS code).
+        small_from: side of the training images at the start, as a share of their own: it grows linearly, in steps of 4
+            pixels, and training is faster as long as it is small (progressive resizing: fast.ai in DAWNBench 2018).
+        small_until: share of training after which they have their own size.
         validation_limit: images, or tokens of text, that a look at the validation part takes; None: all of it.
         precision: of the forward pass. "bfloat16" is automatic mixed precision: weights and their updates stay float32.
     """
@@ -55,6 +63,8 @@ class Recipe:
     learning_rate_min: float = 1e-4  # cifar10_micro_final.sh; the paper has 0.001
     restart_period: int = 10  # T_0, ENAS 2018, section 3.2
     restart_factor: int = 2  # T_mul, ENAS 2018, section 3.2
+    warmup: float = 0.0
+    decay: float | None = None
     decay_at: tuple[float, ...] = ()
     decay_every: float | None = None
     decay_factor: float = 0.97
@@ -65,6 +75,7 @@ class Recipe:
     second_decay: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 4e-4  # l2_reg 2e-4 times sum(w^2), without the 1/2 that weight decay implies; all variables
+    decay_norms: bool = True
     # 5 is what the official scripts ask for, but their code appends the unclipped gradient. We clip, as NASNet and
     # DARTS do at the same 5.
     clip_norm: float | None = 5.0
@@ -75,6 +86,9 @@ class Recipe:
     flip: bool = True  # ENAS 2018, section 3.2
     cutout: int = 0  # no official script sets it
     cutout_at: Literal["centre", "corner"] = "centre"
+    augment: float = 1.0
+    small_from: float = 1.0
+    small_until: float = 0.7
     validation_limit: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -87,7 +101,7 @@ class Recipe:
         least = self.learning_rate_min
         right = f"finite and at least learning_rate_min, {least}"
         self._require("learning_rate", least <= self.learning_rate < math.inf, right)
-        for name in ("momentum", "label_smoothing", "average"):
+        for name in ("momentum", "label_smoothing", "average", "warmup"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         self._require("nesterov", not self.nesterov or self.momentum > 0, "False when momentum is 0")
         self._require("optimizer", self.optimizer in ("sgd", "adam", "rmsprop"), "'sgd', 'adam' or 'rmsprop'")
@@ -95,6 +109,11 @@ class Recipe:
         self._require("epsilon", self.epsilon > 0, "greater than zero")
         for name in ("clip_norm", "decay_every"):
             self._require(name, getattr(self, name) is None or getattr(self, name) > 0, "None or greater than zero")
+        share = self.decay is None or 0 < self.decay <= 1 - self.warmup + 1e-9
+        self._require("decay", share, f"None, or above 0 and at most 1 less the warm-up of {self.warmup}")
+        self._require("augment", 0 <= self.augment <= 1, "from 0 to 1")
+        for name in ("small_from", "small_until"):
+            self._require(name, 0 < getattr(self, name) <= 1, "above 0, and 1 at most")
         self._require("decay_factor", 0 < self.decay_factor <= 1, "above 0, and 1 at most")
         self._require("cutout_at", self.cutout_at in ("centre", "corner"), "'centre' or 'corner'")
         self._require("validation_limit", self.validation_limit is None or self.validation_limit > 1, "more than 1")
@@ -103,16 +122,29 @@ class Recipe:
         self._require("decay_at", all(0 < share < 1 for share in self.decay_at), "shares between 0 and 1")
 
     def rate(self, position: float) -> float:
-        """Return the learning rate at `position`, in epochs."""
+        """Return the learning rate at `position`, in epochs; the schedule is over at `epochs`."""
+        rate, low, share = self._rate(position), self.learning_rate_min, position / self.epochs
+        return rate if share >= self.warmup else low + (rate - low) * share / self.warmup
+
+    def _rate(self, position: float) -> float:
         if self.decay_at:
             return step_decay(position, self.epochs, high=self.learning_rate, at=self.decay_at)
         if self.decay_every is not None:
             times = math.floor(max(0.0, position - self.decay_from) / self.decay_every)
             return float(self.learning_rate * self.decay_factor**times)
         high, low, period = self.learning_rate, self.learning_rate_min, self.restart_period
+        if self.decay is not None:
+            return falling(position / self.epochs, high=high, low=low, over=self.decay)
         return cosine_with_restarts(
             position, self.epochs, high=high, low=low, period=period, factor=self.restart_factor
         )
+
+    def side(self, pixels: int, progress: float) -> int:
+        """Return the side of training images whose own is `pixels`, at `progress` of training (0 to 1)."""
+        if self.small_from == 1 or progress >= self.small_until:
+            return pixels
+        share = self.small_from + (1 - self.small_from) * progress / self.small_until
+        return min(pixels, max(4, 4 * round(pixels * share / 4)))
 
     def _require(self, name: str, holds: bool, right: str) -> None:
         if not holds:

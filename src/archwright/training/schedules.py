@@ -41,6 +41,14 @@ def cosine_with_restarts(
     return low  # a position that rounding put behind the last period
 
 
+def falling(share: float, *, high: float, low: float, over: float) -> float:
+    """Return `high`, and from a `share` of 1 - `over` of training on a straight line down to `low` at 1.
+
+    The decay of WSD (Hu et al. 2024, section 4; Haegele et al. 2024, who find that a straight line does well).
+    """
+    return low + (high - low) * min(1.0, max(0.0, 1 - share) / over)
+
+
 def step_decay(position: float, total: float, *, high: float, at: Sequence[float], factor: float = 10) -> float:
     """Return `high`, divided by `factor` once for each share of `total` in `at` that has passed."""
     return float(high / factor ** sum(position >= share * total for share in at))

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 
 class TrainingData(Protocol):
-    """Training data in steps. `scored_by` names the metric of validation. `channels_last`: the model's format now."""
+    """Training data in steps. `scored_by` names the metric of validation. `channels_last`: the model's format now.
+
+    `progress`, 0 to 1, says how far training is at the next step.
+    """
 
     per_epoch: int
     scored_by: str
     channels_last: bool
+    progress: float = 1.0
 
     def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a step, and other figures of its batch. `architecture` is for a supernet."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from archwright.errors import ConfigError
 from archwright.training.accuracy import evaluate_accuracy, score_logits
+from archwright.training.augmentation import scaled
 from archwright.training.batches import Batches, arrange
 from archwright.training.placement import place
 from archwright.training.randomness import Stream, stream
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ImageTrainingData(TrainingData):
-    """Shuffled batches. One depends on its step alone: nothing is left for the next."""
+    """Shuffled batches. One depends on its step and `progress` alone: nothing is left for the next."""
 
     scored_by = "validation_accuracy"
 
@@ -41,7 +42,9 @@ class ImageTrainingData(TrainingData):
 
     def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         if self._current is None or self._current[0] != step:  # the same batch for every architecture of a step
-            self._current = step, *self._batches[step]
+            x, labels = self._batches[step]
+            height, width = (self._recipe.side(pixels, self.progress) for pixels in x.shape[2:])
+            self._current = step, scaled(x, height, width), labels
         loss, accuracy = training_loss(model, *self._current[1:], self._recipe, architecture)
         return loss, {"accuracy": accuracy}  # of the batch, in training mode
 

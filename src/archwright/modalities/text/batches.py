@@ -26,6 +26,7 @@ class TextTrainingData:
 
     scored_by = "validation_perplexity"
     channels_last = False
+    progress = 1.0
 
     def __init__(self, model: Any, data: TextData, recipe: Recipe, *, device: torch.device) -> None:
         model.to(device)
