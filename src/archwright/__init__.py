@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from archwright.spaces import NasConv as NasConv
     from archwright.spaces import NasNet as NasNet
     from archwright.spaces import NasRecurrent as NasRecurrent
+    from archwright.spaces import Stages as Stages
 
 _LAZY = {
     "analysis.drawing": ("draw",),
@@ -57,7 +58,7 @@ _LAZY = {
     "loop": ("Epochs", "Minutes", "Trials"),
     "modalities.images.model": ("TrainedModel",),
     "modalities.text.model": ("TrainedLanguageModel",),
-    "spaces": ("EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasNet", "NasRecurrent"),
+    "spaces": ("EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasNet", "NasRecurrent", "Stages"),
 }
 _MODULES = {name: f"archwright.{module}" for module, names in _LAZY.items() for name in names}
 

@@ -16,6 +16,8 @@ from archwright.data.images import Preprocessing
 from archwright.export import ExportError, source
 from archwright.space import Open, Task, sample
 from archwright.spaces.enas_micro import EnasMicro
+from archwright.spaces.known import KNOWN, known
+from archwright.spaces.stages import Stages
 
 CLASSES = 3
 
@@ -301,6 +303,31 @@ def test_enas_children_of_both_settings(seed, searched, settle, reread):
         expected = network(preprocessing(images))
         assert (again(images) - expected).abs().max() <= 1e-5 * expected.abs().max().clamp(min=1)
     assert "F.conv2d" not in text
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_networks(name, whiten, settle, reread):
+    space = Stages(whiten=whiten, widths=(8, 16), zero_init=whiten)
+    architecture = known(name, space, width=0.125)
+    preprocessing = Preprocessing((0.5,), (0.25,), channels=1, height=17, width=16)
+    network = settle(space.network(Open.only(space, architecture), Task(1, 17, 16, CLASSES)))
+    _agree(network, reread(network, preprocessing, CLASSES)[0], preprocessing)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_networks_of_stages(seed, settle, reread):
+    space = Stages(widths=(4, 8), most_stages=3, excitations=(True,), stem_stride=2)
+    preprocessing = Preprocessing((0.5,), (0.25,), channels=1, height=17, width=16)
+    network = settle(space.network(Open.only(space, sample(space, seed)), Task(1, 17, 16, CLASSES)))
+    _agree(network, reread(network, preprocessing, CLASSES)[0], preprocessing)
+
+
+def _agree(network, again, preprocessing):
+    images = torch.rand(4, preprocessing.channels, preprocessing.height, preprocessing.width)
+    with torch.no_grad():
+        expected = network(preprocessing(images))
+        assert (again(images) - expected).abs().max() <= 1e-5 * expected.abs().max().clamp(min=1)
 
 
 def test_the_published_enas_network_has_its_parameters(reread):

@@ -7,7 +7,17 @@ from itertools import product
 import pytest
 
 from archwright.space import Space
-from archwright.spaces import SPACES, EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent
+from archwright.spaces import (
+    SPACES,
+    EnasMacro,
+    EnasMicro,
+    EnasRecurrent,
+    NasBench201,
+    NasConv,
+    NasNet,
+    NasRecurrent,
+    Stages,
+)
 from archwright.testing import SpaceContract, TextSpaceContract
 from archwright.testing.small_spaces import SMALL
 
@@ -26,6 +36,19 @@ IMAGES = [
     ),
     NasConv(layers=4, filter_counts=(2, 3), strides=(1, 2), learning_rates=(0.1, 0.01)),
     NasNet(filters=4, repeats=1),
+    Stages(widths=(4, 8), most_stages=3),
+    Stages(widths=(4, 8), most_stages=2, training=False, stem_stride=2, whiten=True, zero_init=True, dropout=0.1),
+    Stages(
+        **{
+            "widths": (4,),
+            "kinds": ("plain",),
+            "blocks": (1, 2),
+            "halvings": ("none",),
+            "kernels": (3,),
+            "most_stages": 3,
+        },
+        **{"excitations": (True,), "activations": ("relu",), "orders": ("inside",), "training": False},
+    ),
 ]
 TEXT = [
     *(

@@ -45,3 +45,16 @@ def loose_layers(layers: Sequence[LayerSpec]) -> tuple[int, ...]:
     """Return the layers that no other layer reads; the last one is always among them."""
     read = {source for layer in layers for source in layer.inputs}
     return tuple(number for number in range(len(layers)) if number not in read)
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage of `blocks` equal blocks; see `archwright.spaces.stages.Stages` for what each field may be."""
+
+    width: int
+    kind: str
+    blocks: int
+    halving: str
+    kernel: int
+    excite: bool
+    activation: str

@@ -10,9 +10,20 @@ from archwright.spaces.nas_bench_201 import NasBench201
 from archwright.spaces.nas_conv import NasConv
 from archwright.spaces.nas_recurrent import NasRecurrent
 from archwright.spaces.nasnet import NasNet
+from archwright.spaces.stages import Stages
 
 SPACES: dict[str, type[Space]] = {
-    cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent)
+    cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent, Stages)
 }
 
-__all__ = ["SPACES", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasNet", "NasRecurrent"]
+__all__ = [
+    "SPACES",
+    "EnasMacro",
+    "EnasMicro",
+    "EnasRecurrent",
+    "NasBench201",
+    "NasConv",
+    "NasNet",
+    "NasRecurrent",
+    "Stages",
+]

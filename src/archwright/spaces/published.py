@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from archwright.space import Architecture, Task
+from archwright.space import Architecture, Space, Task
+from archwright.spaces.known import KNOWN, known
 from archwright.spaces.nasnet import NasNet
+from archwright.spaces.stages import Stages
 
 # NASNet-A (Zoph et al. 2018, figure 4) as the official code has it: operations, and the states that they read.
 NORMAL = (
@@ -31,16 +34,17 @@ LARGE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Published:
-    """One published network. `paper` says where it is from."""
+    """One published network, which `build` makes. `paper` says where it is from."""
 
-    space: NasNet
+    space: Space
     task: Task
     paper: str
+    build: Callable[[Any], Architecture] = lambda space: space.from_cells(**NASNET_A)
 
     @cached_property
     def architecture(self) -> Architecture:
         """The architecture, of the space."""
-        return self.space.from_cells(**NASNET_A)
+        return self.build(self.space)
 
 
 def _final(**fields: Any) -> NasNet:
@@ -51,4 +55,8 @@ PUBLISHED = {
     "nasnet-a": Published(_final(), Task(3, 32, 32, 10), "Zoph et al. 2018, NASNet-A (6 @ 768)"),
     "nasnet-a-mobile": Published(_final(**MOBILE), Task(3, 224, 224, 1000), "Zoph et al. 2018, NASNet-A (4 @ 1056)"),
     "nasnet-a-large": Published(_final(**LARGE), Task(3, 331, 331, 1000), "Zoph et al. 2018, NASNet-A (6 @ 4032)"),
+    **{
+        name: Published(Stages(), Task(3, 32, 32, 10), network.paper, partial(known, name))
+        for name, network in KNOWN.items()
+    },
 }
