@@ -60,13 +60,21 @@ class Excitation(nn.Module):
         return x * scales[:, :, None, None]
 
 
+class Branch(nn.Sequential):
+    """Convolutions with their norms and activations."""
+
+
+class Stage(nn.Sequential):
+    """The blocks of a stage, after a pool or a convolution if it has one."""
+
+
 class Block(nn.Module):
-    """after(branch + shortcut) of before(x). The branch's last weights start at `start`, if `near_identity` is called.
+    """after(branch + shortcut) of before(x).
 
     Where a pre-activated block changes the width, branch and shortcut read the same activation, as WideResNet's.
     """
 
-    def __init__(self, inputs: int, branch: nn.Sequential, stage: StageSpec, halving: str, order: str) -> None:
+    def __init__(self, inputs: int, branch: Branch, stage: StageSpec, halving: str, order: str) -> None:
         super().__init__()
         shared = 2 if order == "before" and inputs != stage.width else 0
         self.before, self.branch = branch[:shared], branch[shared:]
@@ -113,26 +121,20 @@ Conv: TypeAlias = "tuple[int, int, int, str, int]"  # inputs, outputs, kernel, h
 
 def chain(
     convolutions: Sequence[Conv], stage: StageSpec, order: str, *, excited: int = -1, linear: bool = False
-) -> nn.Sequential:
+) -> Branch:
     """Build convolutions with norm and activation after each, or before it; one is `excited`.
 
     `linear` leaves out the last activation, where activations follow.
     """
-    made = nn.Sequential()
+    made = Branch()
     last = len(convolutions) - 1
     for index, (inputs, outputs, kernel, halving, groups) in enumerate(convolutions):
-        strided = halving == "stride" and kernel > 1
-        layers: dict[str, nn.Module] = {
-            "conv": Convolution(inputs, outputs, (kernel, kernel), (1 + strided,) * 2, groups=groups)
-        }
-        if halving.startswith("late-"):
-            layers["pool"] = pool(halving)
-        elif halving == "stride" and not strided:  # it would drop three pixels of four; see also `shortcut`
-            layers = {"pool": pool("average"), **layers}
-        norm = nn.BatchNorm2d(inputs if order == "before" else outputs)
-        normed: dict[str, nn.Module] = {"norm": norm, "act": ACTIVATIONS[stage.activation]()}
-        if linear and index == last and order != "before":
-            del normed["act"]
+        stride = 2 if halving == "stride" else 1
+        conv = Convolution(inputs, outputs, (kernel, kernel), (stride, stride), groups=groups)
+        layers = {"conv": conv, **({"pool": pool(halving)} if halving.startswith("late-") else {})}
+        normed: dict[str, nn.Module] = {"norm": nn.BatchNorm2d(inputs if order == "before" else outputs)}
+        if order == "before" or not linear or index < last:
+            normed["act"] = ACTIVATIONS[stage.activation]()
         parts = {**normed, **layers} if order == "before" else {**layers, **normed}
         if stage.excite and index == excited % len(convolutions):
             parts["excite"] = Excitation(outputs)
@@ -149,18 +151,15 @@ def plain(inputs: int, stage: StageSpec, halving: str, order: str) -> nn.Module:
 def residual(inputs: int, stage: StageSpec, halving: str, order: str) -> nn.Module:
     """Build two convolutions and a shortcut."""
     wide, kernel = stage.width, stage.kernel
-    convolutions = [(inputs, wide, kernel, halving, 1), (wide, wide, kernel, "none", 1)]
+    convolutions: list[Conv] = [(inputs, wide, kernel, halving, 1), (wide, wide, kernel, "none", 1)]
     return Block(inputs, chain(convolutions, stage, order, linear=order == "after"), stage, halving, order)
 
 
 def bottleneck(inputs: int, stage: StageSpec, halving: str, order: str) -> nn.Module:
     """Build three convolutions, the second at a quarter of the width, and a shortcut (He et al. 2016a)."""
     wide, inside = stage.width, max(stage.width // 4, 1)
-    convolutions = [
-        (inputs, inside, 1, "none", 1),
-        (inside, inside, stage.kernel, halving, 1),
-        (inside, wide, 1, "none", 1),
-    ]
+    convolutions: list[Conv] = [(inputs, inside, 1, "none", 1), (inside, inside, stage.kernel, halving, 1)]
+    convolutions.append((inside, wide, 1, "none", 1))
     return Block(inputs, chain(convolutions, stage, order, linear=order == "after"), stage, halving, order)
 
 
@@ -185,13 +184,15 @@ BLOCKS: dict[str, Callable[[int, StageSpec, str, str], nn.Module]] = {
 }
 
 
-def build_stage(inputs: int, stage: StageSpec, order: str, *, halved: bool) -> nn.Sequential:
+def build_stage(inputs: int, stage: StageSpec, order: str, *, halved: bool) -> Stage:
     """Build a stage; `halved` is false where the map is too small for it."""
     kind, halving = stage.kind.removeprefix("conv-"), stage.halving if halved else "none"
+    if halving == "stride" and stage.kernel == 1:
+        halving = "average"  # a stride would drop three pixels of four; see also `shortcut`
     for name, known in ((kind, BLOCKS), (stage.activation, ACTIVATIONS)):
         if name not in known:
             raise SpaceError(f"{name!r} is not a part of a stage; there are {', '.join(sorted(known))}")
-    made = nn.Sequential()
+    made = Stage()
     if halving in ("max", "average"):
         made.add_module("pool", pool(halving))
         halving = "none"

@@ -3,77 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from archwright.errors import SpaceError
 from archwright.space import Architecture, replay
 from archwright.spaces.stages import TRAINING, Stages
 
-Stage: TypeAlias = "tuple[int, str, int, str, int]"  # width, kind, blocks, halving, kernel
-
 
 @dataclass(frozen=True)
 class Known:
-    """A known network at its published width, for images of 32 pixels. `parameters`: with 3 channels and 10 classes."""
+    """A known network at its published width, for images of 32 pixels. `parameters`: with 3 channels and 10 classes.
+
+    `stages`, separated by commas: width, kind, number of blocks, halving, and the kernel's side if it is not 3.
+    """
 
     paper: str
     parameters: int
     stem: int
-    stages: tuple[Stage, ...]
+    stages: str
     order: str = "after"
     head: str = "average"
 
 
-def _vgg(*stages: tuple[int, int, str]) -> tuple[Stage, ...]:
-    return tuple((width, "plain", blocks, halving, 3) for width, blocks, halving in stages)
-
-
-def _groups(blocks: int, *widths: int) -> tuple[Stage, ...]:
-    halvings = ("none", *("stride",) * (len(widths) - 1))
-    return tuple((width, "residual", blocks, halving, 3) for width, halving in zip(widths, halvings, strict=True))
-
-
 KNOWN = {
-    # Page's own has no bias in the classifier: 6,573,120.
-    "resnet9": Known(
-        "Page 2018, How to train your ResNet",
-        6_573_130,
-        64,
-        (
-            *((128, "conv-residual", 1, "late-max", 3), (256, "plain", 1, "late-max", 3)),
-            (512, "conv-residual", 1, "late-max", 3),
-        ),
-        order="inside",
-        head="max",
+    "resnet9": Known(  # Page's own has no bias in the classifier: 6,573,120
+        *("Page 2018, How to train your ResNet", 6_573_130, 64),
+        "128 conv-residual 1 late-max, 256 plain 1 late-max, 512 conv-residual 1 late-max",
+        *("inside", "max"),
     ),
-    "resnet20": Known("He et al. 2016, Deep Residual Learning", 269_722, 16, _groups(3, 16, 32, 64)),
-    "wrn-16-4": Known("Zagoruyko & Komodakis 2016, WRN-16-4", 2_748_890, 16, _groups(2, 64, 128, 256), order="before"),
-    # Usual implementations for CIFAR-10 have biases before BatchNorm too: 9,231,114 and 14,728,266. The last pool is
-    # the head.
+    "resnet20": Known(
+        *("He et al. 2016, Deep Residual Learning", 269_722, 16),
+        "16 residual 3 none, 32 residual 3 stride, 64 residual 3 stride",
+    ),
+    "wrn-16-4": Known(
+        *("Zagoruyko & Komodakis 2016, Wide Residual Networks", 2_748_890, 16),
+        "64 residual 2 none, 128 residual 2 stride, 256 residual 2 stride",
+        "before",
+    ),
+    # Usual VGGs for CIFAR-10 have biases before BatchNorm too: 9,231,114 and 14,728,266. The last pool is the head.
     "vgg11": Known(
-        "Simonyan & Zisserman 2015, A with BatchNorm and one linear layer",
-        9_228_362,
-        64,
-        _vgg((128, 1, "max"), (256, 2, "max"), (512, 2, "max"), (512, 2, "max")),
+        *("Simonyan & Zisserman 2015, A with BatchNorm and one linear layer", 9_228_362, 64),
+        "128 plain 1 max, 256 plain 2 max, 512 plain 2 max, 512 plain 2 max",
         head="max",
     ),
     "vgg16": Known(
-        "Simonyan & Zisserman 2015, D with BatchNorm and one linear layer",
-        14_724_042,
-        64,
-        _vgg((64, 1, "none"), (128, 2, "max"), (256, 3, "max"), (512, 3, "max"), (512, 3, "max")),
+        *("Simonyan & Zisserman 2015, D with BatchNorm and one linear layer", 14_724_042, 64),
+        "64 plain 1 none, 128 plain 2 max, 256 plain 3 max, 512 plain 3 max, 512 plain 3 max",
         head="max",
     ),
-    # Three halvings fewer than for photographs of 224 pixels; the size is the same. ReLU stands for ReLU6.
+    # Two halvings instead of the five that 224 pixels have; the size is the same. ReLU stands for ReLU6.
     "mobilenetv2": Known(
-        "Sandler et al. 2018, MobileNetV2",
-        2_236_682,
-        32,
-        (
-            *((16, "inverted-1", 1, "none", 3), (24, "inverted-6", 2, "none", 3), (32, "inverted-6", 3, "stride", 3)),
-            *((64, "inverted-6", 4, "stride", 3), (96, "inverted-6", 3, "none", 3)),
-            *((160, "inverted-6", 3, "stride", 3), (320, "inverted-6", 1, "none", 3), (1280, "plain", 1, "none", 1)),
-        ),
+        *("Sandler et al. 2018, MobileNetV2", 2_236_682, 32),
+        "16 inverted-1 1 none, 24 inverted-6 2 none, 32 inverted-6 3 stride, 64 inverted-6 4 stride, "
+        "96 inverted-6 3 none, 160 inverted-6 3 stride, 320 inverted-6 1 none, 1280 plain 1 none 1",
     ),
 }
 
@@ -97,18 +79,19 @@ def known(
     if name not in KNOWN:
         raise SpaceError(f"{name!r} is not a known network; there are {', '.join(KNOWN)}")
     space, network = space or Stages(), KNOWN[name]
+    stages = [stage.split() for stage in network.stages.split(",")]
     answers: dict[str, Any] = {
         "stem": _nearest(space.widths, width * network.stem),
-        "stages": len(network.stages),
+        "stages": len(stages),
         "order": network.order,
         "head": network.head,
     }
     if space.training:
         given = {"rate": rate, "weight_decay": weight_decay, "batch": batch, "smoothing": smoothing, "augment": augment}
         answers |= {word: _nearest(space.vocabularies[word], given[word]) for word in TRAINING}
-    for number, (wide, kind, blocks, halving, kernel) in enumerate(network.stages, start=1):
-        stage = {"kind": kind, "blocks": blocks, "halving": halving, "kernel": kernel}
-        stage |= {"width": _nearest(space.widths, width * wide), "excite": False, "activation": "relu"}
+    for number, (wide, kind, blocks, halving, *kernel) in enumerate(stages, start=1):
+        stage = {"width": _nearest(space.widths, width * int(wide)), "kind": kind, "blocks": int(blocks)}
+        stage |= {"halving": halving, "kernel": int(*kernel or "3"), "excite": False, "activation": "relu"}
         answers |= {f"{number}/{word}": answer for word, answer in stage.items()}
     return replay(space, answers)
 

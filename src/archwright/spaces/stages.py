@@ -190,23 +190,16 @@ class Stages(Space):
 
 def _weights(stage: StageSpec) -> float:
     """Return about how many weights a stage has, as if its first block read its own width."""
-    square = stage.kernel**2
-    prefix, _, kind = stage.kind.rpartition("conv-")
-    entry = square if prefix != kind and stage.kind != kind else 0
-    if kind.startswith("inverted-"):
-        block = 2.0 * int(kind.removeprefix("inverted-"))
-    else:
-        block = {"plain": square, "bottleneck": 0.5 + square / 16}.get(kind, 2 * square)
-    return stage.width**2 * (entry + stage.blocks * block)
+    square, inside = stage.kernel**2, stage.kind.rpartition("-")[2]
+    own = {"plain": square, "bottleneck": 0.5 + square / 16, "conv-residual": square / stage.blocks + 2 * square}
+    block = 2 * int(inside) if inside.isdecimal() else own.get(stage.kind, 2 * square)
+    return stage.width**2 * stage.blocks * block
 
 
 def _label(stage: StageSpec) -> str:
-    entry, kind = ("conv, ", stage.kind[5:]) if stage.kind.startswith("conv-") else ("", stage.kind)
+    (_, entry, kind), (_, late, how) = stage.kind.rpartition("conv-"), stage.halving.rpartition("late-")
     times = f"{stage.blocks} x " if stage.blocks > 1 else ""
-    parts = [f"{entry}{times}{kind} {stage.width}", f"{stage.kernel}x{stage.kernel}", stage.activation]
-    if stage.excite:
-        parts.append("excited")
-    if stage.halving != "none":
-        early, late = stage.halving.removeprefix("late-"), stage.halving.startswith("late-")
-        parts.append(f"halved {'late ' if late else ''}by {early}")
+    parts = [f"{entry and 'conv, '}{times}{kind} {stage.width}", f"{stage.kernel}x{stage.kernel}", stage.activation]
+    parts += ["excited"] * stage.excite
+    parts += [f"halved {late and 'late '}by {how}"] * (how != "none")
     return ", ".join(parts)
