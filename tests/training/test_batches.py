@@ -61,3 +61,13 @@ def test_padding_has_the_mean_colour():
 def test_one_image_is_too_few_to_train_on():
     with pytest.raises(ConfigError, match="1 training images"):
         batches(data=image_data(train=1))
+
+
+@pytest.mark.parametrize("count", [10, 99])
+def test_plain_images_are_the_first_of_the_order_as_validation_sees_them(count):
+    data = image_data()
+    numbered = replace(data, train=ImagePart(data.train.x, torch.arange(25)))
+    one, other = batches(Recipe(batch=8, cutout=3), numbered), batches(Recipe(batch=8, cutout=3), numbered)
+    shown = torch.cat([one[step][1] for step in range(one.per_epoch)])[:count]
+    other[one.per_epoch]  # another epoch's order in between changes nothing
+    assert torch.equal(other.plain(count), data.preprocessing(data.train.x[shown]))

@@ -191,6 +191,21 @@ def test_a_replanned_training_is_resumed_to_the_same_bits(cut):
     assert same(driven(second), whole)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_recipe_for_minutes_is_resumed_to_the_same_bits(precision):
+    own = {"warmup": 0.2, "decay": 0.4, "decay_norms": False, "small_from": 0.5, "whiten": True, "average": 0.8}
+    recipe = replace(RECIPE, augment=0.5, precision=precision, **own)
+    space = replace(SPACE, auxiliary=False)  # that head needs images of their full size
+
+    def begun():
+        return fit(network(space), recipe, validate_last=1)
+
+    whole, first, second = driven(begun()), driven(begun(), 4), begun()
+    second.load_state_dict(states.unpack(states.pack(first.state_dict())))
+    assert same(driven(second), whole)
+    assert len(whole.validation) == 1
+
+
 @pytest.mark.parametrize(("done", "steps"), [(3, 3), (3, 1), (9, 12)])
 def test_what_is_over_cannot_be_replanned(done, steps):
     training = fit(Dot())
@@ -219,6 +234,51 @@ def test_images_grow_while_a_network_is_trained_and_validation_has_them_whole():
     training.model.sizes.clear()
     training.validate()
     assert set(training.model.sizes) == {(8, 8)}
+
+
+class Whitened(Dot):
+    """Takes a filter from images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = torch.nn.Parameter(torch.ones(64), requires_grad=False)
+
+    def whiten(self, images):
+        self.told.append(len(images))
+        self.filter.copy_(images.var(0).flatten())
+
+    def with_auxiliary(self, x, architecture=None):
+        return (x.flatten(1) * self.filter) @ self.weight.T, None
+
+
+def test_a_network_is_whitened_once_before_training_and_never_moved_from_there():
+    training = fit(Whitened(), replace(RECIPE, whiten=True, average=0.5))
+    expected = DATA.preprocessing(DATA.train.x).var(0).flatten()
+    list(training.until(4))
+    torch.testing.assert_close(training.model.filter.data, expected)
+    assert training.model.told == [25, 0, *(pytest.approx(step / 9) for step in (1, 2, 3))]
+    state = training.state_dict()
+    torch.testing.assert_close(state["average"]["filter"], expected)
+    state["model"]["filter"] += 1  # a resumed training keeps what it was left with
+    resumed = fit(Whitened(), replace(RECIPE, whiten=True, average=0.5))
+    resumed.load_state_dict(state)
+    list(resumed)
+    torch.testing.assert_close(resumed.state_dict()["average"]["filter"], expected + 1)
+    plain = Whitened()
+    list(fit(plain))
+    assert torch.equal(plain.filter, torch.ones(64))
+
+
+def test_networks_that_cannot_be_whitened_are_trained_as_they_are(whole):
+    assert next(iter(fit(recipe=replace(RECIPE, whiten=True)))) == whole[1][0]
+
+
+def test_validation_has_the_precision_of_training_and_the_test_has_not():
+    exact, coarse = fit(), fit(recipe=replace(RECIPE, precision="bfloat16"))
+    accurate, rounded = exact.validate()["validation_loss"], coarse.validate()["validation_loss"]
+    assert rounded != accurate
+    assert rounded == pytest.approx(accurate, rel=0.02)
+    assert evaluate_accuracy(coarse.model, DATA.validation, DATA.preprocessing).loss == pytest.approx(accurate)
 
 
 def test_divergence_stops_before_the_weights_are_spoilt():

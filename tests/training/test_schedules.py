@@ -66,7 +66,7 @@ shares = st.floats(0, 1)
 @st.composite
 def wsd(draw) -> Recipe:
     """A recipe with warm-up, constant rate and decay, of any shares."""
-    warmup = draw(st.floats(0, 0.9))
+    warmup = draw(st.just(0.0) | st.floats(0.01, 0.9))
     decay = draw(st.floats(0.05, 1 - warmup))
     low, high = draw(st.floats(0, 0.1)), draw(st.floats(0.1, 2))
     epochs = draw(st.floats(0.1, 500))

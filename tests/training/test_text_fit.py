@@ -74,6 +74,16 @@ def test_it_learns_to_count() -> None:
     assert [epoch for epoch, _ in fit.validation] == list(range(1, 21))
 
 
+def test_it_learns_with_a_recipe_for_minutes_too() -> None:
+    recipe = replace(RECIPE, epochs=20, warmup=0.1, decay=0.5, decay_norms=False, average=0.9, precision="bfloat16")
+    fit = Fit(network(), modality(DATA), recipe, device="cpu", validate_last=1)
+    list(fit.until(fit.steps // 2))
+    fit.replan(fit.steps + 3)
+    list(fit)
+    assert len(fit.validation) == 1
+    assert fit.score < 3.0
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.integers(1, 70))
 def test_a_training_that_is_stopped_anywhere_goes_on_to_the_same_bits(step: int) -> None:

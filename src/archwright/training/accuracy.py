@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from archwright.training.batches import arrange, split
 from archwright.training.measure import inference
+from archwright.training.precision import Precision, at_precision
 
 if TYPE_CHECKING:
     from archwright.data.images import ImagePart, Preprocessing
@@ -34,6 +35,7 @@ def evaluate_accuracy(
     *,
     channels_last: bool = True,
     architecture: Architecture | None = None,
+    precision: Precision = "float32",
 ) -> Score:
     """Run `model` (already on `device`) over all images in evaluation mode, without gradients or augmentation.
 
@@ -41,7 +43,7 @@ def evaluate_accuracy(
     """
     correct: list[Tensor] = []
     losses: list[Tensor] = []
-    with inference(model):
+    with inference(model), at_precision(precision, device):
         for piece in split(len(images), batch):
             x = arrange(preprocessing(images.x[piece].to(device)), channels_last)
             logits = model(x) if architecture is None else model(x, architecture)

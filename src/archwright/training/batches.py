@@ -63,12 +63,20 @@ class Batches:
         """Steps in an epoch."""
         return len(self._pieces)
 
-    def __getitem__(self, step: int) -> tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]:
-        """Return the images and labels of a step, counted from 0 over all epochs."""
-        epoch, piece = divmod(step, len(self._pieces))
+    def plain(self, count: int) -> Float[Tensor, "count channels height width"]:
+        """Return the first `count` images of the first epoch, or all there are, normalised and not augmented."""
+        return self._preprocessing(self._x.index_select(0, self._shuffled(0)[:count]))
+
+    def _shuffled(self, epoch: int) -> Int[Tensor, " n"]:
         if self._order is None or self._order[0] != epoch:
             order = stream(Stream.ORDER, self._seed, epoch).permutation(len(self._y))
             self._order = epoch, torch.from_numpy(order).to(self._y.device)
-        chosen = self._order[1][self._pieces[piece]]
-        x = augment(self._preprocessing(self._x[chosen]), self._recipe, stream(Stream.AUGMENTATION, self._seed, step))
+        return self._order[1]
+
+    def __getitem__(self, step: int) -> tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]:
+        """Return the images and labels of a step, counted from 0 over all epochs."""
+        epoch, piece = divmod(step, len(self._pieces))
+        chosen = self._shuffled(epoch)[self._pieces[piece]]
+        x = self._preprocessing(self._x.index_select(0, chosen))  # a quarter faster than an index
+        x = augment(x, self._recipe, stream(Stream.AUGMENTATION, self._seed, step))
         return arrange(x, self._channels_last), self._y[chosen]

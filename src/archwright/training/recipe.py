@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from archwright.errors import ConfigError
+from archwright.training.precision import Precision
 from archwright.training.schedules import cosine_with_restarts, falling, step_decay
 
 
@@ -53,7 +54,10 @@ class Recipe:
             pixels, and training is faster as long as it is small (progressive resizing: fast.ai in DAWNBench 2018).
         small_until: share of training after which they have their own size.
         validation_limit: images, or tokens of text, that a look at the validation part takes; None: all of it.
-        precision: of the forward pass. "bfloat16" is automatic mixed precision: weights and their updates stay float32.
+        precision: of the forward pass, in validation too; never of the test. "bfloat16" is automatic mixed precision:
+            weights and their updates stay float32.
+        whiten: set the first convolution of a network that can (`whiten(images)`) from 2,000 training images, before
+            training, so that its outputs are uncorrelated (Page 2018; Jordan 2024, airbench, section 3.2).
     """
 
     epochs: float = 630  # cifar10_micro_final.sh: 10 + 20 + 40 + 80 + 160 + 320
@@ -90,7 +94,8 @@ class Recipe:
     small_from: float = 1.0
     small_until: float = 0.7
     validation_limit: int | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
+    whiten: bool = False
 
     def __post_init__(self) -> None:
         self._require("epochs", 0 < self.epochs < math.inf, "greater than zero")

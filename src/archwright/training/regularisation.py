@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from archwright.training.precision import at_precision
+
 if TYPE_CHECKING:
     from archwright.nets.network import Network
     from archwright.space import Architecture
@@ -48,7 +50,7 @@ def training_loss(
     architecture: Architecture | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Return the loss on a batch at the recipe's precision, and the share of images classified correctly."""
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+    with at_precision(recipe.precision, x.device):
         logits, auxiliary = network.with_auxiliary(x, architecture)
         loss = classification_loss(logits, auxiliary, labels, recipe)
     return loss, (logits.detach().argmax(1) == labels).float().mean()
@@ -63,7 +65,7 @@ def token_loss(
     architecture: Architecture | None = None,
 ) -> tuple[Float[Tensor, ""], Any]:
     """Return the mean cross entropy of each next token, at the recipe's precision, and the states at the end."""
-    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+    with at_precision(recipe.precision, tokens.device):
         logits, states = model(tokens, states) if architecture is None else model(tokens, states, architecture)
         loss = functional.cross_entropy(logits.flatten(0, 1), following.flatten())
     return loss, states

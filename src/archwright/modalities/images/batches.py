@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from archwright.training.recipe import Recipe
 
 
+WHITENING = 2000  # training images that a network whitens its inputs by
+
+
 class ImageTrainingData(TrainingData):
     """Shuffled batches. One depends on its step and `progress` alone: nothing is left for the next."""
 
@@ -38,6 +41,8 @@ class ImageTrainingData(TrainingData):
             data.train, data.preprocessing, recipe, seed=seed, device=device, channels_last=self.channels_last
         )
         self.per_epoch = self._batches.per_epoch
+        if recipe.whiten and hasattr(model, "whiten"):
+            model.whiten(self._batches.plain(WHITENING))
         self._current: tuple[int, Tensor, Tensor] | None = None
 
     def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
@@ -52,7 +57,10 @@ class ImageTrainingData(TrainingData):
         part, preprocessing = self._data.validation[: self._recipe.validation_limit], self._data.preprocessing
         if not len(part):
             return {}
-        score = evaluate_accuracy(model, part, preprocessing, device=self._device, channels_last=self.channels_last)
+        precision, channels_last = self._recipe.precision, self.channels_last
+        score = evaluate_accuracy(
+            model, part, preprocessing, device=self._device, channels_last=channels_last, precision=precision
+        )
         return {"validation_accuracy": score.accuracy, "validation_loss": score.loss}
 
 
