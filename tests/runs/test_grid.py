@@ -12,8 +12,10 @@ from archwright.spaces import NasConv
 from archwright.training.child import child_recipe
 from archwright.training.recipe import NAS_CONV, NAS_RECURRENT, Recipe
 
+RECIPES = [NAS_CONV, NAS_RECURRENT, Recipe(weight_decay=0.0), Recipe(learning_rate=1e-4), Recipe(warmup=0.1, decay=0.4)]
 
-@pytest.mark.parametrize("recipe", [NAS_CONV, NAS_RECURRENT, Recipe(weight_decay=0.0), Recipe(learning_rate=1e-4)])
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_it_varies_learning_rate_weight_decay_and_the_epochs_of_decay(recipe: Recipe) -> None:
     tried = [changed(recipe, json.loads(json.dumps(change))) for change in grid(recipe)]
     assert len(set(tried)) == len(tried)

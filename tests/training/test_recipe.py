@@ -37,6 +37,7 @@ def test_the_presets_are_the_official_scripts():
             "decay is 0.8; it must be None, or above 0 and at most 1 less the warm-up",
         ),
         ({"decay": 0.0}, "decay is 0.0"),
+        ({"decay": 0.3, "decay_at": (0.5,)}, "decay is 0.3; it must be None with decay_at or decay_every"),
         ({"augment": 1.5}, "augment is 1.5; it must be from 0 to 1"),
         ({"small_from": 0.0}, "small_from is 0.0"),
         ({"small_until": 2.0}, "small_until is 2.0; it must be above 0, and 1 at most"),

@@ -36,6 +36,7 @@ def changed(recipe: Recipe, change: dict[str, Any]) -> Recipe:
         learning_rate_min=min(recipe.learning_rate_min, rate),
         weight_decay=recipe.weight_decay * change["times_weight_decay"],
         decay_at=tuple(change["decay_at"]),
+        decay=None if change["decay_at"] else recipe.decay,
     )
 
 

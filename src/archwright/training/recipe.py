@@ -116,6 +116,9 @@ class Recipe:
             self._require(name, getattr(self, name) is None or getattr(self, name) > 0, "None or greater than zero")
         share = self.decay is None or 0 < self.decay <= 1 - self.warmup + 1e-9
         self._require("decay", share, f"None, or above 0 and at most 1 less the warm-up of {self.warmup}")
+        self._require(
+            "decay", self.decay is None or not (self.decay_at or self.decay_every), "None with decay_at or decay_every"
+        )
         self._require("augment", 0 <= self.augment <= 1, "from 0 to 1")
         for name in ("small_from", "small_until"):
             self._require(name, 0 < getattr(self, name) <= 1, "above 0, and 1 at most")
