@@ -40,7 +40,7 @@ class Recipe:
         second_decay: of the mean squared gradient: Adam's beta 2, RMSProp's alpha.
         epsilon: of Adam and RMSProp.
         weight_decay: on every parameter, BatchNorm's and biases too unless `decay_norms` is off.
-        decay_norms: off, parameters of one dimension do not decay (Goyal et al. 2017, section 5.3; He et al. 2019).
+        decay_norms: off, parameters of one dimension do not decay (Goyal et al. 2017; He et al. 2019).
         clip_norm: the largest norm of the whole gradient; None does not clip.
         label_smoothing: share of the target spread over all classes.
         auxiliary_weight: of the auxiliary head's loss, where the network has that head.

@@ -44,7 +44,7 @@ def cosine_with_restarts(
 def falling(share: float, *, high: float, low: float, over: float) -> float:
     """Return `high`, and from a `share` of 1 - `over` of training on a straight line down to `low` at 1.
 
-    The decay of WSD (Hu et al. 2024, section 4; Haegele et al. 2024, who find that a straight line does well).
+    The decay of WSD (Hu et al. 2024). Haegele et al. 2024: a straight line does as well as a cosine over the whole.
     """
     return low + (high - low) * min(1.0, max(0.0, 1 - share) / over)
 
