@@ -4,8 +4,8 @@
 #   make search                      the main job on the digits data set
 #   make search ARGS="--data DIR"    anything else that `archwright search` takes
 #   make test                        lint, types and tests, as in CI      (ARGS go to pytest, LIMIT goes before it)
-#   make bench                       the measurements in benchmarks/      (ARGS go to them; policy_gradient.py and
-#                                    scaling.py take long, so they are commands of their own)
+#   make bench                       the measurements in benchmarks/      (ARGS go to them; policy_gradient.py,
+#                                    scaling.py and value.py take long, so they are commands of their own)
 #   make PYTHON=python3.12 ...       with another Python, 3.10 to 3.13
 
 PYTHON ?= python3
@@ -37,7 +37,7 @@ lint: $(READY_DEV)
 	$(BIN)/mypy
 
 bench: $(READY_DEV)
-	@for script in $(filter-out %policy_gradient.py %scaling.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+	@for script in $(filter-out %policy_gradient.py %scaling.py benchmarks/value% benchmarks/by_hand%,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
