@@ -2,11 +2,11 @@
 
     python benchmarks/by_hand.py --data PATH --seconds T --net resnet9-16
 
-`--net`: `resnet9-WIDTH` (the fast residual network of nine layers that hand-made records on CIFAR-10 use), `resnet20`,
-`resnet32`, ... (He et al. 2016, section 4.2; `-WIDTH` may follow), `svm` (scikit-learn's), `lstm-UNITS` (text). Data
-are read and split by archwright's own loader, so that all contestants have the same three parts for a seed. The clock
-starts with the process and decides: the schedule follows it, so that the time is kept whatever the machine does. The
-last line is one JSON object.
+`--net`: `resnet9-WIDTH` (the fast residual network of nine layers that hand-made records on CIFAR-10 use),
+`resnet20`, `resnet32`, ... (He et al. 2016, section 4.2; `-WIDTH` may follow), `svm` (scikit-learn's), `lstm-UNITS`
+and `lstm-UNITSxLAYERS` (text). Data are read and split by archwright's own loader, so that all contestants have the
+same three parts for a seed. The clock starts with the process and decides: the schedule follows it, so that the time
+is kept whatever the machine does. The last line is one JSON object.
 """
 
 # ruff: noqa: E402

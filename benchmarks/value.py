@@ -23,7 +23,7 @@ from pathlib import Path
 
 from archwright.data.text import is_text
 from archwright.report.table import show_table
-from value_run import IMAGES, Case, Machine, Run, commit
+from value_run import IMAGES, TEXT, Case, Machine, Run, commit
 from value_table import COLUMNS, PRODUCT, QUIET, Record, append, cells, groups, growth, is_product, key, read, warnings
 
 
@@ -35,7 +35,7 @@ def every_case(folder: Path) -> list[Case]:
         *(Case(tiny20, minutes) for minutes in (5, 10)),
         Case("digits", 3, (*IMAGES, "svm")),
         Case(cifar10, 3, limit=1000),
-        *(Case(ptb, minutes, (PRODUCT, "lstm-200")) for minutes in (10, 30)),
+        *(Case(ptb, minutes, TEXT) for minutes in (10, 30)),
         Case(cifar10, 60, (PRODUCT,)),
     ]
 
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.table:
         show(given.out, markdown=given.markdown)
         return
-    usual = (PRODUCT, "lstm-200") if given.data and is_text(given.data) else IMAGES
+    usual = TEXT if given.data and is_text(given.data) else IMAGES
     usual += ("svm",) * (given.data == "digits")
     named = tuple(name.strip() for name in given.contestants.split(",")) if given.contestants else None
     cases = [Case(given.data, minutes, named or usual, given.limit) for minutes in given.minutes or (5.0,)]

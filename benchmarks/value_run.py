@@ -26,6 +26,7 @@ from archwright.data.sources import load
 from value_table import PRODUCT, Record
 
 IMAGES = (PRODUCT, "resnet9-8", "resnet9-16", "resnet20")
+TEXT = (PRODUCT, "lstm-200", "lstm-200x2")
 BUSY = " (busy machine)"
 PATIENCE = 900.0  # seconds after twice the time when a contestant is ended
 SPIN = "while True: pass"

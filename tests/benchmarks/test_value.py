@@ -167,7 +167,7 @@ def test_references_have_their_sizes(script: Any, name: str, parameters: int) ->
 
 
 @pytest.mark.parametrize(
-    ("data", "net", "metric"), [("digits", "resnet9-1", "accuracy"), ("topics", "lstm-2", "perplexity")]
+    ("data", "net", "metric"), [("digits", "resnet9-1", "accuracy"), ("topics", "lstm-2x2", "perplexity")]
 )
 def test_a_reference_prints_its_result(
     script: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, data: str, net: str, metric: str
