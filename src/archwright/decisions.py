@@ -14,11 +14,18 @@ Answer: TypeAlias = "Option | tuple[str, ...]"
 
 @dataclass(frozen=True)
 class Choice:
-    """Picks one of `options` (softmax). Questions of one `vocabulary` share a controller's embedding and head."""
+    """Picks one of `options` (softmax). Questions of one `vocabulary` share a controller's embedding and head.
+
+    Where the options are `ordered`, as widths are, those before and after an answer are its neighbours: a mutation goes
+    one step up or down. Where a mutation makes the question a new one, its answer is that of the question `like`, if it
+    can be.
+    """
 
     name: str
     options: tuple[Option, ...]
     vocabulary: str
+    ordered: bool = False
+    like: str | None = None
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,9 @@ def sample(space: Decides, seed: Seed) -> Architecture:
 def mutate(space: Decides, architecture: Architecture, seed: Seed) -> Architecture:
     """Change one decision, uniformly among those with an alternative; keep every other answer that still applies.
 
-    Where the change makes the program ask other questions, or makes an old answer impossible, new answers are uniform.
-    In a set of links, one, uniformly, is added or dropped.
+    Where the change makes the program ask other questions, or makes an old answer impossible, new answers are uniform,
+    or those of another question (`Choice.like`).
+    In a set of links, one, uniformly, is added or dropped; of ordered options, the next or the one before is taken.
     """
     rng = generator(seed)
     movable = [decision for decision in _decisions(space, architecture) if alternatives(decision) > 1]
@@ -102,6 +103,9 @@ def _nearest(question: Decision, old: Answer) -> list[Answer]:
     if isinstance(question, Links):  # one link more or less: the smallest change of a set
         chosen = set(old if isinstance(old, tuple) else ())
         return [tuple(n for n in question.among if n in chosen ^ {flipped}) for flipped in question.among]
+    if isinstance(question, Choice) and question.ordered:
+        at = question.options.index(old)
+        return [*question.options[max(0, at - 1) : at], *question.options[at + 1 : at + 2]]
     return [option for option in options(question) if option != old]
 
 
@@ -138,11 +142,19 @@ def _kept(
         answers = [(name, changes.get(name, answer)) for name, answer in architecture.answers]
         return Architecture(space.name, tuple(space.fields.items()), tuple(answers))
 
+    given: dict[str | None, Answer] = {}
+
     def pick(question: Decision) -> Answer:
+        given[question.name] = answer = new(question)
+        return answer
+
+    def new(question: Decision) -> Answer:
         if question.name in changes:
             return changes[question.name]
         with suppress(KeyError, UnknownOption):
             return checked(question, architecture[question.name])
+        with suppress(KeyError, UnknownOption):
+            return checked(question, given[question.like if isinstance(question, Choice) else None])
         return draw_answer(question, rng)
 
     return trace(space, pick)

@@ -117,6 +117,13 @@ class Space(ABC):
         """Return the settings of training that the architecture decides: fields of `training.recipe.Recipe`."""
         return {}
 
+    def known(self, size: float, recipe: Any = None) -> Mapping[str, Architecture]:
+        """Return known networks of the space by name, `size` times as wide as published.
+
+        Where an architecture decides how it is trained, that is what comes nearest to a `training.recipe.Recipe`.
+        """
+        return {}
+
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
         """Return named multisets, say how often the architecture has each path: more for a surrogate to compare by."""
         return {}

@@ -43,7 +43,7 @@ def one_stage(space: Stages = SMALL, **changes: object) -> Architecture:
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_known_network_has_its_published_size(name: str) -> None:
     with torch.device("meta"):
-        network = child(Stages(), known(name))
+        network = child(Stages(), known(name, Stages()))
     # 269,722 of ResNet-20 (option A), 2,748,890 of WRN-16-4 and 2,236,682 of MobileNetV2 (torchvision's, 10 classes)
     # are the usual implementations'; `KNOWN` says what is different of the others.
     assert sum(parameter.numel() for parameter in network.parameters()) == KNOWN[name].parameters
@@ -53,7 +53,7 @@ def test_a_known_network_has_its_published_size(name: str) -> None:
 @pytest.mark.parametrize("width", [0.125, 0.25, 0.5, 2.0])
 def test_a_known_network_has_other_widths(name: str, width: float) -> None:
     space = Stages()
-    architecture, published = known(name, width=width), known(name)
+    architecture, published = known(name, Stages(), width=width), known(name, Stages())
     assert check(space, architecture) == architecture
     for wide, standard in zip(space.stages_of(architecture), space.stages_of(published), strict=True):
         assert replace(wide, width=0) == replace(standard, width=0)
@@ -61,9 +61,9 @@ def test_a_known_network_has_other_widths(name: str, width: float) -> None:
 
 
 def test_known_networks_may_be_named_where_published_ones_are() -> None:
-    assert PUBLISHED["resnet20"].architecture == known("resnet20")
+    assert PUBLISHED["resnet20"].architecture == known("resnet20", Stages())
     with pytest.raises(SpaceError, match="resnet9, resnet20"):
-        known("alexnet")
+        known("alexnet", Stages())
     with pytest.raises(UnknownOption, match="inverted-1"):
         known("mobilenetv2", Stages(kinds=("plain",)))
     few = Stages(widths=(16, 32), rates=(0.05,), batches=(64,))
@@ -72,7 +72,9 @@ def test_known_networks_may_be_named_where_published_ones_are() -> None:
 
 
 def test_a_recipe_scales_the_rate_with_the_batch() -> None:
-    recipe = Stages().recipe(known("resnet9", rate=0.2, batch=512, weight_decay=1e-3, smoothing=0.2, augment=0.5))
+    recipe = Stages().recipe(
+        known("resnet9", Stages(), rate=0.2, batch=512, weight_decay=1e-3, smoothing=0.2, augment=0.5)
+    )
     assert recipe == {
         "learning_rate": 0.8,
         "batch": 512,
@@ -137,7 +139,7 @@ def test_with_zero_init_blocks_begin_near_identity_and_learn(kind: str, order: s
 
 
 def test_a_pre_activated_network_begins_bare_and_ends_with_an_activation() -> None:
-    network = child(Stages(), known("wrn-16-4", width=0.125))
+    network = child(Stages(), known("wrn-16-4", Stages(), width=0.125))
     assert [name for name, _ in network.stem.named_children()] == ["first"]
     assert [type(layer) for layer in network.stages[-1]] == [nn.BatchNorm2d, nn.ReLU]
     first, second = network.stages[1]
@@ -146,7 +148,7 @@ def test_a_pre_activated_network_begins_bare_and_ends_with_an_activation() -> No
 
 
 def test_option_a_has_no_parameters_and_keeps_every_other_pixel() -> None:
-    block = child(Stages(), known("resnet20")).stages[1][0]
+    block = child(Stages(), known("resnet20", Stages())).stages[1][0]
     assert list(block.shortcut.parameters()) == []
     x = torch.randn(2, 16, 8, 8)
     y = block.eval().shortcut(x)
@@ -155,7 +157,7 @@ def test_option_a_has_no_parameters_and_keeps_every_other_pixel() -> None:
 
 
 def test_the_shape_of_images_does_not_change_the_parameters() -> None:
-    architecture = known("resnet9", width=0.125)
+    architecture = known("resnet9", Stages(), width=0.125)
     sizes = {sum(p.numel() for p in child(Stages(), architecture, Task(3, s, s, 10)).parameters()) for s in (4, 28, 64)}
     assert len(sizes) == 1
 
@@ -194,20 +196,20 @@ def test_whitened_filters_are_counted_stored_and_not_trained() -> None:
     assert torch.equal(network.first.weight, filters)
     assert not torch.equal(network.classify.weight, before)
     with pytest.raises(SpaceError, match="whiten=True"):
-        child(Stages(), known("resnet20", width=0.5)).whiten(torch.randn(8, 3, 32, 32))
+        child(Stages(), known("resnet20", Stages(), width=0.5)).whiten(torch.randn(8, 3, 32, 32))
 
 
 def test_a_surrogate_sees_sizes_as_logarithms_and_stages_from_the_end() -> None:
     space = Stages()
-    narrow, wide = (space.features(known("resnet9", width=width)) for width in (0.25, 0.5))
+    narrow, wide = (space.features(known("resnet9", Stages(), width=width)) for width in (0.25, 0.5))
     assert wide["magnitude"]["weights"] - narrow["magnitude"]["weights"] == 2  # four times as many
     assert all(wide["widths from the end"][-n] - narrow["widths from the end"][-n] == 2 for n in (1, 2, 3))
-    longer = space.features(known("vgg16"))
-    assert longer["kinds from the end"].keys() > space.features(known("vgg11"))["kinds from the end"].keys()
+    longer = space.features(known("vgg16", Stages()))
+    assert longer["kinds from the end"].keys() > space.features(known("vgg11", Stages()))["kinds from the end"].keys()
 
 
 def test_the_picture_names_what_each_stage_does() -> None:
-    (graph,) = Stages().graphs(known("resnet9"))
+    (graph,) = Stages().graphs(known("resnet9", Stages()))
     labels = [node.label for node in graph.nodes]
     assert labels[2:4] == [
         "conv, residual 128, 3x3, relu, halved late by max",

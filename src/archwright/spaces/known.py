@@ -7,7 +7,6 @@ from typing import Any
 
 from archwright.errors import SpaceError
 from archwright.space import Architecture, replay
-from archwright.spaces.stages import TRAINING, Stages
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,12 @@ KNOWN = {
     ),
 }
 
+RACING = ("resnet9", "vgg11", "wrn-16-4", "resnet20", "mobilenetv2")  # one of each kind, with which a race begins
+
 
 def known(
     name: str,
-    space: Stages | None = None,
+    space: Any,
     *,
     width: float = 1.0,
     rate: float = 0.1,  # He et al. 2016a
@@ -71,14 +72,14 @@ def known(
     smoothing: float = 0.1,  # Szegedy et al. 2016
     augment: float = 1.0,
 ) -> Architecture:
-    """Return a known network as an architecture of the space, every width multiplied by `width`.
+    """Return a known network as an architecture of a space of `Stages`, every width multiplied by `width`.
 
     Widths, and what says how it is trained, become the nearest options of the space. Raises SpaceError if no network is
     called so, and UnknownOption if the space lacks something of it.
     """
     if name not in KNOWN:
         raise SpaceError(f"{name!r} is not a known network; there are {', '.join(KNOWN)}")
-    space, network = space or Stages(), KNOWN[name]
+    network = KNOWN[name]
     stages = [stage.split() for stage in network.stages.split(",")]
     answers: dict[str, Any] = {
         "stem": _nearest(space.widths, width * network.stem),
@@ -88,7 +89,7 @@ def known(
     }
     if space.training:
         given = {"rate": rate, "weight_decay": weight_decay, "batch": batch, "smoothing": smoothing, "augment": augment}
-        answers |= {word: _nearest(space.vocabularies[word], given[word]) for word in TRAINING}
+        answers |= {word: _nearest(space.vocabularies[word], value) for word, value in given.items()}
     for number, (wide, kind, blocks, halving, *kernel) in enumerate(stages, start=1):
         stage = {"width": _nearest(space.widths, width * int(wide)), "kind": kind, "blocks": int(blocks)}
         stage |= {"halving": halving, "kernel": int(*kernel or "3"), "excite": False, "activation": "relu"}

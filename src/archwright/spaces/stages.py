@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Decision, Open, Option, Program, Space, Task
+from archwright.spaces.known import RACING, known
 from archwright.spaces.settings import check_fields, only, settings
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ TRAINING = {
     **{"rate": "rates", "weight_decay": "weight_decays", "batch": "batches", "smoothing": "smoothings"},
     "augment": "augments",
 }
+ORDERED = ("width", "blocks", "kernel", "rate", "weight_decay", "batch", "smoothing", "augment")
 WHOLE = {"order": "orders", "head": "heads"}
 ORDERS = ("after", "before", "inside")
 HALVINGS = ("none", "stride", "max", "average", "late-max", "late-average")
@@ -102,8 +106,8 @@ class Stages(Space):
         for name in ("widths", "blocks", "batches"):
             self.require(name, all(v >= 1 for v in getattr(self, name)), "numbers from 1 up")
         self.require("kernels", all(v >= 1 and v % 2 == 1 for v in self.kernels), "odd numbers from 1 up")
-        for name, known in (("orders", ORDERS), ("halvings", HALVINGS), ("heads", HEADS)):
-            self.require(name, set(getattr(self, name)) <= set(known), f"some of {', '.join(known)}")
+        for name, own in (("orders", ORDERS), ("halvings", HALVINGS), ("heads", HEADS)):
+            self.require(name, set(getattr(self, name)) <= set(own), f"some of {', '.join(own)}")
         self.require("rates", all(0 < v < math.inf for v in self.rates), "greater than zero")
         for name in ("weight_decays", "smoothings", "augments"):
             self.require(name, all(0 <= v <= 1 for v in getattr(self, name)), "from 0 to 1")
@@ -116,14 +120,15 @@ class Stages(Space):
 
     def decide(self) -> Program:
         words = self.vocabularies
-        yield Choice("stem", words["width"], vocabulary="width")
+        yield Choice("stem", words["width"], vocabulary="width", ordered=True)
         for name in (*WHOLE, *(TRAINING if self.training else ())):
-            yield Choice(name, words[name], vocabulary=name)
+            yield Choice(name, words[name], vocabulary=name, ordered=name in ORDERED)
         # No other answer is looked at, so that the space is counted in one pass for each number of stages.
-        stages = yield Choice("stages", words["stages"], vocabulary="stages")
+        stages = yield Choice("stages", words["stages"], vocabulary="stages", ordered=True)
         for number in range(1, stages + 1):
             for name in STAGE:
-                yield Choice(f"{number}/{name}", words[name], vocabulary=name)
+                like = f"{number - 1}/{name}"
+                yield Choice(f"{number}/{name}", words[name], vocabulary=name, ordered=name in ORDERED, like=like)
 
     def stages_of(self, architecture: Architecture) -> tuple[StageSpec, ...]:
         """Describe each stage."""
@@ -132,6 +137,18 @@ class Stages(Space):
         answers: dict[str, Any] = dict(architecture.answers)
         numbers = range(1, answers["stages"] + 1)
         return tuple(StageSpec(**{name: answers[f"{number}/{name}"] for name in STAGE}) for number in numbers)
+
+    def known(self, size: float, recipe: Any = None) -> Mapping[str, Architecture]:
+        given: dict[str, Any] = {}
+        if recipe is not None:
+            names = {"weight_decay": "weight_decay", "batch": "batch", "smoothing": "label_smoothing"}
+            given = {"rate": recipe.learning_rate * 128 / recipe.batch}
+            given |= {name: getattr(recipe, field) for name, field in names.items()}
+        found: dict[str, Architecture] = {}
+        for name in RACING:
+            with suppress(SpaceError):  # a space of fewer kinds lacks some
+                found[name] = known(name, self, width=size, **given)
+        return found
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
         """Return the learning rate at the architecture's batch, and what else of training it says."""
