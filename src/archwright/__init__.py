@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from archwright.analysis.drawing import draw as draw
     from archwright.api import Run as Run
+    from archwright.api import compare as compare
     from archwright.api import load as load
     from archwright.api import resume as resume
     from archwright.api import search as search
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "analysis.drawing": ("draw",),
-    "api": ("Run", "load", "resume", "search"),
+    "api": ("Run", "compare", "load", "resume", "search"),
     "controllers.evolution": ("RegularizedEvolution",),
     "controllers.guided": ("Guided",),
     "controllers.local": ("LocalSearch",),

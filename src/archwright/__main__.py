@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "search": "find an architecture for a data set, train, test and compare it with random search",
+    "search": "find a network for a data set, train it and test it",
     "resume": "go on with a run that was stopped or killed, to the same end",
     "finish": "derive and train from what an interrupted search has so far",
     "train": "train any stored architecture, at any width or repeats, on any data",
     "rank": "say whether a run's shared weights rank architectures as training from scratch does",
     "transfer": "build what a run found at another size and train it on other data",
-    "compare": "plot accuracy against parameters and multiply-adds of runs",
+    "compare": "plot accuracy against size of runs; --baseline trains what they are compared with",
     "show": "draw an architecture and count its parameters and multiply-adds",
     "export": "write a model as plain PyTorch source, torch.export or ONNX",
     "predict": "classify images with a run's model",

@@ -13,6 +13,8 @@ from archwright.components import name_of_space, typed
 from archwright.errors import ConfigError, RunError
 from archwright.loop import Trial
 from archwright.modalities import load_model
+from archwright.presets import default_space
+from archwright.runs.baseline import with_baseline
 from archwright.runs.events import Event, Message
 from archwright.runs.folder import found_in, new_folder, opened
 from archwright.runs.job import Job
@@ -77,13 +79,14 @@ def search(
     watch: Watch | None = None,
     **settings: Any,
 ) -> Run:
-    """Find an architecture for `data`, train it from scratch, test it once, compare it with random search.
+    """Find an architecture for `data`, train it, and test it once.
 
     Args:
         data: "digits" (the default for images), a path, arrays `(x, y)`, a `Dataset`...: see
             `archwright.data.sources.load`; for language models "topics" (the default), a text file, or a folder of
             texts: see `archwright.data.text.load_text`.
-        space: what to search. Fields that are left at their defaults are the preset's or planned.
+        space: what to search; None is "stages" for images and "enas-recurrent" for text. Fields that are left at their
+            defaults are the preset's or planned.
         final_space: fields of the space in final training (`{"filters": 32}`).
         controller: its name, or `file.py:Name`; `controller_settings` are its arguments. None: "guided" where fewer
             than a thousand children are trained from scratch, otherwise that of the space's paper.
@@ -105,7 +108,7 @@ def search(
         raise ConfigError(f"search() has no argument {unknown[0]!r}")
     typed(controller or "", str(settings.get("engine")))
     user = UserSettings(
-        space=name_of_space(space) if space is not None else "enas-micro",
+        space=name_of_space(space) if space is not None else default_space(data),
         space_fields=_given(space),
         final_space_fields=dict(final_space or {}),
         controller=controller,
@@ -140,6 +143,16 @@ def resume(
     with opened(run, data=data, space=space, controller=controller) as (store, plan, loaded):
         plan = plan if engine is None else plan.changed({"engine": engine})
         return complete(Job(plan, loaded, store, skip_search=finish), watch)
+
+
+def compare(run: str | Path, *, data: Any = None, space: str | None = None, watch: Watch | None = None) -> Run:
+    """Train what a finished run is compared with, for as much time as it took, and return the run with its result anew.
+
+    That is random architectures and the best known network of a race, or the space's reference. `data` and `space` are
+    needed as `resume` needs them.
+    """
+    with opened(run, data=data, space=space) as (store, plan, loaded):
+        return complete(with_baseline(plan, loaded, store), watch)
 
 
 def load(run: str | Path) -> Run:

@@ -83,8 +83,15 @@ def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> N
 def test_a_folder_holds_one_comparison(tmp_path: Path) -> None:
     data = noise_data()
     plans = [
-        make_plan(data, UserSettings(settings=settings), data_name="digits", data_options={}, device="cpu", timed=False)
-        for settings in ({"evaluator": "from-scratch"}, {"evaluator": "from-scratch", "trials": 7})
+        make_plan(
+            data,
+            UserSettings(space="enas-micro", settings={"evaluator": "from-scratch", **settings}),
+            data_name="digits",
+            data_options={},
+            device="cpu",
+            timed=False,
+        )
+        for settings in ({}, {"trials": 7})
     ]
     one, other = (Setup(plan, data, strategies("random"), 1, tmp_path / "held") for plan in plans)
     one.begin()

@@ -17,6 +17,7 @@ from archwright.store import RunStore
 from own_method import Smallest
 
 FLAGS = [
+    *("--space", "enas-micro"),
     *("--evaluator", "smallest", "--scale", "2e4", "--space.nodes", "1", "--space.filters", "4", "--limit", "64"),
     *("--final-recipe.epochs", "0.1", "--device", "cpu", "--baseline", "false"),
 ]

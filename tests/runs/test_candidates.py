@@ -11,6 +11,7 @@ from archwright.errors import RunError
 from archwright.loop import Progress
 from archwright.modalities import modality
 from archwright.runs.candidates import Candidates
+from archwright.runs.clock import Clock
 from archwright.runs.folder import begin, stored_plan
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
@@ -29,7 +30,8 @@ def plan() -> Plan:
 def trained(folder: Path, *, killed: bool = False, old: bool = False) -> dict[str, Any]:
     """Train a candidate; `killed` after its last checkpoint, before its record, and resumed."""
     with RunStore(folder, create=True) as store:
-        candidates = Candidates(plan(), modality(noise_data()), store)
+        data = modality(noise_data())
+        candidates = Candidates(plan(), data, store, Clock(plan(), data, store))
         architecture = candidates.random(0)
         if killed:
             training = candidates.train("found-0", architecture, "final training", (0, 1))

@@ -27,6 +27,7 @@ TEXT = [
     *("--trials", "8", "--trials_per_epoch", "4", "--warmup", "1", "--steps_per_epoch", "3", "--samples", "4"),
     *("--shortlist", "2", "--final_recipe.epochs", "1", "--evaluation_batch", "8", "--device", "cpu"),
     *("--architectures_per_step", "2", "--search_recipe.batch", "8", "--search_recipe.length", "8"),
+    *("--reference", "true"),
 ]
 
 

@@ -23,6 +23,7 @@ TEXT = [
     *("--space", "nas-recurrent", "--space.base", "2", "--space.units", "12", "--trials", "3", "--limit", "1500"),
     *("--level", "characters", "--search_recipe.epochs", "1", "--final_recipe.epochs", "1", "--device", "cpu"),
     *("--validation", "0.01", "--test", "0.01", "--search_recipe.length", "10", "--final_recipe.length", "10"),
+    *("--baseline", "true", "--reference", "true"),
 ]
 
 
@@ -157,7 +158,7 @@ def test_from_python_ones_own_space_needs_no_name(tmp_path: Path, monkeypatch: p
     ("words", "part"),
     [
         (["search", "--space", "nas-recurrent", "--data", "digits"], "text"),
-        (["search", "--data", "topics"], "images"),
+        (["search", "--space", "enas-micro", "--data", "topics"], "images"),
         (["search", "--space", "nas-recurrent", "--image_size", "8"], "image_size"),
         (["search", "--space", "nas-recurrent", "--data", "nowhere.txt"], "nowhere.txt"),
         (["search", "--space", "nas-recurrent", "--data", "nowhere"], "train, valid and test .txt"),

@@ -22,6 +22,7 @@ from archwright.store import RunStore
 from command import archwright_command, done
 
 SMALL = [
+    *("--space", "enas-micro", "--baseline", "true"),
     *("--space.nodes", "2", "--space.filters", "8", "--trials", "20", "--trials_per_epoch", "10", "--samples", "3"),
     *("--search_recipe.batch", "64", "--final_recipe.batch", "64", "--final_recipe.epochs", "3", "--limit", "256"),
     *("--device", "cpu", "--seed", "3", "--warmup", "1"),
@@ -217,7 +218,7 @@ def stored(folder: Path) -> Plan:
     ("words", "part"),
     [
         (["search", "--data", "nowhere"], "nowhere"),
-        (["search", "--space.nodes", "0"], "nodes"),
+        (["search", "--space", "enas-micro", "--space.nodes", "0"], "nodes"),
         (["search", "--space", "bogus"], "enas-micro"),
         (["search", "--no-such-flag", "1"], "no-such-flag"),
         (["search", "--device", "cuda:7"], "cuda"),

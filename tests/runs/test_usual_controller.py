@@ -22,10 +22,10 @@ FEW = [
 ]
 
 
-def plan(*, preset: str = "small", **user: Any) -> Plan:
+def plan(*, space: str = "enas-micro", preset: str = "small", **user: Any) -> Plan:
     return make_plan(
         noise_data(),
-        UserSettings(**user),
+        UserSettings(space=space, **user),
         data_name="python",
         data_options={},
         preset=preset,

@@ -21,7 +21,7 @@ from archwright.report.statistics import kendall_tau
 from archwright.report.words import counted
 from archwright.runs.assembly import recipe_of
 from archwright.runs.candidates import Candidates
-from archwright.runs.clock import step_seconds
+from archwright.runs.clock import Clock, step_seconds
 from archwright.runs.events import Event, Message, Stage
 from archwright.runs.planner import pin_threads
 from archwright.space import Architecture, sample
@@ -70,7 +70,9 @@ class Ranking:
         self.result: dict[str, Any] = {}
         kinds = [f"rank-{self.epochs:g}" + (f"-again{number}" if number else "") for number in range(trainings)]
         plans = [replace(plan, seed=plan.seed + number) for number in range(trainings)]  # the first as the run trains
-        self._trainings = [(kind, Candidates(p, self.modality, store)) for kind, p in zip(kinds, plans, strict=True)]
+        clocks = [Clock(each, self.modality, store) for each in plans]
+        trained = [Candidates(each, self.modality, store, clock) for each, clock in zip(plans, clocks, strict=True)]
+        self._trainings = list(zip(kinds, trained, strict=True))
         self._weights = plan.search.method.trained(plan.context(self.modality), store.load())
 
     def __iter__(self) -> Iterator[Event]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from archwright import api
 from archwright.cli.commands import Parser, print_json, print_line
+from archwright.cli.display import Display
 
 
 def compare(arguments: Sequence[str]) -> int:
@@ -21,7 +23,19 @@ def compare(arguments: Sequence[str]) -> int:
     parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
     parser.add_argument("--no_pictures", action="store_true", help="print only")
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument(
+        "--baseline",
+        action="store_true",
+        help="train what each run is compared with first, for as much time: random architectures and a known network",
+    )
+    parser.add_argument("--data", help="with --baseline, where the data is now, if it has moved")
+    parser.add("space")
     given = parser.parse_args(arguments)
+    for run in given.runs if given.baseline else ():
+        with Display(json_output=given.json) as display:
+            summary = api.compare(run, data=given.data, space=given.space, watch=display).result["summary"]
+            for line in ["", *summary]:
+                display.say(line)
 
     from archwright.analysis.comparing import compared
     from archwright.report.table import show_table

@@ -16,7 +16,7 @@ from archwright.errors import ConfigError
 from archwright.evaluators.objective import OBJECTIVES
 from archwright.methods import METHODS, method_class
 from archwright.methods.protocol import Search
-from archwright.presets import PRESETS, presets_of
+from archwright.presets import PRESETS, default_space, presets_of
 from archwright.runs.cluster import require_typed_address
 from archwright.runs.plan import FinalTraining, setting_names
 from archwright.runs.planner import UserSettings
@@ -35,10 +35,7 @@ COMMON = (
     *("workers", "image_size", "limit", "seed", "device", "run", "config", "json", "dry_run"),
 )
 EXAMPLE = "archwright search --data photos/ --minutes 20"
-DESCRIPTION = (
-    "Find an architecture for a data set, train it from scratch, test it once, compare it with random search. What is "
-    "not given is planned."
-)
+DESCRIPTION = "Find an architecture for a data set, train it, and test it once. What is not given is planned."
 DETAILS = (
     "--space NAME, --controller NAME (or FILE.py:NAME) and --objective NAME choose components; their fields "
     "follow as --space.FIELD. Without --controller it is guided where fewer than a thousand children are trained from "
@@ -71,14 +68,15 @@ class Flags:
 
 def search_flags(arguments: Sequence[str]) -> Flags:
     """Parse the flags; a configuration file's values count as flags, and flags after it override them."""
-    first, words = leading(arguments, *NAMED, "config")
+    first, words = leading(arguments, *NAMED, "config", "data")
     config = config_file(first["config"])
     names = {kind: first[kind] or _name(config.get(kind)) for kind in NAMED}
-    space = names["space"] or "enas-micro"
+    data = first["data"] or config.get("data")
+    space = names["space"] or default_space(data)
     papers = presets_of(space_class(space)).controller
     parser = _parser(space, names["controller"] or papers, names["objective"])
     show_help(first["help"], parser, lambda: short_help(parser, EXAMPLE, DESCRIPTION, COMMON, MORE, NAMED))
-    given = parsed(parser, words, config)
+    given = parsed(parser, words, config) | {"data": data}
     if config:
         require_typed_address(given.get("engine", "local"))
     groups = {name: given.get(name) or {} for name in GROUPS}

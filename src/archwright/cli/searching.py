@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ INTERRUPTED = 130
 def search(arguments: Sequence[str]) -> int:
     """Plan, show the plan, and run it."""
     flags = search_flags(arguments)
+    begun = time.monotonic() - process_seconds()
     with Display(json_output=flags.json) as display:
         prepared = prepare(
             flags.data,
@@ -30,6 +33,7 @@ def search(arguments: Sequence[str]) -> int:
             seed=flags.seed,
             device=flags.device,
             data_options=flags.data_options,
+            begun=begun,
         )
         for line in plan_lines(prepared.plan, prepared.data.split):
             display.say(line)
@@ -41,6 +45,15 @@ def search(arguments: Sequence[str]) -> int:
         with prepared.begin(folder) as store:
             display.say(f"run folder: {folder}")
             return complete(Job(prepared.plan, prepared.data, store), display, flags.json)
+
+
+def process_seconds() -> float:
+    """Return the seconds since this process began; those of its CPU time where the system does not say."""
+    try:
+        began = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return time.process_time()
 
 
 def resume(arguments: Sequence[str]) -> int:

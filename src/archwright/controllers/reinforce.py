@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -117,6 +117,8 @@ class Reinforce:
         baseline_start: the baseline before the first reward; None takes the mean of the first minibatch.
         seed: of the initial parameters and, with the stream's number, of every proposal.
     """
+
+    on_policy: ClassVar[bool] = True  # it learns from its own proposals alone
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from archwright.errors import ConfigError
 
 METHODS = {
     "shared-weights": "archwright.methods.shared_weights:SharedWeightsMethod",
+    "race": "archwright.methods.race:RaceMethod",
     "from-scratch": "archwright.methods.from_scratch:FromScratchMethod",
 }
 

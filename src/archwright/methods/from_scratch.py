@@ -11,7 +11,7 @@ from archwright.errors import ConfigError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.loop import Progress
 from archwright.methods.cost import Rates
-from archwright.methods.protocol import Context, Method, Search, Settings
+from archwright.methods.protocol import Context, Method, Search, Settings, ranked_by_reward
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
@@ -78,11 +78,7 @@ class FromScratchMethod(Method):
         self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
     ) -> dict[Architecture, float]:
         """Return the architectures of all trials that did not fail, the best reward first."""
-        found: dict[Architecture, float] = {}
-        for trial in sorted(saved.trials, key=lambda trial: (-trial.reward, trial.number)):
-            if trial.result.error is None:
-                found.setdefault(trial.architecture, trial.reward)
-        return found
+        return ranked_by_reward(saved)
 
     def counted(self, trial: Trial, trials: int) -> Progress:
         return Progress("search", trial.number + 1, trials)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from archwright.errors import ConfigError
 from archwright.evaluators.objective import Objective, make_objective
 from archwright.methods.cost import Cost, Rates, cost
+from archwright.training.precision import Precision
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
+    from archwright.evaluators.race import Trainings
     from archwright.loop import Progress, Proposal, Saved, Trial
     from archwright.modalities.protocol import Modality
     from archwright.space import Architecture, Space
 
+StepSeconds: TypeAlias = "Callable[[Architecture, Precision], float]"
 Settings = dict[str, Any]  # settings of a plan by the names of their flags
 
 
@@ -60,6 +63,14 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """A heat of a race: `count` networks train on until `share` of their training is done."""
+
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Context:
     """A search in its run: what a method is asked about. `final` is the recipe of final training."""
 
@@ -69,6 +80,7 @@ class Context:
     cluster: Cluster
     seed: int
     device: str
+    trainings: Trainings | None = None  # of a run that has begun
 
     def child_cost(self, rates: Rates) -> Cost:
         """Return the cost of a child trained with the recipe of the search; `rates` are those of final training."""
@@ -129,6 +141,40 @@ class Method(ABC):
         where more time would not make a larger network worth it.
         """
 
+    def whole_seconds(self, context: Context, rates: Rates) -> float:
+        """Return what final training of one network takes, with what the search has done of it."""
+        return cost(context.final, context.modality, rates.child_step).of(context.final.epochs)
+
+    def planned(
+        self, context: Context, seconds: float, fixed: Collection[str], step_seconds: StepSeconds
+    ) -> Settings | None:
+        """Return settings with which search and final training fill `seconds`, or None: `fitted` and sizes do it.
+
+        "epochs" and "precision" among them are those of the recipe. `step_seconds` measures a step of an
+        architecture's training at a precision; settings in `fixed` are the user's and stay.
+        """
+        return None
+
+    def known(self, search: Search) -> Mapping[str, Architecture]:
+        """Return known networks that are proposed before the controller's, by name."""
+        return {}
+
+    def steps(
+        self, architecture: Architecture, recipe: Recipe, per_epoch: int, step_seconds: Callable[[], float]
+    ) -> int:
+        """Return the steps of a whole training that a search begins; `ChildFailure` if such a network may not start.
+
+        `step_seconds` measures a step.
+        """
+        return max(1, round(recipe.epochs * per_epoch))
+
+    def admit(self, work: float, known: Sequence[float]) -> None:  # noqa: B027  most methods train everything
+        """Raise `ChildFailure` where a network of `work` multiply-adds may not start beside known ones of `known`."""
+
+    def rungs(self, entrants: int) -> Sequence[Rung]:
+        """Return heats between the search of so many architectures and final training, which goes on after them."""
+        return ()
+
     @abstractmethod
     def ranked(
         self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
@@ -146,3 +192,12 @@ class Method(ABC):
     @abstractmethod
     def source(self, search: Search) -> str:
         """Say what finalists are chosen from ("10 samples")."""
+
+
+def ranked_by_reward(saved: Saved) -> dict[Architecture, float]:
+    """Return the architectures of all trials that did not fail, the best reward first."""
+    found: dict[Architecture, float] = {}
+    for trial in sorted(saved.trials, key=lambda trial: (-trial.reward, trial.number)):
+        if trial.result.error is None:
+            found.setdefault(trial.architecture, trial.reward)
+    return found

@@ -106,8 +106,8 @@ class Modality(TrainingSource, Protocol):
     def size(self, network: Any) -> dict[str, int]:
         """Return the multiply-adds of one evaluation."""
 
-    def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
-        """Use the test part and return the record of it."""
+    def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
+        """Use the test part, or another, and return the record of it."""
 
     def figures(self, test: Mapping[str, Any]) -> dict[str, Any]:
         """Return a test's part of a result: the metric, its 95 % interval, and how much was tested."""

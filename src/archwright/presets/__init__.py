@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from archwright.space import Space
 
 PRESETS = ("small", "paper")
+DEFAULT_SPACES = {"images": "stages", "text": "enas-recurrent"}  # what is searched where the user names no space
 # By the name of the space; each is a `SpacePresets`. A space that is not here is the user's own.
 SPACE_PRESETS = {
+    "stages": "archwright.presets.stages:STAGES",
     "nas-conv": "archwright.presets.nas:CONV",
     "nas-recurrent": "archwright.presets.nas:RECURRENT",
     "nasnet": "archwright.presets.nasnet:NASNET",
@@ -23,6 +25,15 @@ SPACE_PRESETS = {
     "enas-macro": "archwright.presets.enas:MACRO",
     "enas-recurrent": "archwright.presets.enas:RECURRENT",
 }
+
+
+def default_space(source: Any) -> str:
+    """Return the space that is searched for data from `source`; None is the default data, images."""
+    from archwright.modalities import MODALITIES, modality_class
+
+    kinds = () if source is None else MODALITIES
+    name = next((kind for kind in kinds if modality_class(kind).recognises(source)), "images")
+    return DEFAULT_SPACES[name]
 
 
 def transferred(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from archwright.components import controller_class
+from archwright.controllers.starting import Starting
 from archwright.loop import Engine, Inline, run
 from archwright.runs.cluster import require_typed_address
 from archwright.training.child import child_network, child_recipe
 from archwright.training.randomness import Stream, seeded
 
 if TYPE_CHECKING:
+    from archwright.evaluators.race import Trainings
     from archwright.loop import Budget, Progress, Store, Trial
     from archwright.modalities.protocol import Modality
     from archwright.runs.plan import Plan
@@ -23,14 +26,16 @@ if TYPE_CHECKING:
 
 
 def controller(plan: Plan) -> Any:
-    """Return the untrained controller."""
+    """Return the untrained controller, which proposes known networks first where the method has any."""
     search = plan.search
-    return controller_class(search.controller)(search.space, seed=plan.seed, **search.controller_settings)
+    made = controller_class(search.controller)(search.space, seed=plan.seed, **search.controller_settings)
+    known = search.method.known(search)
+    return Starting(made, list(known.values())) if known else made
 
 
-def evaluator(plan: Plan, modality: Modality) -> Any:
+def evaluator(plan: Plan, modality: Modality, trainings: Trainings | None = None) -> Any:
     """Return what scores the trials of the search."""
-    return plan.search.method.evaluator(plan.context(modality))
+    return plan.search.method.evaluator(replace(plan.context(modality), trainings=trainings))
 
 
 def engine(plan: Plan) -> Engine:
@@ -49,9 +54,11 @@ def engine(plan: Plan) -> Engine:
     )
 
 
-def search(plan: Plan, modality: Modality, *, budget: Budget, store: Store) -> Generator[Trial | Progress, None, None]:
+def search(
+    plan: Plan, modality: Modality, *, budget: Budget, store: Store, trainings: Trainings | None = None
+) -> Generator[Trial | Progress, None, None]:
     """Yield what a search yields, by one controller or by replicas of it; closing the generator ends its workers."""
-    parts: tuple[Any, Any] = controller(plan), evaluator(plan, modality)
+    parts: tuple[Any, Any] = controller(plan), evaluator(plan, modality, trainings)
     cluster = plan.cluster
     require_typed_address(cluster.engine)
     if not cluster.replicas:

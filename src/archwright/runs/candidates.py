@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Event, Message
 from archwright.runs.grid import changed
+from archwright.runs.pace import Pace
+from archwright.runs.trainings import Trainings
 from archwright.space import Architecture, sample
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters
@@ -36,8 +38,9 @@ class Candidates:
     `clock` accounts for the seconds of a phase whenever the state of a training has been written.
     """
 
-    def __init__(self, plan: Plan, modality: Modality, store: RunStore, clock: Clock | None = None) -> None:
+    def __init__(self, plan: Plan, modality: Modality, store: RunStore, clock: Clock) -> None:
         self.plan, self.modality, self.store, self.clock = plan, modality, store, clock
+        self.trainings = Trainings(plan, modality, store, clock)
         self._saved = time.monotonic()
 
     def random(self, index: int) -> Architecture:
@@ -46,8 +49,10 @@ class Candidates:
 
     def recipe(self, architecture: Architecture | None, share: float = 1.0) -> Recipe:
         """Return how a network is trained, for a share of the epochs that are settled, or else planned."""
-        settled, change = self.store.get("settled"), self.store.get("grid")
-        epochs = self.plan.final.recipe.epochs if settled is None else settled["epochs"]
+        settled, change = self.store.get("settled") or {}, self.store.get("grid")
+        epochs = settled.get("epochs", self.plan.final.recipe.epochs)
+        if settled.get("seconds") is not None:
+            epochs = self.clock.cost(architecture).epochs_within(settled["seconds"])
         recipe = replace(recipe_of(self.plan, architecture), epochs=epochs * share)
         return recipe if change is None else changed(recipe, change)
 
@@ -60,17 +65,17 @@ class Candidates:
         *,
         recipe: Recipe | None = None,
         keep: bool = True,
+        left: Callable[[], float] | None = None,
     ) -> Iterator[Event]:
-        """Train one candidate from where a killed run left it, unless it is trained already.
+        """Train one candidate from where a killed run or the search left it, unless it is trained already.
 
         No `architecture`: the space's reference network. `part`: it is number i of n in its phase. `keep` the weights,
-        or only the record.
+        or only the record. `left` gives the seconds until it should end, where the clock decides.
         """
         if self.record(key) is not None:
             return
-        network = network_of(self.plan, self.modality, architecture)
-        recipe = recipe or self.recipe(architecture)
-        fit = Fit(network, self.modality, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
+        fit = self._fit(architecture, recipe, phase)
+        network = fit.model
         begun = self.store.restore("training")
         # The state of a training that version 0.1 ended, and did not record, has no validation loss: it is done again.
         if begun is not None and begun["key"] == key and not _lacks_metrics(begun["fit"]):
@@ -78,15 +83,17 @@ class Candidates:
         record: dict[str, Any] = {"architecture": None if architecture is None else architecture.to_json()}
         name = "the reference network" if architecture is None else architecture.id
         number, of = part
+        pace = None if left is None else Pace(fit, left, threads=self.plan.threads)
         try:
             for progress in fit:
-                steps = progress.steps
+                steps = fit.steps
+                if pace is not None:
+                    pace.stepped()
                 yield Progress(phase, number * steps + progress.step, of * steps, progress.metrics)
                 if fit.ends_epoch or time.monotonic() - self._saved > CHECKPOINT_SECONDS / 4:
                     self.store.save("training", {"key": key, "fit": fit.state_dict()})
                     self._saved = time.monotonic()
-                    if self.clock is not None:
-                        self.clock.account(phase)
+                    self.clock.account(phase)
         except ChildFailure as error:
             record["error"] = f"{type(error).__name__}: {error}"
             yield Message(f"{name} could not be trained: {record['error']}")
@@ -97,6 +104,7 @@ class Candidates:
                 "error": None,
                 **{metric: fit.metrics[metric] for metric in (fit.scored_by, "validation_loss")},
                 "seconds": fit.seconds,
+                "epochs": round(fit.steps / fit.per_epoch, 2),
                 "parameters": parameters(without_auxiliary(network)),
                 **self.modality.size(network),
             }
@@ -105,6 +113,15 @@ class Candidates:
             yield Message(f"{name}: {self.modality.validated(record)}, {fit.seconds:.0f} s")
         self.store.put(f"candidate/{key}", record)
         self.store.forget("training")
+        if architecture is not None and self.trainings.begun(architecture):
+            self.trainings.forget([architecture])
+
+    def _fit(self, architecture: Architecture | None, recipe: Recipe | None, phase: str) -> Fit:
+        """Return the training that the search has begun, or a new one."""
+        if architecture is not None and recipe is None and self.trainings.begun(architecture):
+            return self.trainings.begin(architecture, phase)
+        network, recipe = network_of(self.plan, self.modality, architecture), recipe or self.recipe(architecture)
+        return Fit(network, self.modality, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
 
     def test(self, key: str) -> None:
         """Use the test part for one candidate, once."""

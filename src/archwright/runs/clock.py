@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from archwright.store import RunStore
 
 MARGIN = 0.97  # of a wall-time budget is planned; loading, measuring and writing take the rest
+LATEST, REPORT_SECONDS = 0.99, 5.0  # when the test begins, and what the model, pictures and report take
 SHORT = 1 / 6  # of final training, for the architectures on the shortlist
 MEASURED = 6  # architectures that are timed: their costs differ several times over
 TIMED_STEPS, TIMED_SHARE = 3, 0.002  # of a wall-time budget, for timing one architecture
@@ -62,7 +63,8 @@ def measure(plan: Plan, modality: Modality, known: Rates | None = None) -> Rates
 
     `known` are the rates of a plan that differs in the size of its networks: only children are timed then.
     """
-    architectures = [sample(plan.search.space, (plan.seed, 99, i)) for i in range(MEASURED)]
+    architectures = list(plan.search.method.known(plan.search).values())
+    architectures = architectures or [sample(plan.search.space, (plan.seed, 99, i)) for i in range(MEASURED)]
     child = sum(step_seconds(plan, modality, architecture, 3) for architecture in architectures[:3]) / 3
     if known is not None:
         return known.at_child_step(child)
@@ -73,7 +75,7 @@ def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
     """Return the expected seconds by phase."""
     final = plan.final
     search, derive = plan.search.method.seconds(plan.context(modality), rates)
-    one = cost(final.recipe, modality, rates.child_step).of(final.recipe.epochs)
+    one = plan.search.method.whole_seconds(plan.context(modality), rates)
     derive += final.shortlist * SHORT * one if final.shortlist > 1 else 0.0
     trained = final.finalists * one
     return {
@@ -90,7 +92,7 @@ def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
 def test_seconds(plan: Plan, modality: Modality, rates: Rates) -> float:
     """Return what the test of the network found and a few random ones takes, and the pictures."""
     look = rates.child_step * FORWARD * len(modality.data.test) / modality.per_step(plan.final.recipe)
-    return 4.0 + 3 * look
+    return 1.0 + (1 + 2 * (plan.final.baseline or plan.final.reference)) * look
 
 
 class Clock:
@@ -112,9 +114,12 @@ class Clock:
                 self.account(name)
 
     def account(self, phase: str, every: float = 0.0) -> None:
-        """Record the seconds since the last call as the phase's, if `every` seconds have passed."""
+        """Record the seconds since the last call as the phase's, if `every` seconds have passed.
+
+        Phases that are no part of a run (a ranking of its shared weights) are not recorded.
+        """
         now = time.monotonic()
-        if now - self._tick < every:
+        if phase not in PHASES or now - self._tick < every:
             return
         seconds = self.store.get("seconds", {})
         seconds[phase] = seconds.get(phase, 0.0) + now - self._tick
@@ -131,8 +136,13 @@ class Clock:
         """Seconds until the test has to begin, in a timed run."""
         budget = self.plan.budget
         assert budget.minutes is not None
-        whole = max(MARGIN, 1 - 20 / (60 * budget.minutes)) * budget.minutes * 60  # the pictures take seconds
-        return whole - float(self.store.get("overhead", 0.0)) - budget.estimate.get("test", 0.0) - self.spent()
+        whole = 60 * budget.minutes
+        return (
+            min(LATEST * whole, whole - REPORT_SECONDS)
+            - float(self.store.get("overhead", 0.0))
+            - budget.estimate.get("test", 0.0)
+            - self.spent()
+        )
 
     def search_budget(self) -> Trials | _Either:
         """Return the budget of the search: in a timed run the plan's count is a forecast, the clock decides."""
@@ -149,7 +159,7 @@ class Clock:
     def cost(self, architecture: Architecture | None) -> Cost:
         """Return what final training of an architecture costs, measured once."""
         key = f"rate/{'reference' if architecture is None else architecture.id}"
-        step = self.store.get(key)
+        step = self.store.get(key) or self.plan.budget.rates.get(key)  # some were measured for the plan
         if step is None:
             least = TIMED_SHARE * 60 * (self.plan.budget.minutes or 0.0)
             step = step_seconds(self.plan, self.modality, architecture, TIMED_STEPS, least)
@@ -162,16 +172,37 @@ class Clock:
         seconds = [expected.get(phase, 0.0) for phase in phases]
         return Stage(phases[0], seconds[0], sum(seconds))
 
+    def share_left(self, phase: str, trainings: int) -> Callable[[], float] | None:
+        """Return what gives the seconds left for the next of so many trainings of a phase; None without a deadline.
+
+        Later phases keep the part of the time that they were expected to take.
+        """
+        if not self._timed:
+            return None
+        expected = self.store.get("estimate") or self.plan.budget.estimate
+        later = PHASES[PHASES.index(phase) + 1 : -1]
+        own, others = expected.get(phase, 0.0), sum(expected.get(name, 0.0) for name in later)
+        part = (own / (own + others) if own else 1.0) / max(1, trainings)
+        begun, whole = self.spent(), self.left * part
+        return lambda: whole - (self.spent() - begun)
+
     def settle(
-        self, finalists: Sequence[Architecture], random: Callable[[int], Architecture]
+        self,
+        finalists: Sequence[Architecture],
+        random: Callable[[int], Architecture],
+        done: Mapping[Architecture, float] | None = None,
     ) -> tuple[int, float, dict[str, float]]:
         """Return how many random architectures are trained, for how many epochs everything is, and what that takes.
+
+        `done` is the share of their training that some finalists have behind them.
 
         Architectures differ several times in cost, so those that will be trained are timed now. The random search gets
         the time that search and final training take together. `random` gives the random architecture of a number.
         """
         final = self.plan.final
         spent, epochs = self.spent("search", "derive"), float(final.recipe.epochs)
+        if done:
+            return self._settled_race(self.spent("search", "derive", "final training"), done)
         own = sum(map(self.cost, finalists), Cost(0.0, 0.0))
         reference = self.cost(None) if final.reference else Cost(0.0, 0.0)
         randoms, count = Cost(0.0, 0.0), 0
@@ -185,3 +216,17 @@ class Clock:
             epochs = (own + reference + randoms).epochs_within(self.left)
         costs = {"final training": own, "random search": randoms, "reference": reference}
         return count, epochs, {phase: cost.of(epochs) for phase, cost in costs.items()}
+
+    def _settled_race(self, spent: float, done: Mapping[Architecture, float]) -> tuple[int, float, dict[str, float]]:
+        """Return the same where finalists go on with trainings of equal seconds: others then train for as long."""
+        final, whole = self.plan.final, self.whole_seconds
+        own = whole * sum(1 - share for share in done.values())
+        count = max(len(done), min(MOST_RANDOM, int((spent + own) / whole))) if final.baseline else 0
+        expected = {"final training": own, "random search": count * whole, "reference": whole * final.reference}
+        return count, float(final.recipe.epochs), expected
+
+    @property
+    def whole_seconds(self) -> float:
+        """What the whole training of one network is expected to take."""
+        rates = Rates(self.plan.budget.rates.get("child step", 0.0), self.plan.budget.rates)
+        return self.plan.search.method.whole_seconds(self.plan.context(self.modality), rates)

@@ -7,7 +7,7 @@ the last stage only.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
@@ -20,6 +20,7 @@ from archwright.runs.candidates import Candidates
 from archwright.runs.clock import SHORT, Clock
 from archwright.runs.events import Event, Message
 from archwright.runs.grid import GRID_SHARE, changed, described, grid
+from archwright.runs.heats import Heats
 from archwright.runs.plan import Plan
 from archwright.runs.planner import pin_threads
 from archwright.space import Architecture
@@ -54,7 +55,7 @@ class Job:
             "grid": self._try_recipes,
             "final training": self._train_finalists,
             "random search": self._train_random,
-            "reference": lambda: self.candidates.train("reference-0", None, "reference", (0, 1)),
+            "reference": self._train_reference,
             "test": self._test,
         }
         wanted = self.plan.wanted_phases
@@ -78,12 +79,16 @@ class Job:
 
     def _search(self) -> Iterator[Event]:
         method, trials, budget = self.plan.search.method, self.plan.search.trials, self.clock.search_budget()
-        with contextlib.closing(assembly.search(self.plan, self.modality, budget=budget, store=self.store)) as search:
+        with contextlib.closing(self._searching(budget)) as search:
             for event in search:
                 if isinstance(event, Trial) and (counted := method.counted(event, trials)) is not None:
                     yield counted
                 yield event
                 self.clock.account("search", every=ACCOUNTED)
+
+    def _searching(self, budget: Any) -> Generator[Any, None, None]:
+        trainings = self.candidates.trainings
+        return assembly.search(self.plan, self.modality, budget=budget, store=self.store, trainings=trainings)
 
     def _derive(self) -> Iterator[Event]:
         search, final, saved = self.plan.search, self.plan.final, self.store.load()
@@ -104,6 +109,7 @@ class Job:
         if final.shortlist > 1:
             yield from self._train_shortlist([architecture for architecture, _ in best[: final.shortlist]])
             best = self._reordered(best)
+        best = yield from Heats(self.plan, self.candidates.trainings).run(best)
         self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in best])
         yield from self._settle([architecture for architecture, _ in best[: final.finalists]])
 
@@ -124,16 +130,19 @@ class Job:
 
     def _settle(self, finalists: Sequence[Architecture]) -> Iterator[Event]:
         """Fix how many random candidates are trained, and in a timed run for how many epochs everything is."""
-        final = self.plan.final
-        count, epochs, expected = self.clock.settle(finalists, self.candidates.random)
+        final, trainings = self.plan.final, self.candidates.trainings
+        done = {a: trainings.share(a) for a in finalists if trainings.begun(a)}
+        count, epochs, expected = self.clock.settle(finalists, self.candidates.random, done)
         self.store.put_all(
             {
-                "settled": {"random": count, "epochs": epochs},
+                "settled": {"random": count, "epochs": epochs, "seconds": self.clock.whole_seconds if done else None},
                 "estimate": {**self.plan.budget.estimate, **expected},
             }
         )
         pieces = steps(final.recipe, self.modality)
         words = f"final training: {epochs:g} epochs of {pieces} steps, about {expected['final training']:.0f} s"
+        if done:
+            words = f"final training goes on from {max(done.values()):.0%}, about {expected['final training']:.0f} s"
         if final.baseline:
             words += f"; random search: {count} architectures, about {expected['random search']:.0f} s"
         yield Message(words)
@@ -159,7 +168,9 @@ class Job:
             trained = len(self.candidates.trained("found"))
             if trained == finalists:
                 break
-            yield from self.candidates.train(f"found-{index}", architecture, "final training", (trained, finalists))
+            left = self.clock.share_left("final training", finalists - trained)
+            part = trained, finalists
+            yield from self.candidates.train(f"found-{index}", architecture, "final training", part, left=left)
         if not self.candidates.trained("found"):
             raise RunError("no finalist could be trained; see the messages above")
 
@@ -173,6 +184,15 @@ class Job:
                     break
             random = self.candidates.random(index)
             yield from self.candidates.train(f"random-{index}", random, "random search", (index, count))
+
+    def _train_reference(self) -> Iterator[Event]:
+        """Train the best known network that lost, or else the space's reference, as what was found is trained."""
+        gain = self.store.get("gain")
+        if gain is not None and gain["won"]:
+            yield Message(f"{gain['known']} won, so it is the reference itself")
+            return
+        known = None if gain is None else Architecture.from_json(gain["architecture"])
+        yield from self.candidates.train("reference-0", known, "reference", (0, 1))
 
     def _test(self) -> Iterator[Event]:
         """Use the test part: once for the network found, once for each random one and the reference."""

@@ -44,7 +44,8 @@ def conclude(job: Job) -> dict[str, Any]:
         "transferred": plan.transferred,
         "trials": len(trials),
         "failed_trials": sum(trial.result.error is not None for trial in trials),
-        "epochs": store.get("settled")["epochs"],
+        "epochs": record.get("epochs", store.get("settled")["epochs"]),
+        "gain": store.get("gain"),
         "recipe": store.get("recipe"),
         "seed": plan.seed,
         "device": plan.device,
@@ -61,7 +62,8 @@ def conclude(job: Job) -> dict[str, Any]:
     if plan.cluster.replicas and (late := lateness(store.load().controller or {})):
         result["replicas"] = dict(zip(("updates", "mean_staleness", "most_staleness"), late, strict=True))
     if references := job.candidates.trained("reference"):
-        result["reference"] = {"network": plan.final.reference_name, **_compared(job, references, test)}
+        name = gain["known"] if (gain := store.get("gain")) else plan.final.reference_name
+        result["reference"] = {"network": name, **_compared(job, references, test)}
     network, space = job.candidates.network(key).cpu(), plan.final.space.for_architecture(architecture)
     modality.save(network, architecture, space, inside(store.folder, "model"))
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
@@ -164,6 +166,8 @@ def _summary(result: dict[str, Any], modality: Modality) -> list[str]:
         rows.append((kind, f"{ours}{modality.wording.words(group[metric])}{words}; {against}"))
         if group is result["random_search"].get("same_time"):
             rows.append(("verdict", verdict(modality, *group["difference_interval"])))
+    if gain := result.get("gain"):
+        rows.append(("known networks", _gain_in_words(gain, modality)))
     lines = [f"{title:<16} {words}" for title, words in rows] + modality.details(result)
     if late := result.get("replicas"):
         lines.append(
@@ -181,3 +185,11 @@ def _summary(result: dict[str, Any], modality: Modality) -> list[str]:
         f"seconds          {phases}",
         f"run folder       {result['run']}",
     ]
+
+
+def _gain_in_words(gain: dict[str, Any], modality: Modality) -> str:
+    """Say what a race found beside the best known network that raced."""
+    if gain["won"]:
+        return f"{gain['known']} won the race: nothing that was found was better after equal seconds"
+    difference = modality.wording.words_of_difference(gain["difference"], *gain["interval"])
+    return f"in the last heat, after equal seconds, found minus {gain['known']} {difference} (validation)"

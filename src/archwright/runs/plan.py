@@ -52,7 +52,8 @@ class FinalTraining:
         grid: after the search, try a small grid of recipes on the best architecture (Zoph & Le 2017, section 4.1), each
             for a quarter of final training; all networks are then trained with the one that did best in validation.
         baseline: train random architectures the same way: as many, and for as much time.
-        reference: train the space's reference network the same way (`nas-recurrent`: an LSTM of as many parameters).
+        reference: train a network to compare with the same way: the best known one of a race, or the space's reference
+            (`nas-recurrent`: an LSTM of as many parameters).
         residual: train a hand-made residual network of about so many parameters the same way, as the reference.
     """
 
@@ -61,7 +62,7 @@ class FinalTraining:
     shortlist: int = 1
     finalists: int = 1
     grid: bool = False
-    baseline: bool = True
+    baseline: bool = False
     reference: bool = False
     residual: int | None = None
 
@@ -127,7 +128,7 @@ class Plan:
         if search.method.in_one_process and (cluster.workers > 1 or cluster.engine != "local"):
             what = f"workers is {cluster.workers}" if cluster.engine == "local" else f"engine is {cluster.engine}"
             name = search.method.name.replace("-", " ")
-            raise ConfigError(f"{what}, but {name} live in one process; use --evaluator from-scratch")
+            raise ConfigError(f"{what}, but the method {name} needs one process; use --evaluator from-scratch")
         if cluster.replicas and search.controller != "reinforce":
             raise ConfigError(f"replicas need the controller reinforce, not {search.controller}")
         if self.final.grid and self.budget.minutes is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,15 +17,27 @@ from archwright.methods.protocol import Search
 from archwright.modalities import modality
 from archwright.presets import as_published, preset, presets_of
 from archwright.presets.values import SIZES, Preset, Size
-from archwright.runs.clock import MARGIN, SHORT, estimate, measure, test_seconds
+from archwright.runs.clock import (
+    LATEST,
+    MARGIN,
+    REPORT_SECONDS,
+    SHORT,
+    TIMED_SHARE,
+    TIMED_STEPS,
+    estimate,
+    measure,
+    step_seconds,
+    test_seconds,
+)
 from archwright.runs.cluster import on_a_cluster
 from archwright.runs.plan import Budget, DataSource, FinalTraining, Plan
 from archwright.training.device import resolve_device
+from archwright.training.precision import Precision
 from archwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
-    from archwright.space import Space
+    from archwright.space import Architecture, Space
 
 FEW_TRIALS = 1000
 SEARCH_PASSES, FINAL_PASSES = 8.0, 20.0  # over the training part, at least, for a larger network to be worth it
@@ -36,7 +50,7 @@ class UserSettings:
     `settings` are the other settings of the plan by name: trials, finalists, baseline, evaluator, workers...
     """
 
-    space: str = "enas-micro"
+    space: str
     space_fields: Mapping[str, Any] = field(default_factory=dict)
     final_space_fields: Mapping[str, Any] = field(default_factory=dict)
     controller: str | None = None
@@ -57,11 +71,13 @@ def make_plan(
     seed: int = 0,
     device: str = "auto",
     timed: bool = True,
+    begun: float | None = None,
 ) -> Plan:
     """Return the plan for `data`. `preset` gives what `user` leaves open; `minutes` sizes it by measurement instead.
 
-    `timed` measures what a counted plan will take.
+    `timed` measures what a counted plan will take. `begun` is the moment (`time.monotonic`) that `minutes` count from.
     """
+    begun = time.monotonic() if begun is None else begun
     import torch
 
     if minutes is not None and as_published(preset):
@@ -73,7 +89,7 @@ def make_plan(
         "device": str(resolve_device(device)),
         "threads": torch.get_num_threads(),
     }
-    planner = _Planner(modality(data), user, preset, base)
+    planner = _Planner(modality(data), user, preset, base, begun)
     if minutes is not None:
         return planner.within(minutes * 60)
     plan = planner.plan()
@@ -88,6 +104,7 @@ class _Planner:
     user: UserSettings
     preset: str
     base: Mapping[str, Any]
+    begun: float
 
     def plan(self, size: Size | None = None) -> Plan:
         """Return a preset, and over it what the user set."""
@@ -97,7 +114,7 @@ class _Planner:
         carried = {k: v for k, v in user.space_fields.items() if k in usual.space}
         final_fields = {**usual.final_space, **carried, **user.final_space_fields}
         final_recipe = _changed(usual.final_recipe, user.final_recipe)
-        settings = {"reference": cls.reference_name is not None, **usual.settings}
+        settings = dict(usual.settings)
         settings.setdefault("evaluator", "shared-weights" if space.shares_weights else "from-scratch")
         method = method_class(user.settings.get("evaluator", settings["evaluator"]))
         sized = method.sized(user.settings, usual.settings, user.search_recipe.get("epochs"), final_recipe)
@@ -124,12 +141,14 @@ class _Planner:
             name = "reinforce" if settings.get("replicas") else usually
         defaults: Mapping[str, Any] = usual.controllers.get(name, {})
         if name == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
-            defaults = {"start": max(3, trials // 4)}
+            defaults = {**defaults, "start": max(3, trials // 4)}
         return name, {**defaults, **self.user.controller_settings}
 
     def within(self, seconds: float) -> Plan:
         """Return the plan that fills `seconds`: half for the search itself, the other half for its baseline if any."""
-        chosen: Plan | None = None
+        chosen: Plan | None = self._planned(seconds, self.plan(SIZES[0]))
+        if chosen is not None:
+            return chosen
         rates: Rates | None = None
         for size in SIZES:
             candidate = self.plan(size)
@@ -144,6 +163,29 @@ class _Planner:
                 break
         assert chosen is not None
         return chosen
+
+    def _planned(self, seconds: float, plan: Plan) -> Plan | None:
+        """Return the plan with what its method plans by itself, if it does."""
+        measured: dict[str, float] = {}
+
+        def step(architecture: Architecture, precision: Precision) -> float:
+            recipe = replace(plan.final.recipe, precision=precision)
+            at_precision = replace(plan, final=replace(plan.final, recipe=recipe))
+            key = f"rate/{architecture.id}"
+            measured[key] = step_seconds(at_precision, self.modality, architecture, TIMED_STEPS, TIMED_SHARE * seconds)
+            return measured[key]
+
+        final, user = plan.final, self.user
+        left = min(LATEST * seconds, seconds - REPORT_SECONDS) - (time.monotonic() - self.begun)
+        parts = 1 + final.baseline + final.reference
+        fixed = user.settings.keys() | user.final_recipe.keys()
+        settings = plan.search.method.planned(plan.context(self.modality), left / parts, fixed, step)
+        if settings is None:
+            return None
+        recipe = {name: settings.pop(name) for name in ("epochs", "precision")}
+        final = replace(final, recipe=replace(final.recipe, **{**recipe, **user.final_recipe}))
+        plan = replace(plan, final=final).changed({**settings, **user.settings})
+        return self.estimated(plan, Rates(min(measured.values(), default=math.nan), measured))
 
     def _fitted(self, seconds: float, plan: Plan, rates: Rates) -> tuple[Plan, tuple[float, float]]:
         """Return the plan with counts that fill `seconds`, and the passes of search and final training."""

@@ -11,6 +11,7 @@ from typing import Any
 from archwright.components import space_class
 from archwright.errors import ConfigError
 from archwright.modalities import MODALITIES, modality, read
+from archwright.presets import default_space
 from archwright.runs.folder import begin, config
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
@@ -40,14 +41,15 @@ def prepare(
     seed: int = 0,
     device: str = "auto",
     data_options: Mapping[str, Any] | None = None,
+    begun: float | None = None,
 ) -> Prepared:
-    """Load the data and make the plan; nothing is written."""
-    begun = time.monotonic()
+    """Load the data and make the plan; nothing is written. `begun`: the moment that `minutes` count from; now."""
+    begun = time.monotonic() if begun is None else begun
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must be zero or more")
     resolve_device(device)  # before the data, which may take long to load
     options = dict(data_options or {})
-    user = user if user is not None else UserSettings()
+    user = user if user is not None else UserSettings(default_space(data))
     wanted = space_class(user.space).data
     source = MODALITIES[wanted].default_data if data is None else data
     loaded = read(source, seed=seed, wanted=wanted, **options)
@@ -62,5 +64,6 @@ def prepare(
         minutes=minutes,
         seed=seed,
         device=device,
+        begun=begun,
     )
     return Prepared(plan, loaded, time.monotonic() - begun)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -104,6 +104,11 @@ class Fit:
         self._replanned = self.step, self.progress, steps
 
     @property
+    def per_epoch(self) -> int:
+        """Steps of a pass over the training part."""
+        return self._data.per_epoch
+
+    @property
     def ends_epoch(self) -> bool:
         """Whether the last step was the last of an epoch, or of the training."""
         return self.step % self._data.per_epoch == 0 or self.step == self.steps
@@ -184,6 +189,13 @@ class Fit:
         if metrics and not math.isfinite(loss := metrics["validation_loss"]):
             raise Diverged(f"{self.phase}: after epoch {self._epoch} the validation loss is {loss:g}")
         return metrics
+
+    @contextmanager
+    def averaged(self) -> Iterator[Any]:
+        """Give the model as it would be delivered now, in evaluation mode, for a block; training goes on after it."""
+        average = None if self._delivered else self._average
+        with average.exchanged() if average else nullcontext():
+            yield self.model.eval()
 
     def _validated(self) -> Mapping[str, float]:
         epochs = -(-self.steps // self._data.per_epoch)

@@ -164,6 +164,24 @@ ENAS_MICRO_FINAL = Recipe()
 # cifar10_micro_search.sh: the shared weights. 150 = 10 + 20 + 40 + 80; l2_reg 1e-4, so weight decay 2e-4.
 ENAS_MICRO_SEARCH = Recipe(epochs=150, batch=160, learning_rate_min=5e-4, weight_decay=2e-4)
 
+# A recipe for minutes instead of days (docs/value.md has what each part brings): one rise, a constant rate that a race
+# can interrupt, one fall to nothing (WSD); Nesterov SGD and smoothed labels as DAWNBench's ResNets (Page 2018), no
+# decay on norms and biases (He et al. 2019).
+MINUTES = Recipe(
+    epochs=12,
+    batch=128,
+    learning_rate=0.2,
+    learning_rate_min=0.0,
+    warmup=0.1,
+    decay=0.7,
+    weight_decay=5e-4,
+    decay_norms=False,
+    clip_norm=None,
+    label_smoothing=0.1,
+    auxiliary_weight=0.0,
+    average=0.995,
+)
+
 # NAS's children (Zoph & Le 2017, section 4.1), trained like DenseNets (Huang et al. 2017: batch 64, and a tenth of the
 # learning rate after a half and three quarters). Where ours differs: the paper crops from images scaled to 40 pixels.
 NAS_CONV = Recipe(epochs=50, batch=64, learning_rate=0.1, decay_at=(0.5, 0.75), weight_decay=1e-4, clip_norm=None)

@@ -108,8 +108,8 @@ class Images(Modality):
     def size(self, network: Any) -> dict[str, int]:
         return {"multiply_adds": multiply_adds(network, self.data.task)}
 
-    def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
-        score = evaluate_accuracy(network, self.data.test, self.data.preprocessing, device=device)
+    def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
+        score = evaluate_accuracy(network, self.data.parts[part], self.data.preprocessing, device=device)
         bits = "".join("1" if right else "0" for right in score.correct.tolist())
         return {"accuracy": score.accuracy, "correct": bits}  # image by image
 

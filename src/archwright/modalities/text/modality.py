@@ -113,8 +113,8 @@ class Text(Modality):
         tied = network.classify.weight is network.embedding.weight
         return {"multiply_adds": matrices + (network.embedding.weight.numel() if tied else 0)}
 
-    def test(self, network: Any, recipe: Recipe, device: str) -> dict[str, Any]:
-        score = evaluate_perplexity(network, self.data.test.to(device), length=recipe.length)
+    def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
+        score = evaluate_perplexity(network, self.data.parts[part].to(device), length=recipe.length)
         blocks = [float(block.double().mean()) for block in score.losses.tensor_split(BLOCKS)]
         return {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
 

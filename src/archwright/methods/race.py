@@ -1,0 +1,219 @@
+"""Race: networks are compared after equal seconds, the best train on, and the winner's time is not lost.
+
+Successive halving (Jamieson & Talwalkar 2016) over trainings whose rate stays constant until it decays at the end (WSD,
+Hu et al. 2024): a training can be looked at early and go on, so only the losers' time is spent on the search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archwright.errors import ChildFailure, ConfigError
+from archwright.evaluators.race import Race
+from archwright.loop import Progress
+from archwright.methods.cost import FORWARD, Rates, cost
+from archwright.methods.protocol import Context, Method, Rung, Search, Settings, StepSeconds, ranked_by_reward
+from archwright.space import Architecture
+from archwright.training.child import child_recipe
+from archwright.training.precision import Precision
+
+if TYPE_CHECKING:
+    from archwright.engines.settings import Cluster
+    from archwright.loop import Proposal, Saved, Trial
+    from archwright.training.recipe import Recipe
+
+SHORTEST = 5.0  # seconds of a first heat: less says nothing, and starting a network takes a second
+FEWEST, MOST = 9, 36  # networks that start
+COUNTED = 9  # of them in a counted run
+STARTING = 1.5  # seconds that building and timing a network takes
+START_SIZE, SIZINGS, COST_POWER = 0.25, 3, 1.4  # sizes that are timed; seconds grow with the width to this power
+# Known networks are sized so that the whole training makes sqrt(BALANCE x P) passes over the training part, where P are
+# those of the smaller network of START_SIZE: ten times the time goes half into a larger network, half into more passes
+# (as Hoffmann et al. 2022 found for language models; docs/value.md).
+BALANCE = 13.0
+PRECISIONS: tuple[Precision, ...] = (
+    "float32",
+    "bfloat16",
+)  # the faster is taken: automatic mixed precision costs no accuracy (docs/value.md)
+
+
+@dataclass(frozen=True)
+class RaceMethod(Method):
+    """Settings of a race.
+
+    Args:
+        losers: share of the training time that goes to networks that are not delivered.
+        reduction: of the networks compared, one in so many trains on.
+        window: passes over the training part that a proposal's training may have, as a factor below and above those
+            of the known networks: outside, the comparison after a short time says little about the end.
+        first_share: planned: of its whole training, when a network is first compared.
+        whole: planned: seconds of a whole training; None where the budget is counted.
+        passes: planned: passes over the training part that the known networks are sized for.
+        starters: planned: the known networks that start, by name.
+    """
+
+    name: ClassVar[str] = "race"
+    expensive: ClassVar[bool] = True
+    in_one_process: ClassVar[bool] = True
+    phrase: ClassVar[str] = " in the first heat"
+
+    losers: float = 0.25
+    reduction: int = 3
+    window: float = 2.0
+    first_share: float = 0.03
+    whole: float | None = None
+    passes: float | None = None
+    starters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.losers <= 0.5:
+            raise ConfigError(f"losers is {self.losers}; it must be above 0, and 0.5 at most: half goes to the winner")
+        if self.reduction < 2:
+            raise ConfigError(f"reduction is {self.reduction}; it must be at least 2")
+        if not self.window >= 1:
+            raise ConfigError(f"window is {self.window}; it must be at least 1")
+
+    @staticmethod
+    def sized(user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe) -> Settings:
+        return {"trials": COUNTED, "shortlist": 1}
+
+    def known(self, search: Search) -> Mapping[str, Architecture]:
+        return {name: Architecture.from_json(data) for name, data in self.starters.items()}
+
+    def steps(
+        self, architecture: Architecture, recipe: Recipe, per_epoch: int, step_seconds: Callable[[], float]
+    ) -> int:
+        """Return the steps that fill the seconds of a whole training; a counted run has passes instead."""
+        if self.whole is None or self.passes is None:
+            return super().steps(architecture, recipe, per_epoch, step_seconds)
+        known = architecture.to_json() in self.starters.values()  # sized for the time, as well as widths allow
+        count = max(1, int(self.whole / step_seconds()))
+        passes, least, most = count / per_epoch, self.passes / self.window, self.passes * self.window
+        if not known and not least <= passes <= most:
+            raise ChildFailure(
+                f"the whole training makes {passes:.3g} passes over the training part; it must be {least:.3g} to "
+                f"{most:.3g} (window {self.window:g} around those of the known networks)"
+            )
+        return count
+
+    def admit(self, work: float, known: Sequence[float]) -> None:
+        """Refuse a network that is too large to be timed, or, in a counted run, to be compared after equal passes."""
+        if work > self.window * max(known):
+            raise ChildFailure(
+                f"the network has {work:,.0f} multiply-adds; it must have {self.window * max(known):,.0f} at most "
+                f"(window {self.window:g} above the known networks)"
+            )
+
+    def rungs(self, entrants: int) -> tuple[Rung, ...]:
+        """Return the heats after the first: how many go on, to which share of their training."""
+        share, rungs = self.first_share, []
+        while (entrants := -(-entrants // self.reduction)) > 1:
+            share *= self.reduction
+            if share >= 1:
+                break
+            rungs.append(Rung(entrants, share))
+        return tuple(rungs)
+
+    def lost(self, entrants: int) -> float:
+        """Return the time of all losers, in units of the first heat's share."""
+        unit = RaceMethod(reduction=self.reduction, first_share=1e-9)
+        shares = [1.0, *(rung.share / 1e-9 for rung in unit.rungs(entrants))]
+        counts = [entrants, *(rung.count for rung in unit.rungs(entrants))]
+        return sum((n - 1) * (s - b) for n, s, b in zip(counts, shares, [0.0, *shares], strict=False))
+
+    def planned(self, context: Context, seconds: float, fixed: Collection[str], step_seconds: StepSeconds) -> Settings:
+        """Return the networks that start, how many enter, and how long each trains, to fill `seconds`."""
+        entrants = context.search.trials if "trials" in fixed else self._entrants(seconds)
+        parts = context.modality.data.parts
+        available = max(seconds / 2, seconds - STARTING * entrants)
+        whole = (1 - self.losers) * available
+        precision = context.final.precision
+        if "precision" not in fixed and (known := context.search.space.known(START_SIZE, context.final)):
+            first = next(iter(known.values()))
+            precision = min(PRECISIONS, key=lambda precision: step_seconds(first, precision))
+        starters, passes = self._starters(context, whole, lambda known: step_seconds(known, precision))
+        looks = FORWARD * (len(parts["validation"]) + len(parts["test"])) / len(parts["train"]) / passes
+        whole, available = whole / (1 + looks), available / (1 + looks)
+        share = self.losers * available / whole / self.lost(max(2, entrants))
+        return {
+            "trials": entrants,
+            "whole": whole,
+            "passes": passes,
+            "epochs": passes,
+            "precision": precision,
+            "first_share": min(share, 1 / (self.reduction + 1)),
+            "starters": {name: architecture.to_json() for name, architecture in starters.items()},
+        }
+
+    def _entrants(self, seconds: float) -> int:
+        """Return how many networks start: as many as have a first heat of `SHORTEST` seconds, within limits."""
+        time = self.losers * seconds
+        fitting = [n for n in range(FEWEST, MOST + 1) if time / self.lost(n) >= SHORTEST]
+        return max(fitting, default=FEWEST)
+
+    def _starters(
+        self, context: Context, whole: float, step_seconds: Callable[[Architecture], float]
+    ) -> tuple[dict[str, Architecture], float]:
+        """Return the known networks, each at the size that makes about as many passes in `whole` seconds, and those."""
+        recipe, modality, space = context.final, context.modality, context.search.space
+
+        def passes(architecture: Architecture) -> float:
+            own = child_recipe(space, architecture, recipe)
+            return whole / cost(own, modality, step_seconds(architecture)).training
+
+        chosen: dict[str, Architecture] = {}
+        target = recipe.epochs  # of a space without known networks
+        for name, small in space.known(START_SIZE, recipe).items():
+            found = {small: passes(small)}
+            if not chosen:
+                target = math.sqrt(BALANCE * found[small])
+            size, last = START_SIZE, small
+            while len(found) < SIZINGS:
+                size *= (found[last] / target) ** (1 / COST_POWER)
+                last = space.known(size, recipe)[name]
+                if last in found:
+                    break
+                found[last] = passes(last)
+            chosen[name] = min(found, key=lambda architecture: abs(math.log(found[architecture] / target)))
+        return chosen, target
+
+    def evaluator(self, context: Context) -> Race:
+        if context.trainings is None:
+            raise ConfigError("a race needs a run folder, which keeps its trainings")
+        return Race(context.trainings, context.modality, self.first_share, context.search.reward)
+
+    def whole_seconds(self, context: Context, rates: Rates) -> float:
+        return self.whole or super().whole_seconds(context, rates)
+
+    def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
+        """Return what the first heat takes, and the others without the winner's part, which is final training."""
+        whole = self.whole_seconds(context, rates)
+        entrants, last, later = context.search.trials, self.first_share, 0.0
+        for rung in self.rungs(entrants):
+            later, last = later + rung.count * (rung.share - last), rung.share
+        return entrants * self.first_share * whole, max(0.0, later - last) * whole
+
+    def fitted(self, context: Context, rates: Rates, seconds: float, fixed: Collection[str]) -> tuple[Settings, float]:
+        return {}, math.inf  # `planned` fills the time
+
+    def ranked(
+        self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
+    ) -> dict[Architecture, float]:
+        """Return the networks of the first heat that did not fail, the best first."""
+        return ranked_by_reward(saved)
+
+    def counted(self, trial: Trial, trials: int) -> Progress:
+        return Progress("search", trial.number + 1, trials)
+
+    def line(self, search: Search, cluster: Cluster) -> str:
+        known = f"{len(self.starters)} known ones ({', '.join(self.starters)}) among them, " if self.starters else ""
+        return (
+            f"search: a race of {search.trials} networks, {known}compared after {self.first_share:.1%} of their "
+            f"training; one in {self.reduction} trains on; {search.controller}"
+        )
+
+    def source(self, search: Search) -> str:
+        return f"{search.trials} that started"

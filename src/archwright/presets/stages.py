@@ -1,0 +1,40 @@
+"""Networks in stages: a race of known and new ones, trained for minutes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from archwright.presets.values import Preset, Size, SpacePresets, image_recipe, side_of
+from archwright.training.recipe import MINUTES
+
+if TYPE_CHECKING:
+    from archwright.modalities.protocol import Modality
+    from archwright.space import Space
+
+LARGE, LARGER = 48, 128  # pixels from which a stem halves, or quarters
+SEEN = 600_000  # images that a counted training sees, within limits
+EPOCHS = (10.0, 60.0)  # those limits
+SIZE = 0.25  # of the known networks of a counted run: a ResNet-9 of width 16
+LOOKED_AT = 2500  # validation images of a look: its standard error is a point at most
+
+
+def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
+    """Return a race for a CPU. In a timed run `RaceMethod.planned` sizes the networks instead."""
+    task, count = modality.data.task, len(modality.data.train)
+    side = side_of(task)
+    usual = image_recipe(modality)
+    recipe = replace(
+        MINUTES,
+        **usual,
+        learning_rate=MINUTES.learning_rate * usual["batch"] / MINUTES.batch,
+        epochs=min(EPOCHS[1], max(EPOCHS[0], SEEN / count)),
+        validation_limit=LOOKED_AT if len(modality.data.validation) > LOOKED_AT else None,
+    )
+    space: dict[str, Any] = {"stem_stride": 1 if side < LARGE else 2 if side < LARGER else 4}
+    starters = {name: known.to_json() for name, known in cls(**space).known(SIZE, recipe).items()}
+    controllers = {"guided": {"random": 0, "parents": 2}}
+    return Preset(recipe, recipe, {"evaluator": "race", "trials": 9, "starters": starters}, space, space, controllers)
+
+
+STAGES = SpacePresets(Preset(MINUTES, MINUTES, {"evaluator": "race", "trials": 36}), small, controller="guided")

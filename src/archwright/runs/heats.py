@@ -1,0 +1,79 @@
+"""The heats of a race after the first: the best networks train on and are compared again (successive halving)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from archwright.runs.events import Event, Message
+
+if TYPE_CHECKING:
+    from archwright.runs.plan import Plan
+    from archwright.runs.trainings import Trainings
+    from archwright.space import Architecture
+
+Ranked = list[tuple["Architecture", float]]
+
+
+class Heats:
+    """Runs the heats that the method asks for, over what the search has ranked.
+
+    The best known network stays in every heat, so what was found is compared with it after equal seconds: the gain is
+    recorded as `gain`, with the paired interval of the last heat that both are in.
+    """
+
+    def __init__(self, plan: Plan, trainings: Trainings) -> None:
+        self.trainings, self.modality = trainings, trainings.modality
+        self._rungs, self._finalists = plan.search.method.rungs, plan.final.finalists
+        self._names = {a: name for name, a in plan.search.method.known(plan.search).items()}
+
+    def run(self, best: Ranked) -> Generator[Event, None, Ranked]:
+        """Yield events, and return the ranking with those of the last heat first."""
+        rungs = self._rungs(len(best))
+        for number, rung in enumerate(rungs):
+            going, others = self._entrants(best, rung.count)
+            self.trainings.forget(architecture for architecture, _ in others)
+            for index, (architecture, _) in enumerate(going):
+                yield from self.trainings.heat(architecture, rung.share, (index, len(going)))
+            results = {a: self.trainings.result(a, rung.share) for a, _ in going}
+            sound = [(a, r[self.modality.metric]) for a, r in results.items() if r["error"] is None]
+            ranked = sorted(sound, key=lambda item: (-self._key(item[1]), item[0].id))
+            best = ranked + [item for item in best if item[0] not in dict(ranked)]
+            words = ", ".join(f"{self.name(a)} {self.modality.wording.words(score)}" for a, score in ranked)
+            yield Message(f"heat {number + 2}, {rung.share:.0%} of training: {words}")
+            self._record_gain(ranked, results)
+        known = [architecture for architecture, _ in best if architecture in self._names]
+        kept = {architecture for architecture, _ in best[: self._finalists]} | set(known[:1])
+        self.trainings.forget(architecture for architecture, _ in best if rungs and architecture not in kept)
+        return best
+
+    def _key(self, score: float) -> float:
+        return score if self.modality.larger_is_better else -score
+
+    def name(self, architecture: Architecture) -> str:
+        """Return the name of a known network, or the id."""
+        return self._names.get(architecture, architecture.id)
+
+    def _entrants(self, best: Ranked, count: int) -> tuple[Ranked, Ranked]:
+        going = best[:count]
+        known = [item for item in best if item[0] in self._names]
+        if known and not any(architecture in self._names for architecture, _ in going):
+            going = [*going, known[0]]
+        chosen = dict(going)
+        return going, [item for item in best if item[0] not in chosen]
+
+    def _record_gain(self, ranked: Ranked, results: dict[Architecture, Any]) -> None:
+        """Record how much the best network gained over the best known one, where it is not known itself."""
+        known = [architecture for architecture, _ in ranked if architecture in self._names]
+        if not known:
+            return
+        best, reference = ranked[0][0], known[0]
+        record: dict[str, Any] = {
+            "known": self._names[reference],
+            "architecture": reference.to_json(),
+            "won": best is reference,
+        }
+        if best is not reference:
+            difference, *interval = self.modality.difference(results[best], results[reference])
+            record |= {"difference": difference, "interval": interval}
+        self.trainings.store.put("gain", record)

@@ -1,0 +1,223 @@
+"""A race: known networks and proposals are compared after equal seconds, and the winner's training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import archwright
+from archwright.controllers.guided import Guided
+from archwright.controllers.reinforce import Reinforce
+from archwright.controllers.starting import Starting
+from archwright.errors import ChildFailure, ConfigError
+from archwright.loop import Progress, Result, Trial
+from archwright.methods.race import RaceMethod
+from archwright.runs.events import Stage
+from archwright.runs.pace import Pace
+from archwright.space import Architecture, sample
+from archwright.spaces.stages import Stages
+from archwright.store import RunStore
+from archwright.training.recipe import MINUTES
+
+SPACE = Stages(widths=(8, 12), blocks=(1, 2, 3, 4), most_stages=8)
+ARGUMENTS: dict[str, Any] = {
+    "space": SPACE,
+    "data_options": {"limit": 200},
+    "final_recipe": {"epochs": 2, "batch": 32},
+    "trials": 8,
+    "reduction": 2,
+    "first_share": 0.1,
+    "device": "cpu",
+}
+
+
+@given(entrants=st.integers(2, 60), reduction=st.integers(2, 5), share=st.floats(1e-4, 1e-2))
+def test_heats_shrink_and_the_losers_cost_what_their_trainings_took(
+    entrants: int, reduction: int, share: float
+) -> None:
+    method = RaceMethod(reduction=reduction, first_share=share)
+    rungs = method.rungs(entrants)
+    counts = [entrants, *(rung.count for rung in rungs)]
+    shares = [share, *(rung.share for rung in rungs)]
+    assert counts == sorted(counts, reverse=True)
+    assert all(count >= 2 for count in counts)
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
+    # One by one: a network that leaves after heat k has trained for shares[k]. The winner leaves after none.
+    stays = [*counts, 1]
+    lost = sum((stays[k] - stays[k + 1]) * shares[k] for k in range(len(counts)))
+    assert method.lost(entrants) * share == pytest.approx(lost)
+
+
+def test_settings_that_cannot_be() -> None:
+    for settings in ({"losers": 0.6}, {"losers": 0.0}, {"reduction": 1}, {"window": 0.5}):
+        with pytest.raises(ConfigError, match=next(iter(settings))):
+            RaceMethod(**settings)  # type: ignore[arg-type]
+
+
+def test_a_training_fills_the_seconds_and_proposals_stay_near_the_known_networks() -> None:
+    architecture = sample(SPACE, 0)
+    method = RaceMethod(whole=100.0, passes=20.0, window=2.0)
+    assert method.steps(architecture, MINUTES, 10, lambda: 0.5) == 200
+    for step in (0.2, 1.1):  # 50 and 9 passes
+        with pytest.raises(ChildFailure, match="passes over the training part; it must be 10 to 40"):
+            method.steps(architecture, MINUTES, 10, lambda step=step: step)  # type: ignore[misc]
+    known = replace(method, starters={"it": architecture.to_json()})
+    assert known.steps(architecture, MINUTES, 10, lambda: 1.1) == 90
+
+
+def _trials(proposals: Sequence[Any]) -> list[Trial]:
+    return [Trial(p.stream, p, Result(0.1 * p.stream), 0.0) for p in proposals]
+
+
+def test_starters_are_proposed_first_and_the_controller_learns_from_them() -> None:
+    starters = list(SPACE.known(0.1).values())
+    controller = Starting(Guided(SPACE, start=3, random=0, mutants=20), starters)
+    first = controller.ask(range(len(starters)))
+    assert [proposal.architecture for proposal in first] == starters
+    controller.tell(_trials(first))
+    (proposed,) = controller.ask([len(starters)])
+    changed = [
+        sum(dict(known.answers).get(name) != answer for name, answer in proposed.architecture.answers)
+        for known in starters
+    ]
+    assert 0 < min(changed) < len(proposed.architecture.answers) / 2  # a mutant of one of them
+
+
+def test_a_policy_is_not_told_of_what_it_did_not_propose() -> None:
+    starters = list(SPACE.known(0.1).values())[:2]
+    controller = Starting(Reinforce(SPACE, batch=1), starters)
+    assert not controller.tell(_trials(controller.ask([0, 1])))
+    assert controller.tell(_trials(controller.ask([2])))
+
+
+class _Stop(Exception):
+    pass
+
+
+def _stopper(phase: str, after: int) -> Any:
+    seen = 0
+
+    def watch(event: object) -> None:
+        nonlocal seen
+        inside = isinstance(event, (Progress, Stage)) and phase in (
+            getattr(event, "phase", ""),
+            getattr(event, "name", ""),
+        )
+        seen += inside
+        if inside and seen > after:
+            raise _Stop
+
+    return watch
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> archwright.Run:
+    return archwright.search("digits", run=tmp_path_factory.mktemp("whole") / "run", **ARGUMENTS)
+
+
+def _same(ours: archwright.Run, theirs: archwright.Run) -> None:
+    for name in ("architecture", "test_accuracy", "validation_accuracy", "gain", "epochs", "trials"):
+        assert ours.result[name] == theirs.result[name], name
+    for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
+        assert a.equal(b)
+
+
+@pytest.mark.parametrize(("phase", "after"), [("search", 3), ("derive", 4), ("final training", 2)])
+def test_a_stopped_race_goes_on_to_the_same_end(whole: archwright.Run, tmp_path: Path, phase: str, after: int) -> None:
+    with pytest.raises(_Stop):
+        archwright.search("digits", run=tmp_path / "run", watch=_stopper(phase, after), **ARGUMENTS)
+    _same(archwright.resume(tmp_path / "run"), whole)
+
+
+def test_the_winner_trains_on_and_is_compared_with_the_best_known_network(whole: archwright.Run) -> None:
+    gain = whole.result["gain"]
+    assert gain["known"] in SPACE.known(1.0)
+    words = next(line for line in whole.result["summary"] if line.startswith("known networks"))
+    if gain["won"]:
+        assert words.endswith(f"{gain['known']} won the race: nothing that was found was better after equal seconds")
+    else:
+        assert f"found minus {gain['known']}" in words
+        assert "95 % interval" in words
+    with RunStore.reading(whole.folder) as store:
+        heats = [store.get("done/derive"), store.get("settled")]
+        trained = store.get("candidate/found-0")
+    assert heats[0]
+    assert trained["epochs"] == 2
+    assert whole.result["random_search"] == {}
+
+
+def test_a_baseline_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
+    before = archwright.search("digits", run=tmp_path / "run", **{**ARGUMENTS, "trials": 7})
+    run = archwright.compare(tmp_path / "run")
+    assert run.result["random_search"]["same_time"]["candidates"] >= 1
+    assert run.result["test_accuracy"] == before.result["test_accuracy"]
+    assert ("reference" in run.result) == (not before.result["gain"]["won"])
+    if "reference" in run.result:
+        assert run.result["reference"]["network"] == before.result["gain"]["known"]
+    assert archwright.compare(tmp_path / "run").result == run.result
+
+
+class _Fit:
+    """A training whose steps take what `seconds` says, on a clock of its own."""
+
+    def __init__(self, steps: int) -> None:
+        self.step, self.steps, self.now = 0, steps, 0.0
+
+    def replan(self, steps: int) -> None:
+        assert self.step < min(self.steps, steps)  # as `Fit.replan` demands
+        self.steps = steps
+
+
+@pytest.mark.parametrize("slow", [1.0, 2.0, 0.5, 4.0])
+def test_a_training_ends_in_time_when_the_machine_changes(monkeypatch: pytest.MonkeyPatch, slow: float) -> None:
+    fit = _Fit(1000)
+    monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
+    pace = Pace(fit, lambda: 200.0 - fit.now, threads=1)  # type: ignore[arg-type]
+    while fit.step < fit.steps:
+        fit.now += 0.2 * (slow if fit.now > 100 else 1.0)
+        fit.step += 1
+        pace.stepped()
+    assert fit.now == pytest.approx(200.0, rel=0.03)
+    assert (fit.steps == 1000) == (slow == 1.0)
+
+
+def test_a_look_after_the_last_step_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = _Fit(16)
+    monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
+    pace = Pace(fit, lambda: 4.0 - fit.now, threads=1)  # type: ignore[arg-type]
+    while fit.step < fit.steps:
+        fit.now, fit.step = fit.now + 0.25, fit.step + 1
+        pace.stepped()
+    assert (fit.step, fit.now) == (16, 4.0)
+
+
+def test_one_thread_is_tried_where_two_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, threads = _Fit(10_000), [2]
+    monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
+    monkeypatch.setattr("archwright.runs.pace.torch.get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr("archwright.runs.pace.torch.set_num_threads", threads.append)
+    pace = Pace(fit, lambda: 600.0 - fit.now, threads=2)  # type: ignore[arg-type]
+    used = []
+    while fit.step < fit.steps:
+        busy = 100 < fit.now < 300
+        fit.now += {1: 0.15, 2: 0.6 if busy else 0.1}[threads[-1]]
+        fit.step += 1
+        used.append((fit.now, threads[-1]))
+        pace.stepped()
+    one = [count for now, count in used if 150 < now < 290]
+    assert one.count(1) > 0.9 * len(one)
+    after = [count for now, count in used if now > 400]
+    assert after.count(2) > 0.9 * len(after)
+    assert fit.now == pytest.approx(600.0, rel=0.03)
+
+
+def test_architectures_of_the_plan_are_data() -> None:
+    starters = {name: a.to_json() for name, a in SPACE.known(0.1).items()}
+    assert [Architecture.from_json(data) for data in starters.values()] == list(SPACE.known(0.1).values())
