@@ -150,8 +150,8 @@ class Method(ABC):
     ) -> Settings | None:
         """Return settings with which search and final training fill `seconds`, or None: `fitted` and sizes do it.
 
-        "epochs" and "precision" among them are those of the recipe. `step_seconds` measures a step of an
-        architecture's training at a precision; settings in `fixed` are the user's and stay.
+        "recipe" among them has fields of the recipe. `step_seconds` measures a step of an architecture's training at a
+        precision; settings and fields in `fixed` are the user's and stay.
         """
         return None
 

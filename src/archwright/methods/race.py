@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.race import Race
 from archwright.loop import Progress
-from archwright.methods.cost import FORWARD, Rates, cost
+from archwright.methods.cost import FORWARD, Rates
 from archwright.methods.protocol import Context, Method, Rung, Search, Settings, StepSeconds, ranked_by_reward
+from archwright.methods.sizing import sized
 from archwright.space import Architecture
-from archwright.training.child import child_recipe
-from archwright.training.precision import Precision
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
@@ -29,15 +28,6 @@ SHORTEST = 5.0  # seconds of a first heat: less says nothing, and starting a net
 FEWEST, MOST = 9, 36  # networks that start
 COUNTED = 9  # of them in a counted run
 STARTING = 1.5  # seconds that building and timing a network takes
-START_SIZE, SIZINGS, COST_POWER = 0.25, 3, 1.4  # sizes that are timed; seconds grow with the width to this power
-# Known networks are sized so that the whole training makes sqrt(BALANCE x P) passes over the training part, where P are
-# those of the smaller network of START_SIZE: ten times the time goes half into a larger network, half into more passes
-# (as Hoffmann et al. 2022 found for language models; docs/value.md).
-BALANCE = 13.0
-PRECISIONS: tuple[Precision, ...] = (
-    "float32",
-    "bfloat16",
-)  # the faster is taken: automatic mixed precision costs no accuracy (docs/value.md)
 
 
 @dataclass(frozen=True)
@@ -130,11 +120,8 @@ class RaceMethod(Method):
         parts = context.modality.data.parts
         available = max(seconds / 2, seconds - STARTING * entrants)
         whole = (1 - self.losers) * available
-        precision = context.final.precision
-        if "precision" not in fixed and (known := context.search.space.known(START_SIZE, context.final)):
-            first = next(iter(known.values()))
-            precision = min(PRECISIONS, key=lambda precision: step_seconds(first, precision))
-        starters, passes = self._starters(context, whole, lambda known: step_seconds(known, precision))
+        starters, recipe = sized(context, whole, fixed, step_seconds)
+        passes = recipe.epochs
         looks = FORWARD * (len(parts["validation"]) + len(parts["test"])) / len(parts["train"]) / passes
         whole, available = whole / (1 + looks), available / (1 + looks)
         share = self.losers * available / whole / self.lost(max(2, entrants))
@@ -142,8 +129,7 @@ class RaceMethod(Method):
             "trials": entrants,
             "whole": whole,
             "passes": passes,
-            "epochs": passes,
-            "precision": precision,
+            "recipe": {name: getattr(recipe, name) for name in ("epochs", "precision", "augment")},
             "first_share": min(share, 1 / (self.reduction + 1)),
             "starters": {name: architecture.to_json() for name, architecture in starters.items()},
         }
@@ -153,32 +139,6 @@ class RaceMethod(Method):
         time = self.losers * seconds
         fitting = [n for n in range(FEWEST, MOST + 1) if time / self.lost(n) >= SHORTEST]
         return max(fitting, default=FEWEST)
-
-    def _starters(
-        self, context: Context, whole: float, step_seconds: Callable[[Architecture], float]
-    ) -> tuple[dict[str, Architecture], float]:
-        """Return the known networks, each at the size that makes about as many passes in `whole` seconds, and those."""
-        recipe, modality, space = context.final, context.modality, context.search.space
-
-        def passes(architecture: Architecture) -> float:
-            own = child_recipe(space, architecture, recipe)
-            return whole / cost(own, modality, step_seconds(architecture)).training
-
-        chosen: dict[str, Architecture] = {}
-        target = recipe.epochs  # of a space without known networks
-        for name, small in space.known(START_SIZE, recipe).items():
-            found = {small: passes(small)}
-            if not chosen:
-                target = math.sqrt(BALANCE * found[small])
-            size, last = START_SIZE, small
-            while len(found) < SIZINGS:
-                size *= (found[last] / target) ** (1 / COST_POWER)
-                last = space.known(size, recipe)[name]
-                if last in found:
-                    break
-                found[last] = passes(last)
-            chosen[name] = min(found, key=lambda architecture: abs(math.log(found[architecture] / target)))
-        return chosen, target
 
     def evaluator(self, context: Context) -> Race:
         if context.trainings is None:

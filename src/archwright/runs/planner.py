@@ -182,8 +182,7 @@ class _Planner:
         settings = plan.search.method.planned(plan.context(self.modality), left / parts, fixed, step)
         if settings is None:
             return None
-        recipe = {name: settings.pop(name) for name in ("epochs", "precision")}
-        final = replace(final, recipe=replace(final.recipe, **{**recipe, **user.final_recipe}))
+        final = replace(final, recipe=replace(final.recipe, **{**settings.pop("recipe"), **user.final_recipe}))
         plan = replace(plan, final=final).changed({**settings, **user.settings})
         return self.estimated(plan, Rates(min(measured.values(), default=math.nan), measured))
 

@@ -141,7 +141,12 @@ class Stages(Space):
     def known(self, size: float, recipe: Any = None) -> Mapping[str, Architecture]:
         given: dict[str, Any] = {}
         if recipe is not None:
-            names = {"weight_decay": "weight_decay", "batch": "batch", "smoothing": "label_smoothing"}
+            names = {
+                "weight_decay": "weight_decay",
+                "batch": "batch",
+                "smoothing": "label_smoothing",
+                "augment": "augment",
+            }
             given = {"rate": recipe.learning_rate * 128 / recipe.batch}
             given |= {name: getattr(recipe, field) for name, field in names.items()}
         found: dict[str, Architecture] = {}

@@ -1,0 +1,71 @@
+"""How large known networks are, and how they are trained, so that they fill a time on this machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from archwright.methods.cost import cost
+from archwright.training.child import child_recipe
+
+if TYPE_CHECKING:
+    from archwright.methods.protocol import Context, StepSeconds
+    from archwright.space import Architecture
+    from archwright.training.precision import Precision
+    from archwright.training.recipe import Recipe
+
+START_SIZE, SIZINGS, COST_POWER = 0.25, 3, 1.4  # sizes that are timed; seconds grow with the width to this power
+# Known networks are sized so that the whole training makes sqrt(BALANCE x P) passes over the training part, where P are
+# those of the first known network at START_SIZE: ten times the time goes half into a larger network, half into more
+# passes (as Hoffmann et al. 2022 found for language models; docs/value.md).
+BALANCE = 13.0
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")  # the faster is taken (docs/value.md)
+# Networks that see each image a few times do not learn images by heart, and learn moved ones more slowly: augmentation
+# is half as strong below so many passes.
+FEW_PASSES = 20.0
+
+
+def sized(
+    context: Context, whole: float, fixed: Collection[str], step_seconds: StepSeconds
+) -> tuple[dict[str, Architecture], Recipe]:
+    """Return the known networks, each at the size that makes about as many passes in `whole` seconds, and the recipe.
+
+    Fields of the recipe in `fixed` stay. A space without known networks has none, and the recipe as it is.
+    """
+    recipe, space, modality = context.final, context.search.space, context.modality
+    small = space.known(START_SIZE, recipe)
+    if not small:
+        return {}, recipe
+    first = next(iter(small.values()))
+    if "precision" not in fixed:
+        recipe = replace(recipe, precision=min(PRECISIONS, key=lambda precision: step_seconds(first, precision)))
+
+    def passes(architecture: Architecture) -> float:
+        own = child_recipe(space, architecture, recipe)
+        return whole / cost(own, modality, step_seconds(architecture, recipe.precision)).training
+
+    target = math.sqrt(BALANCE * passes(first))
+    if "augment" not in fixed and target < FEW_PASSES:
+        recipe = replace(recipe, augment=0.5)
+    recipe = replace(recipe, epochs=target)
+
+    def at(size: float, name: str) -> Architecture:
+        return space.known(size, recipe)[name]
+
+    return {name: _nearest(partial(at, name=name), passes, target) for name in small}, recipe
+
+
+def _nearest(
+    at: Callable[[float], Architecture], passes: Callable[[Architecture], float], target: float
+) -> Architecture:
+    """Return the network `at` the size that comes nearest to so many passes, of a few that are timed."""
+    size, architecture = START_SIZE, at(START_SIZE)
+    found: dict[Architecture, float] = {}
+    while len(found) < SIZINGS and architecture not in found:
+        found[architecture] = passes(architecture)
+        size *= (found[architecture] / target) ** (1 / COST_POWER)
+        architecture = at(size)
+    return min(found, key=lambda one: abs(math.log(found[one] / target)))
