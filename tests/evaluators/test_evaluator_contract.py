@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,20 +10,25 @@ import pytest
 
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.evaluators.function import Function
+from archwright.evaluators.objective import Accuracy, InversePerplexity, Objective
+from archwright.evaluators.race import Race
 from archwright.evaluators.shared_weights import SharedWeights
 from archwright.evaluators.table import Table
-from archwright.loop import Evaluator
+from archwright.loop import Evaluator, Progress
+from archwright.modalities import modality
 from archwright.space import Architecture, Space
-from archwright.spaces import EnasMicro, EnasRecurrent
+from archwright.spaces import EnasMicro, EnasRecurrent, Stages
 from archwright.testing import EvaluatorContract
 from archwright.testing.searches import Phased
 from archwright.testing.small_spaces import Ragged, Static
+from archwright.training.fit import Fit
 from archwright.training.recipe import ENAS_RECURRENT, Recipe
 from small_images import image_data
 from small_text import text_data
 
 MICRO = EnasMicro(nodes=1, repeats=1, filters=8)
 RECURRENT = EnasRecurrent(nodes=3, units=8, recurrent_dropout=0.1)
+STAGES = Stages(widths=(8,), blocks=(1, 2), most_stages=2, training=False)
 IMAGES, TEXT = image_data(), text_data()
 RECIPE = Recipe(epochs=3, batch=8, cutout=3, restart_period=1)
 TEXT_RECIPE = replace(ENAS_RECURRENT, epochs=3, batch=4, length=5, learning_rate=1.0)
@@ -45,12 +50,36 @@ def from_scratch(space: Space, data: Any, recipe: Recipe) -> Callable[[], Evalua
     return lambda: FromScratch(space, data, replace(recipe, epochs=1), device="cpu")
 
 
+class Kept:
+    """Trainings of a race that are kept in memory."""
+
+    def __init__(self, space: Space, data: Any, recipe: Recipe) -> None:
+        self.children, self.states = FromScratch(space, data, recipe, device="cpu"), dict[str, Any]()
+
+    def begin(self, architecture: Architecture) -> Fit:
+        children = self.children
+        fit = Fit(children.network(architecture), children.data, children.recipe, device="cpu", validate_last=1)
+        if state := self.states.get(architecture.id):
+            fit.load_state_dict(state)
+        return fit
+
+    def advance(self, fit: Fit, architecture: Architecture, share: float) -> Iterator[Progress]:
+        yield from fit.until(share * fit.steps)
+        self.states[architecture.id] = fit.state_dict()
+
+
+def race(space: Space, data: Any, recipe: Recipe, objective: Objective) -> Callable[[], Evaluator]:
+    return lambda: Race(Kept(space, data, recipe), modality(data), 0.5, objective)
+
+
 MADE: dict[str, tuple[Space, Callable[[], Evaluator]]] = {
     "function": (Static(), lambda: Function(score, failure_reward=-1.0)),
     "table": (Static(), lambda: Table(Static(), look)),
     "phased": (Ragged(), Phased),
     "from-scratch": (MICRO.final(repeats=1, filters=8, auxiliary=False), from_scratch(MICRO, IMAGES, RECIPE)),
     "from-scratch-text": (RECURRENT, from_scratch(RECURRENT, TEXT, TEXT_RECIPE)),
+    "race": (STAGES, race(STAGES, IMAGES, RECIPE, Accuracy())),
+    "race-text": (RECURRENT, race(RECURRENT, TEXT, TEXT_RECIPE, InversePerplexity())),
     "shared": (MICRO, shared(MICRO, IMAGES, RECIPE)),
     "shared-2": (MICRO, shared(MICRO, IMAGES, RECIPE, architectures_per_step=2)),
     "shared-uniform": (MICRO, shared(MICRO, IMAGES, RECIPE, sampling="uniform")),
