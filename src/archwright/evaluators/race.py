@@ -56,6 +56,7 @@ class Race(Stateless):
         metrics = {
             **looked,
             f"best_{self._score}": looked[self._score],  # the only look there is
+            "share": fit.step / fit.steps,
             "parameters": float(parameters(fit.model)),
             "passes": fit.steps / fit.per_epoch,
         }

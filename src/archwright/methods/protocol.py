@@ -175,6 +175,10 @@ class Method(ABC):
         """Return heats between the search of so many architectures and final training, which goes on after them."""
         return ()
 
+    def predicted(self, looks: Sequence[tuple[float, float]]) -> float:
+        """Return the error by which a heat ranks. `looks` are shares of the training and errors there, up to now."""
+        return looks[-1][1]
+
     @abstractmethod
     def ranked(
         self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]

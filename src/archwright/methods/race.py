@@ -39,6 +39,8 @@ class RaceMethod(Method):
         reduction: of the networks compared, one in so many trains on.
         window: passes over the training part that a proposal's training may have, as a factor below and above those
             of the known networks: outside, the comparison after a short time says little about the end.
+        extrapolate: rank later heats by the error that a power law through a network's last two looks predicts for the
+            end (docs/value.md), instead of the error now: a short comparison favours networks that are fast at first.
         first_share: planned: of its whole training, when a network is first compared.
         whole: planned: seconds of a whole training; None where the budget is counted.
         passes: planned: passes over the training part that the known networks are sized for.
@@ -53,6 +55,7 @@ class RaceMethod(Method):
     losers: float = 0.25
     reduction: int = 3
     window: float = 2.0
+    extrapolate: bool = True
     first_share: float = 0.03
     whole: float | None = None
     passes: float | None = None
@@ -139,6 +142,13 @@ class RaceMethod(Method):
         time = self.losers * seconds
         fitting = [n for n in range(FEWEST, MOST + 1) if time / self.lost(n) >= SHORTEST]
         return max(fitting, default=FEWEST)
+
+    def predicted(self, looks: Sequence[tuple[float, float]]) -> float:
+        if not self.extrapolate or len(looks) < 2 or min(error for _, error in looks[-2:]) <= 0:
+            return looks[-1][1]
+        (before, first), (share, last) = looks[-2:]
+        power = min(0.0, math.log(last / first) / math.log(share / before))
+        return float(last * share**-power)
 
     def evaluator(self, context: Context) -> Race:
         if context.trainings is None:

@@ -26,6 +26,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")  # the faster is tak
 # Networks that see each image a few times do not learn images by heart, and learn moved ones more slowly: augmentation
 # is half as strong below so many passes.
 FEW_PASSES = 20.0
+FAR = 1.6  # times more or fewer passes than intended: such a network does not race
 
 
 def sized(
@@ -33,7 +34,8 @@ def sized(
 ) -> tuple[dict[str, Architecture], Recipe]:
     """Return the known networks, each at the size that makes about as many passes in `whole` seconds, and the recipe.
 
-    Fields of the recipe in `fixed` stay. A space without known networks has none, and the recipe as it is.
+    One that cannot come near it at any size is left out. Fields of the recipe in `fixed` stay. A space without known
+    networks has none, and the recipe as it is.
     """
     recipe, space, modality = context.final, context.search.space, context.modality
     small = space.known(START_SIZE, recipe)
@@ -55,17 +57,19 @@ def sized(
     def at(size: float, name: str) -> Architecture:
         return space.known(size, recipe)[name]
 
-    return {name: _nearest(partial(at, name=name), passes, target) for name in small}, recipe
+    found = {name: _nearest(partial(at, name=name), passes, target) for name in small}
+    near = {name: one for name, (one, made) in found.items() if 1 / FAR <= made / target <= FAR}
+    return near or {name: one for name, (one, _) in found.items()}, recipe
 
 
 def _nearest(
     at: Callable[[float], Architecture], passes: Callable[[Architecture], float], target: float
-) -> Architecture:
-    """Return the network `at` the size that comes nearest to so many passes, of a few that are timed."""
+) -> tuple[Architecture, float]:
+    """Return the network `at` the size that comes nearest to so many passes, and its passes; a few are timed."""
     size, architecture = START_SIZE, at(START_SIZE)
     found: dict[Architecture, float] = {}
     while len(found) < SIZINGS and architecture not in found:
         found[architecture] = passes(architecture)
         size *= (found[architecture] / target) ** (1 / COST_POWER)
         architecture = at(size)
-    return min(found, key=lambda one: abs(math.log(found[one] / target)))
+    return min(found.items(), key=lambda item: abs(math.log(item[1] / target)))

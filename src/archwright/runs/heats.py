@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,12 @@ class Heats:
 
     def __init__(self, plan: Plan, trainings: Trainings) -> None:
         self.trainings, self.modality = trainings, trainings.modality
-        self._rungs, self._finalists = plan.search.method.rungs, plan.final.finalists
+        self._method, self._finalists = plan.search.method, plan.final.finalists
         self._names = {a: name for name, a in plan.search.method.known(plan.search).items()}
 
     def run(self, best: Ranked) -> Generator[Event, None, Ranked]:
         """Yield events, and return the ranking with those of the last heat first."""
-        rungs = self._rungs(len(best))
+        rungs, looks = self._method.rungs(len(best)), self._first_looks()
         for number, rung in enumerate(rungs):
             going, others = self._entrants(best, rung.count)
             self.trainings.forget(architecture for architecture, _ in others)
@@ -37,7 +38,9 @@ class Heats:
                 yield from self.trainings.heat(architecture, rung.share, (index, len(going)))
             results = {a: self.trainings.result(a, rung.share) for a, _ in going}
             sound = [(a, r[self.modality.metric]) for a, r in results.items() if r["error"] is None]
-            ranked = sorted(sound, key=lambda item: (-self._key(item[1]), item[0].id))
+            for architecture, score in sound:
+                looks.setdefault(architecture, []).append((rung.share, self._error(score)))
+            ranked = sorted(sound, key=lambda item: (self._method.predicted(looks[item[0]]), item[0].id))
             best = ranked + [item for item in best if item[0] not in dict(ranked)]
             words = ", ".join(f"{self.name(a)} {self.modality.wording.words(score)}" for a, score in ranked)
             yield Message(f"heat {number + 2}, {rung.share:.0%} of training: {words}")
@@ -47,8 +50,18 @@ class Heats:
         self.trainings.forget(architecture for architecture, _ in best if rungs and architecture not in kept)
         return best
 
-    def _key(self, score: float) -> float:
-        return score if self.modality.larger_is_better else -score
+    def _first_looks(self) -> dict[Architecture, list[tuple[float, float]]]:
+        """Return the share of training and the error of what the search has looked at."""
+        metric, found = f"validation_{self.modality.metric}", {}
+        for trial in self.trainings.store.trials():
+            if trial.result.error is None and "share" in trial.result.metrics:
+                look = trial.result.metrics["share"], self._error(trial.result.metrics[metric])
+                found[trial.architecture] = [look]
+        return found
+
+    def _error(self, score: float) -> float:
+        """Return what falls to zero as a network learns: the share of errors, or the logarithm of a perplexity."""
+        return 1 - score if self.modality.larger_is_better else math.log(score)
 
     def name(self, architecture: Architecture) -> str:
         """Return the name of a known network, or the id."""
