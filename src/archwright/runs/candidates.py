@@ -111,6 +111,8 @@ class Candidates:
             if keep:
                 self.store.save(f"weights-{key}", {"model": saved_network(network)})
             yield Message(f"{name}: {self.modality.validated(record)}, {fit.seconds:.0f} s")
+        if pace is not None:
+            pace.end()
         self.store.put(f"candidate/{key}", record)
         self.store.forget("training")
         if architecture is not None and self.trainings.begun(architecture):

@@ -77,3 +77,8 @@ class Pace:
             torch.set_num_threads(before)
         self._probe, self._tried = None, time.monotonic()
         self._begin()
+
+    def end(self) -> None:
+        """Go back to the threads that were better, if others are being tried at the end of the training."""
+        if self._probe is not None:
+            torch.set_num_threads(self._probe[0])
