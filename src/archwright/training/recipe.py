@@ -132,7 +132,7 @@ class Recipe:
     def rate(self, position: float) -> float:
         """Return the learning rate at `position`, in epochs; the schedule is over at `epochs`."""
         rate, low, share = self._rate(position), self.learning_rate_min, position / self.epochs
-        return rate if share >= self.warmup else low + (rate - low) * share / self.warmup
+        return rate if share >= self.warmup else min(rate, low + (rate - low) * share / self.warmup)
 
     def _rate(self, position: float) -> float:
         if self.decay_at:
