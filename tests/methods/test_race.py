@@ -32,12 +32,13 @@ ARGUMENTS: dict[str, Any] = {
     "final_recipe": {"epochs": 2, "batch": 32},
     "trials": 8,
     "reduction": 2,
+    "growth": 2.0,
     "first_share": 0.1,
     "device": "cpu",
 }
 
 
-@given(entrants=st.integers(2, 60), reduction=st.integers(2, 5), share=st.floats(1e-4, 1e-2))
+@given(entrants=st.integers(2, 60), reduction=st.integers(2, 5), share=st.floats(1e-9, 1e-6))
 def test_heats_shrink_and_the_losers_cost_what_their_trainings_took(
     entrants: int, reduction: int, share: float
 ) -> None:

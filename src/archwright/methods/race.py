@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from archwright.training.recipe import Recipe
 
 SHORTEST = 5.0  # seconds of a first heat: less says nothing, and starting a network takes a second
-FEWEST, MOST = 9, 36  # networks that start
+FEWEST, MOST = 7, 36  # networks that start
 COUNTED = 9  # of them in a counted run
 STARTING = 1.5  # seconds that building and timing a network takes
 
@@ -37,6 +37,7 @@ class RaceMethod(Method):
     Args:
         losers: share of the training time that goes to networks that are not delivered.
         reduction: of the networks compared, one in so many trains on.
+        growth: how many times longer a network has trained when it is compared again. A late last heat tells the end.
         window: passes over the training part that a proposal's training may have, as a factor below and above those
             of the known networks: outside, the comparison after a short time says little about the end.
         extrapolate: rank later heats by the error that a power law through a network's last two looks predicts for the
@@ -53,7 +54,8 @@ class RaceMethod(Method):
     phrase: ClassVar[str] = " in the first heat"
 
     losers: float = 0.25
-    reduction: int = 3
+    reduction: int = 4
+    growth: float = 8.0
     window: float = 2.0
     extrapolate: bool = True
     first_share: float = 0.03
@@ -66,6 +68,8 @@ class RaceMethod(Method):
             raise ConfigError(f"losers is {self.losers}; it must be above 0, and 0.5 at most: half goes to the winner")
         if self.reduction < 2:
             raise ConfigError(f"reduction is {self.reduction}; it must be at least 2")
+        if not self.growth > 1:
+            raise ConfigError(f"growth is {self.growth}; it must be above 1")
         if not self.window >= 1:
             raise ConfigError(f"window is {self.window}; it must be at least 1")
 
@@ -104,7 +108,7 @@ class RaceMethod(Method):
         """Return the heats after the first: how many go on, to which share of their training."""
         share, rungs = self.first_share, []
         while (entrants := -(-entrants // self.reduction)) > 1:
-            share *= self.reduction
+            share *= self.growth
             if share >= 1:
                 break
             rungs.append(Rung(entrants, share))
@@ -112,8 +116,8 @@ class RaceMethod(Method):
 
     def lost(self, entrants: int) -> float:
         """Return the time of all losers, in units of the first heat's share."""
-        unit = RaceMethod(reduction=self.reduction, first_share=1e-9)
-        shares = [1.0, *(rung.share / 1e-9 for rung in unit.rungs(entrants))]
+        unit = RaceMethod(reduction=self.reduction, growth=self.growth, first_share=1e-12)
+        shares = [1.0, *(rung.share / 1e-12 for rung in unit.rungs(entrants))]
         counts = [entrants, *(rung.count for rung in unit.rungs(entrants))]
         return sum((n - 1) * (s - b) for n, s, b in zip(counts, shares, [0.0, *shares], strict=False))
 
@@ -133,7 +137,7 @@ class RaceMethod(Method):
             "whole": whole,
             "passes": passes,
             "recipe": {name: getattr(recipe, name) for name in ("epochs", "precision", "augment")},
-            "first_share": min(share, 1 / (self.reduction + 1)),
+            "first_share": min(share, 1 / (self.growth + 1)),
             "starters": {name: architecture.to_json() for name, architecture in starters.items()},
         }
 

@@ -19,8 +19,8 @@ Ranked = list[tuple["Architecture", float]]
 class Heats:
     """Runs the heats that the method asks for, over what the search has ranked.
 
-    The best known network stays in every heat, so what was found is compared with it after equal seconds: the gain is
-    recorded as `gain`, with the paired interval of the last heat that both are in.
+    The first known network, which people would take, stays in every heat: whatever was fast at first has to be better
+    than it late. The gain over the best known network of the last heat is recorded as `gain`, with its paired interval.
     """
 
     def __init__(self, plan: Plan, trainings: Trainings) -> None:
@@ -69,9 +69,9 @@ class Heats:
 
     def _entrants(self, best: Ranked, count: int) -> tuple[Ranked, Ranked]:
         going = best[:count]
-        known = [item for item in best if item[0] in self._names]
-        if known and not any(architecture in self._names for architecture, _ in going):
-            going = [*going, known[0]]
+        first = [item for item in best if item[0] == next(iter(self._names), None)]
+        if first and first[0] not in going:
+            going = [*best[: max(1, count - 1)], *first]
         chosen = dict(going)
         return going, [item for item in best if item[0] not in chosen]
 
