@@ -20,6 +20,8 @@ from archwright.loop import Progress, Result, Trial
 from archwright.methods.race import RaceMethod
 from archwright.runs.events import Stage
 from archwright.runs.pace import Pace
+from archwright.runs.planner import UserSettings
+from archwright.runs.preparation import prepare
 from archwright.space import Architecture, sample
 from archwright.spaces.stages import Stages
 from archwright.store import RunStore
@@ -222,3 +224,13 @@ def test_one_thread_is_tried_where_two_wait_for_each_other(monkeypatch: pytest.M
 def test_architectures_of_the_plan_are_data() -> None:
     starters = {name: a.to_json() for name, a in SPACE.known(0.1).items()}
     assert [Architecture.from_json(data) for data in starters.values()] == list(SPACE.known(0.1).values())
+
+
+def test_a_space_without_known_networks_is_planned_from_its_own() -> None:
+    user = UserSettings("nas-conv", settings={"evaluator": "race"})
+    plan = prepare("digits", user=user, minutes=0.2, device="cpu", data_options={"limit": 200}).plan
+    method = plan.search.method
+    assert isinstance(method, RaceMethod)
+    assert (method.starters, method.passes) == ({}, None)
+    assert all(seconds >= 0 for seconds in plan.budget.estimate.values())  # NaN is not
+    assert method.steps(sample(plan.search.space, 0), MINUTES, 10, lambda: 0.01) == int(method.whole / 0.01)

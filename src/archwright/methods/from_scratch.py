@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archwright.errors import ConfigError
 from archwright.evaluators.from_scratch import FromScratch
-from archwright.loop import Progress
 from archwright.methods.cost import Rates
-from archwright.methods.protocol import Context, Method, Search, Settings, ranked_by_reward
+from archwright.methods.protocol import ChildrenMethod, Context, Search, Settings
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
-    from archwright.loop import Proposal, Saved, Trial
-    from archwright.space import Architecture
     from archwright.training.recipe import Recipe
 
 LEAST_CHILDREN = 40  # of a timed search; their epochs are cut until so many fit
 
 
 @dataclass(frozen=True)
-class FromScratchMethod(Method):
+class FromScratchMethod(ChildrenMethod):
     """Settings of a search that trains every child.
 
     Args:
@@ -31,7 +28,6 @@ class FromScratchMethod(Method):
     """
 
     name: ClassVar[str] = "from-scratch"
-    expensive: ClassVar[bool] = True
     in_one_process: ClassVar[bool] = False
 
     last_epochs: int = 1
@@ -73,15 +69,6 @@ class FromScratchMethod(Method):
         if "epochs" not in fixed:
             epochs = min(each.epochs_within(work / LEAST_CHILDREN), epochs)
         return {"epochs": epochs, "trials": max(1, int(work / each.of(epochs)))}, math.inf
-
-    def ranked(
-        self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
-    ) -> dict[Architecture, float]:
-        """Return the architectures of all trials that did not fail, the best reward first."""
-        return ranked_by_reward(saved)
-
-    def counted(self, trial: Trial, trials: int) -> Progress:
-        return Progress("search", trial.number + 1, trials)
 
     def line(self, search: Search, cluster: Cluster) -> str:
         where = "" if cluster.engine == "local" else f" on {cluster.engine}"

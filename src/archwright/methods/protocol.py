@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from archwright.errors import ConfigError
 from archwright.evaluators.objective import Objective, make_objective
+from archwright.loop import Progress
 from archwright.methods.cost import Cost, Rates, cost
 from archwright.training.precision import Precision
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
@@ -16,7 +17,7 @@ from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
     from archwright.evaluators.race import Trainings
-    from archwright.loop import Progress, Proposal, Saved, Trial
+    from archwright.loop import Proposal, Saved, Trial
     from archwright.modalities.protocol import Modality
     from archwright.space import Architecture, Space
 
@@ -198,10 +199,20 @@ class Method(ABC):
         """Say what finalists are chosen from ("10 samples")."""
 
 
-def ranked_by_reward(saved: Saved) -> dict[Architecture, float]:
-    """Return the architectures of all trials that did not fail, the best reward first."""
-    found: dict[Architecture, float] = {}
-    for trial in sorted(saved.trials, key=lambda trial: (-trial.reward, trial.number)):
-        if trial.result.error is None:
-            found.setdefault(trial.architecture, trial.reward)
-    return found
+class ChildrenMethod(Method):
+    """A method whose trials train a network each: the best trials are offered, and progress is counted in trials."""
+
+    expensive: ClassVar[bool] = True
+
+    def ranked(
+        self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
+    ) -> dict[Architecture, float]:
+        """Return the architectures of all trials that did not fail, the best reward first."""
+        found: dict[Architecture, float] = {}
+        for trial in sorted(saved.trials, key=lambda trial: (-trial.reward, trial.number)):
+            if trial.result.error is None:
+                found.setdefault(trial.architecture, trial.reward)
+        return found
+
+    def counted(self, trial: Trial, trials: int) -> Progress:
+        return Progress("search", trial.number + 1, trials)

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.race import Race
-from archwright.loop import Progress
 from archwright.methods.cost import FORWARD, Rates
-from archwright.methods.protocol import Context, Method, Rung, Search, Settings, StepSeconds, ranked_by_reward
+from archwright.methods.protocol import ChildrenMethod, Context, Rung, Search, Settings, StepSeconds
 from archwright.methods.sizing import sized
 from archwright.space import Architecture
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
-    from archwright.loop import Proposal, Saved, Trial
     from archwright.training.recipe import Recipe
 
 SHORTEST = 5.0  # seconds of a first heat: less says nothing, and starting a network takes a second
@@ -31,7 +29,7 @@ STARTING = 1.5  # seconds that building and timing a network takes
 
 
 @dataclass(frozen=True)
-class RaceMethod(Method):
+class RaceMethod(ChildrenMethod):
     """Settings of a race.
 
     Args:
@@ -49,7 +47,6 @@ class RaceMethod(Method):
     """
 
     name: ClassVar[str] = "race"
-    expensive: ClassVar[bool] = True
     in_one_process: ClassVar[bool] = True
     phrase: ClassVar[str] = " in the first heat"
 
@@ -84,10 +81,12 @@ class RaceMethod(Method):
         self, architecture: Architecture, recipe: Recipe, per_epoch: int, step_seconds: Callable[[], float]
     ) -> int:
         """Return the steps that fill the seconds of a whole training; a counted run has passes instead."""
-        if self.whole is None or self.passes is None:
+        if self.whole is None:
             return super().steps(architecture, recipe, per_epoch, step_seconds)
         known = architecture.to_json() in self.starters.values()  # sized for the time, as well as widths allow
         count = max(1, int(self.whole / step_seconds()))
+        if self.passes is None:  # without known networks there is nothing to be near to
+            return count
         passes, least, most = count / per_epoch, self.passes / self.window, self.passes * self.window
         if not known and not least <= passes <= most:
             raise ChildFailure(
@@ -135,7 +134,7 @@ class RaceMethod(Method):
         return {
             "trials": entrants,
             "whole": whole,
-            "passes": passes,
+            "passes": passes if starters else None,
             "recipe": {name: getattr(recipe, name) for name in ("epochs", "precision", "augment")},
             "first_share": min(share, 1 / (self.growth + 1)),
             "starters": {name: architecture.to_json() for name, architecture in starters.items()},
@@ -172,15 +171,6 @@ class RaceMethod(Method):
 
     def fitted(self, context: Context, rates: Rates, seconds: float, fixed: Collection[str]) -> tuple[Settings, float]:
         return {}, math.inf  # `planned` fills the time
-
-    def ranked(
-        self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
-    ) -> dict[Architecture, float]:
-        """Return the networks of the first heat that did not fail, the best first."""
-        return ranked_by_reward(saved)
-
-    def counted(self, trial: Trial, trials: int) -> Progress:
-        return Progress("search", trial.number + 1, trials)
 
     def line(self, search: Search, cluster: Cluster) -> str:
         known = f"{len(self.starters)} known ones ({', '.join(self.starters)}) among them, " if self.starters else ""

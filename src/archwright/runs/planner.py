@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -184,7 +183,8 @@ class _Planner:
             return None
         final = replace(final, recipe=replace(final.recipe, **{**settings.pop("recipe"), **user.final_recipe}))
         plan = replace(plan, final=final).changed({**settings, **user.settings})
-        return self.estimated(plan, Rates(min(measured.values(), default=math.nan), measured))
+        rates = Rates(min(measured.values()), measured) if measured else measure(plan, self.modality)
+        return self.estimated(plan, rates)
 
     def _fitted(self, seconds: float, plan: Plan, rates: Rates) -> tuple[Plan, tuple[float, float]]:
         """Return the plan with counts that fill `seconds`, and the passes of search and final training."""
