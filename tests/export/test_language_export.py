@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from archwright.errors import ConfigError
 from archwright.export import ExportError
 from archwright.modalities.text.model import TrainedLanguageModel
+from archwright.nets.recurrent import SteppedCell
 from archwright.space import Open, TextTask, sample
-from archwright.spaces import EnasRecurrent, NasRecurrent
+from archwright.spaces import EnasRecurrent, NasRecurrent, Recurrent
 from archwright.spaces.nas_recurrent import NAS_CELL
 from archwright.training.perplexity import evaluate_perplexity
 
@@ -54,6 +55,17 @@ enas = st.builds(
     normalised=st.just(False),
 )
 
+recurrent = st.builds(
+    Recurrent, cells=st.sampled_from([("lstm",), ("gru",), ("tree",)]), widths=st.just((5,)), base=st.just(3)
+)
+
+
+class OfAUser(SteppedCell):
+    states = 1
+
+    def stepper(self, architecture: Any) -> Any:
+        return lambda x, h, state: ((x + h @ self.hidden).tanh(),)
+
 
 def trained(space: Any, seed: int, level: str = "words", architecture: Any = None) -> TrainedLanguageModel:
     """A model with weights that make a difference."""
@@ -82,7 +94,7 @@ def nascell(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedLanguageMo
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.one_of(nas, enas), st.integers(0, 2**32), st.sampled_from(["words", "characters"]))
+@given(st.one_of(nas, enas, recurrent), st.integers(0, 2**32), st.sampled_from(["words", "characters"]))
 def test_every_cell_reads_and_writes_as_it_did(
     tmp_path_factory: pytest.TempPathFactory, space: Any, seed: int, level: str
 ) -> None:
@@ -135,6 +147,20 @@ def test_the_program_steps_through_a_text(nascell: tuple[TrainedLanguageModel, d
         assert math.exp(float(torch.stack(losses).detach().mean())) == pytest.approx(expected.perplexity, rel=1e-4)
 
 
+@pytest.mark.parametrize(("cell", "states"), [("lstm", 2), ("gru", 1)])
+def test_cells_of_pytorch_are_written(cell: str, states: int, tmp_path: Path) -> None:
+    space = Recurrent(cells=(cell,), widths=(5,), depths=(2,))
+    model = trained(space, 1)
+    files = model.export(tmp_path)
+    tokens, network = torch.tensor([[1, 2], [3, 4]]), loaded(tmp_path).load()
+    expected = model.network(tokens, model.network.start(2))[0]
+    torch.testing.assert_close(network(tokens, network.start(2))[0], expected, rtol=1e-4, atol=1e-5)
+    step, state = torch.export.load(files["pt2"]).module(), torch.zeros(2, 2 * states, 5)
+    for row, logits in zip(tokens, expected, strict=True):
+        made, state = step(row, state)
+        torch.testing.assert_close(made, logits, rtol=1e-4, atol=1e-5)
+
+
 def test_the_source_is_tidy(nascell: tuple[TrainedLanguageModel, dict[str, Path]]) -> None:
     text = nascell[1]["source"].read_text(encoding="utf-8")
     assert max(map(len, text.splitlines())) <= 120
@@ -160,9 +186,10 @@ def test_what_cannot_be_exported_is_told(tmp_path: Path) -> None:
         model.export(tmp_path, formats=("keras",))
     with pytest.raises(ExportError, match="over the batch"):
         trained(EnasRecurrent(nodes=2, units=3, normalised=True), 0).export(tmp_path)
-    lstm = replace(model, network=NasRecurrent(base=2, units=3).reference(TextTask(len(WORDS))))
-    with pytest.raises(ExportError, match="archwright predict"):
-        lstm.export(tmp_path)
+    model.network.cells[0] = OfAUser(3, 3, 1)
+    with pytest.raises(ExportError, match="OfAUser cannot be written"):
+        model.export(tmp_path)
+    model = trained(NasRecurrent(base=2, units=3), 0)
     with torch.no_grad():
         model.network.classify.bias.fill_(math.nan)
     with pytest.raises(ExportError, match="finite"):

@@ -16,6 +16,7 @@ from archwright.spaces import (
     NasConv,
     NasNet,
     NasRecurrent,
+    Recurrent,
     Stages,
 )
 from archwright.testing import SpaceContract, TextSpaceContract
@@ -56,6 +57,8 @@ TEXT = [
         for normalised, layers in product((True, False), (1, 2))
     ),
     NasRecurrent(),
+    Recurrent(widths=(4, 6), base=3),
+    Recurrent(cells=("gru",), widths=(4,), training=False),
 ]
 
 

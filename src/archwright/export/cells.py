@@ -9,7 +9,7 @@ from typing import Any
 from archwright.export.expressions import fold
 from archwright.export.tracing import ExportError
 from archwright.nets.recurrence import Chain, Node, Tree, activate
-from archwright.nets.recurrent import HighwayCell, RecurrentCell, TreeCell
+from archwright.nets.recurrent import HighwayCell, LibraryCell, RecurrentCell, TreeCell
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ def cell_source(cell: RecurrentCell) -> CellSource:
     Raises:
         ExportError: if its kind cannot be written.
     """
+    if isinstance(cell, LibraryCell):
+        return _library_cell(cell)
     definitions: tuple[Any, ...]
     wiring: Any
     if isinstance(cell, TreeCell):
@@ -63,3 +65,22 @@ class Cell(nn.Module):
         return {result}''',
     ]
     return CellSource("\n\n\n".join(parts), {"input": "input", "hidden": "hidden", **weights})
+
+
+def _library_cell(cell: LibraryCell) -> CellSource:
+    name, states = f"{cell.library.upper()}Cell", "h: Tensor, c: Tensor" if cell.states == 2 else "h: Tensor"
+    result = "self.cell(x, (h, c))" if cell.states == 2 else "(self.cell(x, h),)"
+    layer = cell.layer
+    text = f'''\
+class Cell(nn.Module):
+    """One step of PyTorch's {cell.library.upper()}."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.{name}({layer.input_size}, {layer.hidden_size})
+
+    def forward(self, x: Tensor, {states}) -> tuple[Tensor, ...]:
+        """The state after a step that reads x; its first tensor is the output."""
+        return {result}'''
+    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return CellSource(text, {f"cell.{part}": f"{cell.library}.{part}_l0" for part in parts})

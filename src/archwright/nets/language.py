@@ -64,12 +64,19 @@ class LanguageModel(nn.Module):
         self, tokens: Int[Tensor, "time batch"], states: States, architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "time batch vocabulary"], States]:
         """Return logits of each next token, and the states to go on with. Shared weights need an architecture."""
+        outputs, ends = self.outputs(tokens, states, architecture)
+        return self.classify(outputs), ends
+
+    def outputs(
+        self, tokens: Int[Tensor, "time batch"], states: States, architecture: Architecture | None = None
+    ) -> tuple[Float[Tensor, "time batch units"], States]:
+        """Return what the classifier reads, and the states to go on with."""
         x, ends = self._embedded(tokens), []
         for cell, state in zip(self.recurrent_cells(), states, strict=True):
             x = self._dropped(x, self.input_dropout)
             x, end = cell(x, state, self._mask(x, cell.units, self.recurrent_dropout), architecture)
             ends.append(end)
-        return self.classify(self._dropped(x, self.output_dropout)), tuple(ends)
+        return self._dropped(x, self.output_dropout), tuple(ends)
 
     def set_progress(self, progress: float) -> None:
         """Do nothing: no part depends on how far training is."""

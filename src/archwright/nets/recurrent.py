@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archwright.errors import SpaceError
 from archwright.nets.network import wired
 from archwright.nets.recurrence import Chain, Tree
 from archwright.space import Architecture
@@ -78,16 +79,21 @@ class SteppedCell(RecurrentCell):
 
 
 class TreeCell(SteppedCell):
-    """The cell of a tree. Matrices as in TensorFlow's NASCell: a block per leaf, no biases."""
+    """The cell of a tree. Matrices as in TensorFlow's NASCell: a block per leaf, no biases.
+
+    `hidden_dropout` is a share of the matrix that reads h, dropped for a sequence.
+    """
 
     states = 2
 
-    def __init__(self, tree: Tree, inputs: int, units: int) -> None:
+    def __init__(self, tree: Tree, inputs: int, units: int, hidden_dropout: float = 0.0) -> None:
         super().__init__(inputs, units, tree.leaves)
-        self.tree = tree
+        self.tree, self.hidden_dropout = tree, hidden_dropout
 
     def stepper(self, architecture: Architecture | None) -> Step:
         tree, hidden, leaves = self.tree, self.hidden, self.tree.leaves
+        if self.training and self.hidden_dropout > 0:
+            hidden = functional.dropout(hidden, self.hidden_dropout)
         return lambda x, h, state: tree.step(x.chunk(leaves, 1), (h @ hidden).chunk(leaves, 1), state[1])
 
 
@@ -132,26 +138,47 @@ class HighwayCell(SteppedCell):
         return step
 
 
-class LstmCell(RecurrentCell):
-    """torch.nn.LSTM with the interface of the cells here.
+class LibraryCell(RecurrentCell):
+    """PyTorch's own layer with the interface of the cells here: its loop over time is compiled.
 
-    The library's loop cannot mask h, so with recurrent dropout the steps are taken here, and are slower.
+    `library` is "lstm" or "gru", and the name of the layer in this module. That loop cannot mask h, so with recurrent
+    dropout an LSTM's steps are taken here, and are slower. `hidden_dropout` is fast: a share of the matrix that reads
+    h, another one for every sequence, is dropped (DropConnect: Merity et al. 2018).
     """
 
-    states = 2
+    library: str
 
-    def __init__(self, inputs: int, units: int) -> None:
+    def __init__(self, inputs: int, units: int, hidden_dropout: float = 0.0) -> None:
         super().__init__()
-        self.units = units
-        self.lstm = nn.LSTM(inputs, units)
+        self.units, self.hidden_dropout = units, hidden_dropout
+        self.add_module(self.library, {"lstm": nn.LSTM, "gru": nn.GRU}[self.library](inputs, units))
+
+    @property
+    def layer(self) -> Any:
+        """PyTorch's layer."""
+        return self.get_submodule(self.library)
+
+    def run(self, x: Tensor, state: Any) -> Any:
+        """Return what PyTorch's layer does."""
+        layer = self.layer
+        if not self.training or self.hidden_dropout == 0:
+            return layer(x, state)
+        dropped = functional.dropout(layer.weight_hh_l0, self.hidden_dropout)
+        return torch.func.functional_call(layer, {"weight_hh_l0": dropped}, (x, state))
+
+
+class LstmCell(LibraryCell):
+    """An LSTM (Hochreiter & Schmidhuber 1997; Gers et al. 2000)."""
+
+    library, states = "lstm", 2
 
     def forward(
         self, x: Tensor, state: CellState, mask: Tensor | None = None, architecture: Architecture | None = None
     ) -> tuple[Tensor, CellState]:
         if mask is None:
-            outputs, (h, c) = self.lstm(x, (state[0][None], state[1][None]))
+            outputs, (h, c) = self.run(x, (state[0][None], state[1][None]))
             return outputs, (h[0], c[0])
-        lstm: Any = self.lstm
+        lstm = self.layer
         h, c = state
         made = []
         for product in functional.linear(x, lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0).unbind(0):
@@ -160,3 +187,17 @@ class LstmCell(RecurrentCell):
             h = torch.sigmoid(o) * torch.tanh(c)
             made.append(h)
         return torch.stack(made), (h, c)
+
+
+class GruCell(LibraryCell):
+    """A GRU (Cho et al. 2014), as cuDNN has it."""
+
+    library, states = "gru", 1
+
+    def forward(
+        self, x: Tensor, state: CellState, mask: Tensor | None = None, architecture: Architecture | None = None
+    ) -> tuple[Tensor, CellState]:
+        if mask is not None:
+            raise SpaceError("PyTorch's GRU cannot mask h; use the dropout of its matrix (hidden_dropout)")
+        outputs, h = self.run(x, state[0][None])
+        return outputs, (h[0],)

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from archwright.space import Space
 
 PRESETS = ("small", "paper")
-DEFAULT_SPACES = {"images": "stages", "text": "enas-recurrent"}  # what is searched where the user names no space
+DEFAULT_SPACES = {"images": "stages", "text": "recurrent"}  # what is searched where the user names no space
 # By the name of the space; each is a `SpacePresets`. A space that is not here is the user's own.
 SPACE_PRESETS = {
     "stages": "archwright.presets.stages:STAGES",
+    "recurrent": "archwright.presets.recurrent:RECURRENT",
     "nas-conv": "archwright.presets.nas:CONV",
     "nas-recurrent": "archwright.presets.nas:RECURRENT",
     "nasnet": "archwright.presets.nasnet:NASNET",

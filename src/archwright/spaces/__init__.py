@@ -10,10 +10,12 @@ from archwright.spaces.nas_bench_201 import NasBench201
 from archwright.spaces.nas_conv import NasConv
 from archwright.spaces.nas_recurrent import NasRecurrent
 from archwright.spaces.nasnet import NasNet
+from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
 
 SPACES: dict[str, type[Space]] = {
-    cls.name: cls for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent, Stages)
+    cls.name: cls
+    for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent, Recurrent, Stages)
 }
 
 __all__ = [
@@ -25,5 +27,6 @@ __all__ = [
     "NasConv",
     "NasNet",
     "NasRecurrent",
+    "Recurrent",
     "Stages",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from archwright.errors import SpaceError
 from archwright.space import Architecture, replay
+from archwright.spaces.settings import nearest
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,16 @@ def known(
     network = KNOWN[name]
     stages = [stage.split() for stage in network.stages.split(",")]
     answers: dict[str, Any] = {
-        "stem": _nearest(space.widths, width * network.stem),
+        "stem": nearest(space.widths, width * network.stem),
         "stages": len(stages),
         "order": network.order,
         "head": network.head,
     }
     if space.training:
         given = {"rate": rate, "weight_decay": weight_decay, "batch": batch, "smoothing": smoothing, "augment": augment}
-        answers |= {word: _nearest(space.vocabularies[word], value) for word, value in given.items()}
+        answers |= {word: nearest(space.vocabularies[word], value) for word, value in given.items()}
     for number, (wide, kind, blocks, halving, *kernel) in enumerate(stages, start=1):
-        stage = {"width": _nearest(space.widths, width * int(wide)), "kind": kind, "blocks": int(blocks)}
+        stage = {"width": nearest(space.widths, width * int(wide)), "kind": kind, "blocks": int(blocks)}
         stage |= {"halving": halving, "kernel": int(*kernel or "3"), "excite": False, "activation": network.activation}
         answers |= {f"{number}/{word}": answer for word, answer in stage.items()}
     return replay(space, answers)
-
-
-def _nearest(options: tuple[Any, ...], value: float) -> Any:
-    return min(options, key=lambda option: abs(option - value))

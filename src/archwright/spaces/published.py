@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from archwright.space import Architecture, Space, Task
-from archwright.spaces.known import KNOWN, known
+from archwright.space import Architecture, Space, Task, TextTask
+from archwright.spaces import known, known_language
 from archwright.spaces.nasnet import NasNet
+from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
 
 # NASNet-A (Zoph et al. 2018, figure 4) as the official code has it: operations, and the states that they read.
@@ -37,7 +38,7 @@ class Published:
     """One published network, which `build` makes. `paper` says where it is from."""
 
     space: Space
-    task: Task
+    task: Task | TextTask
     paper: str
     build: Callable[[Any], Architecture] = lambda space: space.from_cells(**NASNET_A)
 
@@ -56,7 +57,11 @@ PUBLISHED = {
     "nasnet-a-mobile": Published(_final(**MOBILE), Task(3, 224, 224, 1000), "Zoph et al. 2018, NASNet-A (4 @ 1056)"),
     "nasnet-a-large": Published(_final(**LARGE), Task(3, 331, 331, 1000), "Zoph et al. 2018, NASNet-A (6 @ 4032)"),
     **{
-        name: Published(Stages(), Task(3, 32, 32, 10), network.paper, partial(known, name))
-        for name, network in KNOWN.items()
+        name: Published(Stages(), Task(3, 32, 32, 10), network.paper, partial(known.known, name))
+        for name, network in known.KNOWN.items()
+    },
+    **{
+        name: Published(Recurrent(), TextTask(10_000), network.paper, partial(known_language.known, name))
+        for name, network in known_language.KNOWN.items()
     },
 }

@@ -48,3 +48,8 @@ def whole_numbers(text: str, length: int, what: str) -> list[int]:
     if len(parts) != length or not all(part.isdecimal() for part in parts):
         raise SpaceError(f"{what} must have {length} numbers, whole numbers from 0 up, not {text!r}")
     return [int(part) for part in parts]
+
+
+def nearest(options: Sequence[Any], value: float) -> Any:
+    """Return the option nearest to the value."""
+    return min(options, key=lambda option: abs(option - value))

@@ -17,7 +17,8 @@ class Recipe:
 
     Dropout and drop path are fields of the space, since the network contains them.
 
-    Of text, `pad`, `flip`, `cutout`, `label_smoothing` and `auxiliary_weight` mean nothing; of images, `length`.
+    Of text, `pad`, `flip`, `cutout`, `label_smoothing` and `auxiliary_weight` mean nothing; of images,
+    `length` and `sampled`.
 
     Args:
         epochs: passes over the training images; a fraction stops inside a pass.
@@ -43,6 +44,8 @@ class Recipe:
         decay_norms: off, parameters of one dimension do not decay (Goyal et al. 2017; He et al. 2019).
         clip_norm: the largest norm of the whole gradient; None does not clip.
         label_smoothing: share of the target spread over all classes.
+        sampled: share of the vocabulary that a training step compares the words that follow with (sampled softmax);
+            1 is all of it. Validation and test have all of it.
         auxiliary_weight: of the auxiliary head's loss, where the network has that head.
         average: decay of the moving average of the weights that is validated and delivered; 0: the weights themselves.
         pad: pixels of padding for random crops of the image's own size; 0 does not crop.
@@ -84,6 +87,7 @@ class Recipe:
     # DARTS do at the same 5.
     clip_norm: float | None = 5.0
     label_smoothing: float = 0.0  # NASNet smooths on ImageNet only (0.1)
+    sampled: float = 1.0
     auxiliary_weight: float = 0.4  # micro_child.py
     average: float = 0.0
     pad: int = 4  # ENAS 2018, section 3.2
@@ -119,6 +123,7 @@ class Recipe:
         self._require(
             "decay", self.decay is None or not (self.decay_at or self.decay_every), "None with decay_at or decay_every"
         )
+        self._require("sampled", 0 < self.sampled <= 1, "above 0, and 1 at most")
         self._require("augment", 0 <= self.augment <= 1, "from 0 to 1")
         for name in ("small_from", "small_until"):
             self._require(name, 0 < getattr(self, name) <= 1, "above 0, and 1 at most")
@@ -201,6 +206,9 @@ NAS_RECURRENT = Recipe(
     pad=0,
     flip=False,
 )
+
+# A recipe for minutes of text (docs/value.md): Zaremba's steps, with a rate that a race can interrupt.
+TEXT_MINUTES = replace(NAS_RECURRENT, epochs=12, learning_rate_min=0.0, warmup=0.05, decay=0.5)
 
 # ENAS's shared recurrent weights (C1: rate 20, times 0.96 an epoch from epoch 15, 150 epochs, clipped at 0.25, decay
 # 1e-7; batch 64 x 35 as the 400 steps an epoch say). The loss is a mean over tokens, as there.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from archwright.nets.network import Network
     from archwright.space import Architecture
     from archwright.training.recipe import Recipe
+    from archwright.training.sampled_softmax import SampledSoftmax
 
 
 def classification_loss(
@@ -63,9 +64,17 @@ def token_loss(
     states: Any,
     recipe: Recipe,
     architecture: Architecture | None = None,
+    sampled: SampledSoftmax | None = None,
 ) -> tuple[Float[Tensor, ""], Any]:
-    """Return the mean cross entropy of each next token, at the recipe's precision, and the states at the end."""
+    """Return the mean cross entropy of each next token, at the recipe's precision, and the states at the end.
+
+    `sampled` estimates it from a part of the vocabulary.
+    """
+    own = () if architecture is None else (architecture,)
     with at_precision(recipe.precision, tokens.device):
-        logits, states = model(tokens, states) if architecture is None else model(tokens, states, architecture)
+        if sampled is not None:
+            outputs, states = model.outputs(tokens, states, *own)
+            return sampled.loss(model.classify, outputs, following), states
+        logits, states = model(tokens, states, *own)
         loss = functional.cross_entropy(logits.flatten(0, 1), following.flatten())
     return loss, states

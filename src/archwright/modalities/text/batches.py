@@ -11,8 +11,10 @@ from torch.nn import functional
 
 from archwright.loop import State
 from archwright.training.perplexity import Rows, evaluate_perplexity, perplexity
+from archwright.training.precision import at_precision
 from archwright.training.randomness import Stream, stream
 from archwright.training.regularisation import token_loss
+from archwright.training.sampled_softmax import SampledSoftmax
 
 if TYPE_CHECKING:
     from archwright.data.text import TextData
@@ -33,6 +35,10 @@ class TextTrainingData:
         self._data, self._recipe, self._device = data, recipe, device
         self._rows = Rows(data.train.to(device), recipe.batch, recipe.length)
         self.per_epoch = len(self._rows)
+        self._sampled: SampledSoftmax | None = None
+        if recipe.sampled < 1:
+            counts = torch.bincount(data.train, minlength=len(data.vocabulary))
+            self._sampled = SampledSoftmax(counts.to(device), recipe.sampled)
         self._begun: tuple[int, Any] | None = None  # the step under way and the states at its start
         self._carried: tuple[tuple[Tensor, ...], ...] | None = None
 
@@ -42,7 +48,7 @@ class TextTrainingData:
             fresh = step % self.per_epoch == 0 or self._carried is None
             self._begun = step, model.start(self._rows.batch) if fresh else self._carried
         tokens, following = self._rows[step % self.per_epoch]
-        loss, states = token_loss(model, tokens, following, self._begun[1], self._recipe, architecture)
+        loss, states = token_loss(model, tokens, following, self._begun[1], self._recipe, architecture, self._sampled)
         self._carried = tuple(tuple(part.detach() for part in state) for state in states)
         return loss, {}
 
@@ -50,7 +56,8 @@ class TextTrainingData:
         part = self._data.validation[: self._recipe.validation_limit].to(self._device)
         if not len(part):
             return {}
-        score = evaluate_perplexity(model, part, length=self._recipe.length)
+        with at_precision(self._recipe.precision, self._device):
+            score = evaluate_perplexity(model, part, length=self._recipe.length)
         return {"validation_perplexity": score.perplexity, "validation_loss": score.loss}
 
     def restart(self) -> None:
