@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archwright.presets.values import Preset, Size, SpacePresets
 from archwright.training.recipe import TEXT_MINUTES
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 SEEN = 1_000_000  # tokens that a counted training sees, within limits
 EPOCHS = (2.0, 20.0)  # those limits
 SIZE = 0.16  # of the known networks of a counted run: 128 units
-SAMPLED = 1500  # words of a step, beside those that follow (docs/value.md)
+SAMPLED = 800  # words of a step, beside those that follow (docs/value.md)
+RACE: Mapping[str, Any] = {"evaluator": "race", "objective": "inverse-perplexity"}
 LOOKED_AT = 20_000  # validation tokens of a look
 
 
@@ -31,9 +33,7 @@ def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
     )
     starters = {name: known.to_json() for name, known in cls().known(SIZE, recipe).items()}
     controllers = {"guided": {"random": 0, "parents": 2}}
-    return Preset(recipe, recipe, {"evaluator": "race", "trials": 8, "starters": starters}, controllers=controllers)
+    return Preset(recipe, recipe, {**RACE, "trials": 9, "starters": starters}, controllers=controllers)
 
 
-RECURRENT = SpacePresets(
-    Preset(TEXT_MINUTES, TEXT_MINUTES, {"evaluator": "race", "trials": 36}), small, controller="guided"
-)
+RECURRENT = SpacePresets(Preset(TEXT_MINUTES, TEXT_MINUTES, {**RACE, "trials": 36}), small, controller="guided")

@@ -110,7 +110,8 @@ class Candidates:
             }
             if keep:
                 self.store.save(f"weights-{key}", {"model": saved_network(network)})
-            yield Message(f"{name}: {self.modality.validated(record)}, {fit.seconds:.0f} s")
+            early = ", ended early: validation got worse" if fit.shortened else ""
+            yield Message(f"{name}: {self.modality.validated(record)}, {fit.seconds:.0f} s{early}")
         if pace is not None:
             pace.end()
         self.store.put(f"candidate/{key}", record)

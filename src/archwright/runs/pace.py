@@ -62,6 +62,8 @@ class Pace:
     def _replan(self, step: float) -> None:
         left = max(step, self._left())
         steps = max(1, int(left / step))
+        if self._fit.shortened:  # because more of it would be worse
+            steps = min(steps, self._fit.steps - self._fit.step)
         if abs(self._fit.steps - self._fit.step - steps) > TOLERATED * steps:
             self._fit.replan(self._fit.step + steps)
 

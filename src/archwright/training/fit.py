@@ -13,6 +13,7 @@ import torch
 from archwright.errors import ConfigError, Diverged, RunError, TimedOut
 from archwright.loop import Progress, State
 from archwright.training.average import WeightAverage
+from archwright.training.best import BestWeights
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
 from archwright.training.optimizer import Optimizer
@@ -73,6 +74,8 @@ class Fit:
             self._data = data.training_data(model, recipe, seed=seed, device=self._device, channels_last=channels_last)
         self._optimizer = Optimizer(model, recipe)
         self._average = WeightAverage(model, recipe.average) if recipe.average else None
+        self._best = BestWeights() if recipe.looks else None
+        self.shortened = False  # validation got worse, so the rate falls early
         self._delivered = False  # the model has the average instead of the weights
 
     @property
@@ -133,6 +136,8 @@ class Fit:
             metrics = self._advance()
             if self.ends_epoch:
                 metrics |= self._validated()
+            if self._best is not None:
+                self._look(self._best)
             self.seconds += time.perf_counter() - began
             if self._limit is not None and self.seconds > self._limit and self.step < self.steps:
                 raise TimedOut(
@@ -144,6 +149,9 @@ class Fit:
         if self._average is not None and not self._delivered:
             self._average.exchange()
             self._delivered = True
+        if self._best is not None and self._best.metrics:
+            self._best.restore(self.model)
+            self.metrics = dict(self._best.metrics)
         self.model.eval()
 
     def _advance(self) -> dict[str, float]:
@@ -197,6 +205,26 @@ class Fit:
         with average.exchanged() if average else nullcontext():
             yield self.model.eval()
 
+    def _look(self, best: BestWeights) -> None:
+        """Measure validation where a look is due; from the best weights on the rate falls, if it got worse since."""
+        ended = self.step == self.steps
+        every = self.per_epoch * math.ceil(self.steps / self.per_epoch / self.recipe.looks)
+        if not ended and self.step % every:
+            return
+        if not (metrics := self.metrics if ended else self.validate()):
+            return
+        with self.averaged() as network:
+            best.look(network, metrics, self.step)
+        constant = 1 - (self.recipe.decay or 1.0)  # the share of training before the rate falls
+        if not best.turned or self.progress >= constant:
+            return
+        best.restore(self.model)
+        if self._average is not None:
+            self._average = WeightAverage(self.model, self.recipe.average)
+        falling = max(1, round(best.step * (1 - constant) / constant))
+        self._replanned = self.step, constant, min(self.steps, self.step + falling)
+        self.shortened = True
+
     def _validated(self) -> Mapping[str, float]:
         epochs = -(-self.steps // self._data.per_epoch)
         if self._validate_last is not None and self._epoch <= epochs - self._validate_last:
@@ -216,6 +244,7 @@ class Fit:
             **({} if self._replanned is None else {"replanned": list(self._replanned)}),
             "lessons": self._data.state_dict(),  # the key of version 0.1
             **({} if self._average is None else {"average": self._average.state_dict()}),
+            **({} if self._best is None else {"best": self._best.state_dict(), "shortened": self.shortened}),
             "validation": [list(measured) for measured in self.validation],
             "metrics": dict(self.metrics),
             "seconds": self.seconds,
@@ -233,6 +262,9 @@ class Fit:
         self._data.load_state_dict(state["lessons"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])
+        if self._best is not None:
+            self._best.load_state_dict(state["best"])
+            self.shortened = bool(state["shortened"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         replanned = state.get("replanned")  # a training that keeps its length has none
         self._replanned = None if replanned is None else (int(replanned[0]), float(replanned[1]), int(replanned[2]))

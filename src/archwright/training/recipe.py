@@ -56,6 +56,9 @@ class Recipe:
         small_from: side of the training images at the start, as a share of their own: it grows linearly, in steps of 4
             pixels, and training is faster as long as it is small (progressive resizing: fast.ai in DAWNBench 2018).
         small_until: share of training after which they have their own size.
+        looks: at the validation part, at most so many and one a pass; the best weights of them are delivered. Where two
+            in a row are worse, training goes back to the best ones and the rate falls from there (`decay`), for as long
+            as if that had been the plan. 0: the last weights are delivered.
         validation_limit: images, or tokens of text, that a look at the validation part takes; None: all of it.
         precision: of the forward pass, in validation too; never of the test. "bfloat16" is automatic mixed precision:
             weights and their updates stay float32.
@@ -97,6 +100,7 @@ class Recipe:
     augment: float = 1.0
     small_from: float = 1.0
     small_until: float = 0.7
+    looks: int = 0
     validation_limit: int | None = None
     precision: Precision = "float32"
     whiten: bool = False
@@ -105,7 +109,7 @@ class Recipe:
         self._require("epochs", 0 < self.epochs < math.inf, "greater than zero")
         for name in ("batch", "length", "restart_period", "restart_factor"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("pad", "cutout", "weight_decay", "auxiliary_weight", "learning_rate_min", "decay_from"):
+        for name in ("looks", "pad", "cutout", "weight_decay", "auxiliary_weight", "learning_rate_min", "decay_from"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "zero or more")
         least = self.learning_rate_min
         right = f"finite and at least learning_rate_min, {least}"
@@ -208,7 +212,7 @@ NAS_RECURRENT = Recipe(
 )
 
 # A recipe for minutes of text (docs/value.md): Zaremba's steps, with a rate that a race can interrupt.
-TEXT_MINUTES = replace(NAS_RECURRENT, epochs=12, learning_rate_min=0.0, warmup=0.05, decay=0.5)
+TEXT_MINUTES = replace(NAS_RECURRENT, epochs=12, learning_rate_min=0.0, warmup=0.05, decay=0.5, looks=20)
 
 # ENAS's shared recurrent weights (C1: rate 20, times 0.96 an epoch from epoch 15, 150 epochs, clipped at 0.25, decay
 # 1e-7; batch 64 x 35 as the 400 steps an epoch say). The loss is a mean over tokens, as there.
