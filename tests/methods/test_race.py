@@ -18,11 +18,13 @@ from archwright.controllers.starting import Starting
 from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Progress, Result, Trial
 from archwright.methods.race import RaceMethod
+from archwright.presets import default_space
 from archwright.runs.events import Stage
 from archwright.runs.pace import Pace
 from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare
 from archwright.space import Architecture, sample
+from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
 from archwright.store import RunStore
 from archwright.training.recipe import MINUTES
@@ -37,6 +39,12 @@ ARGUMENTS: dict[str, Any] = {
     "growth": 2.0,
     "first_share": 0.1,
     "device": "cpu",
+}
+# A text on which more passes get worse: it is read often, and is short.
+TEXT: dict[str, Any] = {
+    **{**ARGUMENTS, "final_recipe": {"epochs": 8, "looks": 8}},
+    "space": Recurrent(widths=(8, 12), base=3, batches=(5, 10), lengths=(20,)),
+    "data_options": {"level": "characters", "limit": 1500, "validation": 0.01, "test": 0.01},
 }
 
 
@@ -125,8 +133,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> archwright.Run:
     return archwright.search("digits", run=tmp_path_factory.mktemp("whole") / "run", **ARGUMENTS)
 
 
-def _same(ours: archwright.Run, theirs: archwright.Run) -> None:
-    for name in ("architecture", "test_accuracy", "validation_accuracy", "gain", "epochs", "trials"):
+@pytest.fixture(scope="module")
+def whole_text(tmp_path_factory: pytest.TempPathFactory) -> archwright.Run:
+    return archwright.search("topics", run=tmp_path_factory.mktemp("text") / "run", **TEXT)
+
+
+def _same(ours: archwright.Run, theirs: archwright.Run, metric: str = "accuracy") -> None:
+    for name in ("architecture", f"test_{metric}", f"validation_{metric}", "gain", "epochs", "trials"):
         assert ours.result[name] == theirs.result[name], name
     for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
         assert a.equal(b)
@@ -137,6 +150,19 @@ def test_a_stopped_race_goes_on_to_the_same_end(whole: archwright.Run, tmp_path:
     with pytest.raises(_Stop):
         archwright.search("digits", run=tmp_path / "run", watch=_stopper(phase, after), **ARGUMENTS)
     _same(archwright.resume(tmp_path / "run"), whole)
+
+
+@pytest.mark.parametrize(("phase", "after"), [("search", 3), ("derive", 4), ("final training", 12)])
+def test_a_stopped_race_of_texts_too(whole_text: archwright.Run, tmp_path: Path, phase: str, after: int) -> None:
+    with pytest.raises(_Stop):
+        archwright.search("topics", run=tmp_path / "run", watch=_stopper(phase, after), **TEXT)
+    _same(archwright.resume(tmp_path / "run"), whole_text, "perplexity")
+
+
+def test_known_cells_race_for_text(whole_text: archwright.Run) -> None:
+    assert whole_text.result["gain"]["known"] in ("lstm", "lstm-2", "gru")
+    assert whole_text.result["test_perplexity"] < 30  # of 40 characters or so
+    assert default_space("topics") == "recurrent"
 
 
 def test_the_winner_trains_on_and_is_compared_with_the_best_known_network(whole: archwright.Run) -> None:
@@ -169,6 +195,8 @@ def test_a_baseline_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
 
 class _Fit:
     """A training whose steps take what `seconds` says, on a clock of its own."""
+
+    shortened = False
 
     def __init__(self, steps: int) -> None:
         self.step, self.steps, self.now = 0, steps, 0.0

@@ -91,7 +91,8 @@ class TreeCell(SteppedCell):
         self.tree, self.hidden_dropout = tree, hidden_dropout
 
     def stepper(self, architecture: Architecture | None) -> Step:
-        tree, hidden, leaves = self.tree, self.hidden, self.tree.leaves
+        tree, leaves = self.tree, self.tree.leaves
+        hidden: Tensor = self.hidden
         if self.training and self.hidden_dropout > 0:
             hidden = functional.dropout(hidden, self.hidden_dropout)
         return lambda x, h, state: tree.step(x.chunk(leaves, 1), (h @ hidden).chunk(leaves, 1), state[1])

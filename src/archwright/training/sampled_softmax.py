@@ -36,7 +36,7 @@ class SampledSoftmax:
     ) -> Float[Tensor, ""]:
         """Return the estimate for words that follow; `outputs` go to the classifier. PyTorch's generator draws."""
         chances = self._chances
-        words, targets = following.unique(return_inverse=True)
+        words, targets = following.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         drawn = torch.rand(len(chances), device=chances.device) < chances
         drawn[words] = False
         others = drawn.nonzero()[:, 0]
