@@ -104,6 +104,11 @@ class Space(ABC):
         """Whether `network(Open.mixture(self), task)` can be built: for gradient search."""
         return False
 
+    @property
+    def forwards(self) -> int:
+        """How many times a delivered network reads an example, to average over views of it."""
+        return 1
+
     def grown(self, asked: int) -> Space:
         """Return the space as it stands after `asked` proposals; NAS's depth grows this way (Zoph & Le 2017, 3.3)."""
         return self
@@ -117,10 +122,11 @@ class Space(ABC):
         """Return the settings of training that the architecture decides: fields of `training.recipe.Recipe`."""
         return {}
 
-    def known(self, size: float, recipe: Any = None) -> Mapping[str, Architecture]:
+    def known(self, size: float, recipe: Any = None, examples: int | None = None) -> Mapping[str, Architecture]:
         """Return known networks of the space by name, `size` times as wide as published.
 
-        Where an architecture decides how it is trained, that is what comes nearest to a `training.recipe.Recipe`.
+        Where an architecture decides how it is trained, that is what comes nearest to a `training.recipe.Recipe` and
+        suits a training part of so many images or tokens.
         """
         return {}
 

@@ -308,7 +308,7 @@ def test_enas_children_of_both_settings(seed, searched, settle, reread):
 @pytest.mark.parametrize("whiten", [False, True])
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_networks(name, whiten, settle, reread):
-    space = Stages(whiten=whiten, widths=(8, 16), zero_init=whiten)
+    space = Stages(whiten=whiten, widths=(8, 16), zero_init=whiten, mirror=whiten)
     architecture = known(name, space, width=0.125)
     preprocessing = Preprocessing((0.5,), (0.25,), channels=1, height=17, width=16)
     network = settle(space.network(Open.only(space, architecture), Task(1, 17, 16, CLASSES)))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,12 +19,15 @@ from archwright.controllers.starting import Starting
 from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Progress, Result, Trial
 from archwright.methods.race import RaceMethod
+from archwright.modalities import modality
 from archwright.presets import default_space
+from archwright.runs.clock import Clock
 from archwright.runs.events import Stage
 from archwright.runs.pace import Pace
 from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare
-from archwright.space import Architecture, sample
+from archwright.runs.trainings import Trainings
+from archwright.space import Architecture, replay, sample
 from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
 from archwright.store import RunStore
@@ -81,6 +85,19 @@ def test_a_training_fills_the_seconds_and_proposals_stay_near_the_known_networks
             method.steps(architecture, MINUTES, 10, lambda step=step: step)  # type: ignore[misc]
     known = replace(method, starters={"it": architecture.to_json()})
     assert known.steps(architecture, MINUTES, 10, lambda: 1.1) == 90
+
+
+def test_seconds_of_a_training_are_those_of_its_own_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archwright.runs.clock.step_seconds", lambda *_: 0.5)
+    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200})
+    method = replace(given.plan.search.method, whole=100.0, passes=None)
+    plan = replace(given.plan, search=replace(given.plan.search, method=method))
+    known = next(iter(plan.search.space.known(0.1).values()))
+    with RunStore(tmp_path / "run", create=True) as store:
+        trainings = Trainings(plan, modality(given.data), store, Clock(plan, modality(given.data), store))
+        for batch in (32, 64, 512):
+            own = replay(plan.search.space, {**dict(known.answers), "batch": batch})
+            assert trainings.steps(own) == 200  # of half a second each
 
 
 def _trials(proposals: Sequence[Any]) -> list[Trial]:
@@ -262,3 +279,13 @@ def test_a_space_without_known_networks_is_planned_from_its_own() -> None:
     assert (method.starters, method.passes) == ({}, None)
     assert all(seconds >= 0 for seconds in plan.budget.estimate.values())  # NaN is not
     assert method.steps(sample(plan.search.space, 0), MINUTES, 10, lambda: 0.01) == int(method.whole / 0.01)
+
+
+def test_mirror_images_are_averaged_where_they_are_the_same_class() -> None:
+    colour = (np.zeros((60, 3, 8, 8), dtype=np.uint8) + np.arange(60, dtype=np.uint8)[:, None, None, None], [0, 1] * 30)
+    for data, recipe, mirrored in ((colour, {}, True), (colour, {"flip": False}, False), ("digits", {}, False)):
+        user = UserSettings("stages", final_recipe=recipe)
+        plan = prepare(data, user=user, device="cpu").plan
+        assert plan.search.space.mirror is plan.final.space.mirror is mirrored  # type: ignore[attr-defined]
+    asked = UserSettings("stages", space_fields={"mirror": False})
+    assert prepare(colour, user=asked, device="cpu").plan.final.space.forwards == 1

@@ -9,10 +9,10 @@ from archwright.errors import SpaceError, UnknownOption
 from archwright.nets.language import LanguageModel
 from archwright.space import Architecture, Open, TextTask, count, mutate, replay
 from archwright.spaces import NasRecurrent, Recurrent
-from archwright.spaces.known_language import KNOWN, RACING, dropout_for, known
+from archwright.spaces.known_language import KNOWN, RACING, known
 from archwright.spaces.nas_recurrent import NAS_CELL
 from archwright.spaces.published import PUBLISHED
-from archwright.training.recipe import TEXT_MINUTES
+from archwright.training.recipe import TEXT_MINUTES, Recipe
 
 TASK = TextTask(10_000)
 
@@ -50,7 +50,17 @@ def test_known_models_take_what_the_space_has() -> None:
         known("transformer", few)
     assert set(Recurrent().known(0.25)) == set(RACING)
     assert Recurrent().known(0.25)["lstm"]["input"] == 0.5  # as published
-    assert dropout_for(1) < dropout_for(10) < dropout_for(100) <= 0.5
+
+
+def test_dropout_is_what_zaremba_found_for_each_size() -> None:
+    for name, passes in (("zaremba-medium", 39), ("zaremba-large", 55)):
+        architecture = known(name, Recurrent(), read=passes / 929_589)
+        assert architecture["output"] == architecture["input"] == KNOWN[name].dropout
+    assert known("zaremba-small", Recurrent(), read=13 / 929_589)["output"] == 0.2
+    assert known("lstm", Recurrent(), width=0.25, read=1 / 1e9)["output"] == 0.0
+    recipe = Recipe(epochs=18, batch=10, length=35)
+    assert Recurrent().known(0.25, recipe, 70_000)["lstm"]["output"] == 0.4
+    assert Recurrent().known(0.25, recipe, 70_000)["lstm"]["batch"] == 10
 
 
 def test_the_space_has_all_trees_of_nas() -> None:

@@ -38,7 +38,16 @@ IMAGES = [
     NasConv(layers=4, filter_counts=(2, 3), strides=(1, 2), learning_rates=(0.1, 0.01)),
     NasNet(filters=4, repeats=1),
     Stages(widths=(4, 8), most_stages=3),
-    Stages(widths=(4, 8), most_stages=2, training=False, stem_stride=2, whiten=True, zero_init=True, dropout=0.1),
+    Stages(
+        widths=(4, 8),
+        most_stages=2,
+        training=False,
+        stem_stride=2,
+        whiten=True,
+        zero_init=True,
+        dropout=0.1,
+        mirror=True,
+    ),
     Stages(
         **{
             "widths": (4,),

@@ -115,6 +115,19 @@ def test_maps_halve_as_told_and_never_below_two_pixels(seed: int, task: Task, st
         assert network(torch.randn(2, task.channels, (task.height + 1) // 2, (task.width + 1) // 2)).isfinite().all()
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 3))
+def test_a_mirrored_network_does_not_tell_an_image_from_its_mirror_image(seed: int, batch: int) -> None:
+    task, architecture = Task(3, 8, 9, 4), sample(SMALL, seed)
+    network, plain = child(replace(SMALL, mirror=True), architecture, task), child(SMALL, architecture, task)
+    plain.load_state_dict(network.state_dict())
+    network.eval(), plain.eval()
+    x = torch.randn(batch, 3, 8, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), (plain(x) + plain(x.flip(3))) / 2)
+        torch.testing.assert_close(network(x), network(x.flip(3)))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
 def test_networks_may_lie_channels_last(seed: int) -> None:

@@ -128,7 +128,8 @@ class RaceMethod(ChildrenMethod):
         whole = (1 - self.losers) * available
         starters, recipe = sized(context, whole, fixed, step_seconds)
         passes = recipe.epochs
-        looks = FORWARD * (len(parts["validation"]) + len(parts["test"])) / len(parts["train"]) / passes
+        looked_at = (len(parts["validation"]) + len(parts["test"])) / len(parts["train"])
+        looks = context.search.space.forwards * FORWARD * looked_at / passes
         whole, available = whole / (1 + looks), available / (1 + looks)
         share = self.losers * available / whole / self.lost(max(2, entrants))
         return {

@@ -38,7 +38,8 @@ def sized(
     networks has none, and the recipe as it is.
     """
     recipe, space, modality = context.final, context.search.space, context.modality
-    small = space.known(START_SIZE, recipe)
+    examples = len(modality.data.train)
+    small = space.known(START_SIZE, recipe, examples)
     if not small:
         return {}, recipe
     first = next(iter(small.values()))
@@ -55,7 +56,7 @@ def sized(
     recipe = replace(recipe, epochs=target)
 
     def at(size: float, name: str) -> Architecture:
-        return space.known(size, recipe)[name]
+        return space.known(size, recipe, examples)[name]
 
     found = {name: _nearest(partial(at, name=name), passes, target) for name in small}
     near = {name: one for name, (one, made) in found.items() if 1 / FAR <= made / target <= FAR}

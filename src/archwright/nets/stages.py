@@ -220,9 +220,10 @@ class StagesNetwork(Network):
         dropout: float,
         whiten: bool,
         zero_init: bool,
+        mirror: bool,
     ) -> None:
         super().__init__()
-        self._head = head
+        self._head, self._mirror = head, mirror
         activation, side = ACTIVATIONS[stages[0].activation], min(task.height, task.width)
         if whiten:
             kernel, padding, filters = max(2, stem_stride), 0, 2 * task.channels * max(2, stem_stride) ** 2
@@ -258,9 +259,13 @@ class StagesNetwork(Network):
         return first
 
     def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
+        mirrored = self._mirror and not self.training
+        if mirrored:
+            x = torch.cat([x, x.flip(3)])
         x = self.stages(self.stem(x))
         pooled = x.amax(dim=(2, 3)) if self._head == "max" else x.mean(dim=(2, 3))
-        return self.classify(self.dropout(pooled)), None
+        logits = self.classify(self.dropout(pooled))
+        return logits.unflatten(0, (2, -1)).mean(0) if mirrored else logits, None
 
     @torch.no_grad()
     def whiten(self, images: Images) -> None:

@@ -31,7 +31,7 @@ def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
         epochs=min(EPOCHS[1], max(EPOCHS[0], SEEN / len(data.train))),
         validation_limit=LOOKED_AT if len(data.validation) > LOOKED_AT else None,
     )
-    starters = {name: known.to_json() for name, known in cls().known(SIZE, recipe).items()}
+    starters = {name: known.to_json() for name, known in cls().known(SIZE, recipe, len(data.train)).items()}
     controllers = {"guided": {"random": 0, "parents": 2}}
     return Preset(recipe, recipe, {**RACE, "trials": 9, "starters": starters}, controllers=controllers)
 

@@ -34,7 +34,8 @@ def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
     space: dict[str, Any] = {"stem_stride": 1 if side < LARGE else 2 if side < LARGER else 4}
     starters = {name: known.to_json() for name, known in cls(**space).known(SIZE, recipe).items()}
     controllers = {"guided": {"random": 0, "parents": 2}}
-    return Preset(recipe, recipe, {"evaluator": "race", "trials": 9, "starters": starters}, space, space, controllers)
+    race = {"evaluator": "race", "trials": 9, "starters": starters}
+    return Preset(recipe, recipe, race, space, space, controllers, follows={"mirror": "flip"})
 
 
 STAGES = SpacePresets(Preset(MINUTES, MINUTES, {"evaluator": "race", "trials": 36}), small, controller="guided")

@@ -41,6 +41,7 @@ class Preset:
         space: fields of the space in the search.
         final_space: fields of the space in final training.
         controllers: arguments by the controller's name.
+        follows: fields of both spaces that are what a field of the final recipe is, unless the user sets them.
     """
 
     search_recipe: Recipe
@@ -49,6 +50,7 @@ class Preset:
     space: Mapping[str, Any] = field(default_factory=dict)
     final_space: Mapping[str, Any] = field(default_factory=dict)
     controllers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    follows: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

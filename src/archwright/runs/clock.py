@@ -92,6 +92,7 @@ def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
 def test_seconds(plan: Plan, modality: Modality, rates: Rates) -> float:
     """Return what the test of the network found and a few random ones takes, and the pictures."""
     look = rates.child_step * FORWARD * len(modality.data.test) / modality.per_step(plan.final.recipe)
+    look *= plan.final.space.forwards
     return 1.0 + (1 + 2 * (plan.final.baseline or plan.final.reference)) * look
 
 
@@ -164,7 +165,7 @@ class Clock:
             least = TIMED_SHARE * 60 * (self.plan.budget.minutes or 0.0)
             step = step_seconds(self.plan, self.modality, architecture, TIMED_STEPS, least)
             self.store.put(key, step)
-        return cost(self.plan.final.recipe, self.modality, step)
+        return cost(recipe_of(self.plan, architecture), self.modality, step)
 
     def stage(self, phases: Sequence[str]) -> Stage:
         """Return the beginning of the first of these phases, with what it and all of them are expected to take."""

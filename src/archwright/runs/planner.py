@@ -109,10 +109,12 @@ class _Planner:
         """Return a preset, and over it what the user set."""
         user, cls = self.user, space_class(self.user.space)
         usual = preset(self.preset, cls, self.modality, size)
-        space = with_fields(cls, {**usual.space, **user.space_fields})
-        carried = {k: v for k, v in user.space_fields.items() if k in usual.space}
-        final_fields = {**usual.final_space, **carried, **user.final_space_fields}
         final_recipe = _changed(usual.final_recipe, user.final_recipe)
+        following = {name: getattr(final_recipe, source) for name, source in usual.follows.items()}
+        space_fields, final_space = {**usual.space, **following}, {**usual.final_space, **following}
+        space = with_fields(cls, {**space_fields, **user.space_fields})
+        carried = {k: v for k, v in user.space_fields.items() if k in space_fields}
+        final_fields = {**final_space, **carried, **user.final_space_fields}
         settings = dict(usual.settings)
         settings.setdefault("evaluator", "shared-weights" if space.shares_weights else "from-scratch")
         method = method_class(user.settings.get("evaluator", settings["evaluator"]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, TextTask
-from archwright.spaces.known_language import RACING, TREE, dropout_for, known
+from archwright.spaces.known_language import RACING, TREE, known
 from archwright.spaces.nas_recurrent import NasRecurrent
 from archwright.spaces.settings import check_fields, only
 
@@ -119,10 +119,11 @@ class Recurrent(Space):
         own = {name: answers[name] for name in ("batch", "length")}
         return {**OPTIMIZERS[answers["optimizer"]], **own, "learning_rate": answers["rate"] * scale}
 
-    def known(self, size: float, recipe: Any = None) -> Mapping[str, Architecture]:
+    def known(self, size: float, recipe: Any = None, examples: int | None = None) -> Mapping[str, Architecture]:
         given: dict[str, Any] = {}
         if recipe is not None:
-            given = {"batch": recipe.batch, "length": recipe.length, "dropout": dropout_for(recipe.epochs)}
+            given = {"batch": recipe.batch, "length": recipe.length}
+            given["read"] = None if examples is None else recipe.epochs / examples
         found: dict[str, Architecture] = {}
         for name in RACING:
             with suppress(SpaceError):  # a space of fewer cells lacks some
