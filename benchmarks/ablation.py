@@ -3,6 +3,7 @@
     python benchmarks/ablation.py --data DIR --seconds 215
     python benchmarks/ablation.py --data DIR --recipe '{"augment": 0.5}' --answers '{"1/activation": "gelu"}'
     python benchmarks/ablation.py --data DIR --known vgg11 --size 0.37 --looks 0.03 0.09 0.27
+    python benchmarks/ablation.py --data TEXT --known lstm --recipe '{"sampled": 1}' --answers '{"units": 320}'
 
 The steps that fit are counted before, from the fastest of a few, so other work on the machine changes how long it takes
 and not what comes out. `--looks` are shares of the training after which the validation part is looked at, as a race
@@ -20,15 +21,18 @@ from typing import Any
 import torch
 
 from archwright.modalities import modality, read
-from archwright.presets.values import image_recipe
+from archwright.presets import DEFAULT_SPACES, preset
 from archwright.space import replay
-from archwright.spaces import Stages
+from archwright.spaces import SPACES
 from archwright.training.child import child_network
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters, tune_malloc
-from archwright.training.recipe import MINUTES
 
-PLAIN: dict[str, Any] = {"precision": "bfloat16", "average": 0.0, "decay": 0.9, "warmup": 0.1}  # one-cycle
+# One-cycle for images; for text the recipe of a race, but the last weights instead of the best.
+PLAIN: dict[str, dict[str, Any]] = {
+    "images": {"average": 0.0, "decay": 0.9, "warmup": 0.1, "batch": 128},
+    "text": {"looks": 0},
+}
 FASTEST = 5  # of eight steps
 
 
@@ -37,7 +41,7 @@ def main() -> None:
     parser.add_argument("--data", default="digits")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--seconds", type=float, default=60, help="processor time of the training")
-    parser.add_argument("--known", default="resnet9", help="a known network of the space stages")
+    parser.add_argument("--known", help="a known network of the space; by default resnet9, or lstm for text")
     parser.add_argument("--size", type=float, default=0.25, help="times its published widths")
     parser.add_argument("--answers", type=json.loads, default={}, help="decisions to change")
     parser.add_argument("--recipe", type=json.loads, default={}, help="fields of the recipe to change")
@@ -48,9 +52,14 @@ def main() -> None:
     torch.set_num_threads(1)
     tune_malloc()
     found = modality(read(given.data, seed=0, limit=given.limit))
-    recipe = replace(MINUTES, **{**image_recipe(found), **PLAIN, "batch": 128, **given.recipe})
-    space = Stages(training=False, whiten=recipe.whiten, **given.space)
-    architecture = replay(space, {**dict(space.known(given.size)[given.known].answers), **given.answers})
+    cls = SPACES[DEFAULT_SPACES[found.name]]
+    usual = preset("small", cls, found).final_recipe
+    recipe = replace(usual, **{"precision": "bfloat16", **PLAIN[found.name], **given.recipe})
+    own = {"whiten": recipe.whiten} if found.name == "images" else {}
+    space: Any = cls(training=False, **own, **given.space)
+    name = given.known or ("resnet9" if found.name == "images" else "lstm")
+    known = space.known(given.size, recipe, len(found.data.train))
+    architecture = replay(space, {**dict(known[name].answers), **given.answers})
 
     def fit(epochs: float) -> Fit:
         network = child_network(space, architecture, found.data.task, given.seed)
@@ -68,20 +77,20 @@ def main() -> None:
     for share in given.looks:
         for _ in training.until(int(share * training.steps)):
             pass
-        looks.append([share, round(training.validate()["validation_accuracy"], 4)])
+        looks.append([share, round(training.validate()[training.scored_by], 4)])
     for _ in training:
         pass
     print(
         json.dumps(
             {
                 "data": found.data.name,
-                "network": f"{given.known} x {given.size:g}",
+                "network": f"{name} x {given.size:g}",
                 "answers": given.answers,
                 "recipe": given.recipe,
                 "parameters": parameters(training.model),
                 "epochs": round(training.steps / training.per_epoch, 1),
                 "looks": looks,
-                "test_accuracy": round(found.test(training.model, recipe, "cpu")["accuracy"], 4),
+                f"test_{found.metric}": round(found.test(training.model, recipe, "cpu")[found.metric], 4),
                 "seconds": round(time.process_time() - begun),
             }
         )

@@ -236,6 +236,17 @@ def test_a_training_ends_in_time_when_the_machine_changes(monkeypatch: pytest.Mo
     assert (fit.steps == 1000) == (slow == 1.0)
 
 
+def test_a_training_that_ends_early_is_not_filled_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = _Fit(100)
+    fit.shortened = True  # more of it would be worse
+    monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
+    pace = Pace(fit, lambda: 200.0 - fit.now, threads=1)  # type: ignore[arg-type]
+    while fit.step < fit.steps:
+        fit.now, fit.step = fit.now + 0.2, fit.step + 1
+        pace.stepped()
+    assert fit.step == 100
+
+
 def test_a_look_after_the_last_step_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = _Fit(16)
     monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
