@@ -132,7 +132,7 @@ def test_pictures_show_layers_and_the_tree() -> None:
     space = Recurrent()
     whole, *others = space.graphs(known("lstm-2", space))
     assert [node.label for node in whole.nodes] == [
-        *("word", "embedding 800", "lstm 800", "lstm 800", "classifier, tied")
+        *("input", "800 units", "lstm 800", "lstm 800", "tied to the embedding")
     ]
     assert not others
     assert len(space.graphs(known("nascell", space))) == 2

@@ -47,12 +47,15 @@ class Recurrent(Space):
     Args:
         cells: "lstm", "gru" (PyTorch's), "tree" (NAS's: NASCell is one).
         base: leaves of a tree.
-        depths, widths, ties: of layers, of units, of the classifier.
+        depths: numbers of layers.
+        widths: units of a layer, and of the embedding.
+        ties: whether the classifier's matrix is the embedding's.
         dropouts: shares that are dropped.
         training: ask for the four that follow.
         optimizers: "sgd" or "adam".
         rates: peak learning rates of SGD for a mean loss; Adam's are a ten-thousandth.
-        batches, lengths: rows of text, and tokens that a gradient goes back.
+        batches: rows of text.
+        lengths: tokens that a gradient goes back.
         init: weights are uniform in [-init, init] / sqrt(units): Zaremba's 0.1, 0.05 and 0.04 for 200, 650 and 1500.
     """
 
@@ -159,9 +162,9 @@ class Recurrent(Space):
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
         answers: dict[str, Any] = dict(architecture.answers)
         layer = f"{answers['cell']} {answers['units']}"
-        nodes = [Node("words", "word", "input"), Node("embedding", f"embedding {answers['units']}")]
+        nodes = [Node("token", "input", "input"), Node("embedding", f"{answers['units']} units")]
         nodes += [Node(str(number), layer, "operation") for number in range(1, answers["layers"] + 1)]
-        nodes.append(Node("classifier", "classifier" + ", tied" * answers["tied"], "output"))
+        nodes.append(Node("classifier", "tied to the embedding" if answers["tied"] else "own matrix", "output"))
         edges = tuple(Edge(a.name, b.name) for a, b in itertools.pairwise(nodes))
         trees = self._trees.graphs(architecture) if answers["cell"] == TREE else ()
         return (Graph("network", tuple(nodes), edges), *trees)

@@ -64,7 +64,9 @@ class Stages(Space):
         heads: pooling of the last map.
         training: ask for the five that follow.
         rates: peak learning rates for a batch of 128; of others they are in proportion.
-        weight_decays, batches, smoothings: of training; smoothings of labels.
+        weight_decays: of training.
+        batches: images of a step.
+        smoothings: of labels.
         augments: share of the recipe's shift and cutout.
         stem_stride: 1, 2 or 4.
         dropout: before the classifier.
