@@ -71,7 +71,7 @@ def test_heats_shrink_and_the_losers_cost_what_their_trainings_took(
 
 
 def test_settings_that_cannot_be() -> None:
-    for settings in ({"losers": 0.6}, {"losers": 0.0}, {"reduction": 1}, {"window": 0.5}):
+    for settings in ({"losers": 0.6}, {"losers": 0.0}, {"reduction": 1}, {"window": 0.5}, {"balance": 0.0}):
         with pytest.raises(ConfigError, match=next(iter(settings))):
             RaceMethod(**settings)  # type: ignore[arg-type]
 

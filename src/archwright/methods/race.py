@@ -38,6 +38,8 @@ class RaceMethod(ChildrenMethod):
         growth: how many times longer a network has trained when it is compared again. A late last heat tells the end.
         window: passes over the training part that a proposal's training may have, as a factor below and above those
             of the known networks: outside, the comparison after a short time says little about the end.
+        balance: known networks are sized for as many passes over the training part as the square root of so many times
+            those of the first one at a quarter of its width (docs/value.md).
         extrapolate: rank later heats by the error that a power law through a network's last two looks predicts for the
             end (docs/value.md), instead of the error now: a short comparison favours networks that are fast at first.
         first_share: planned: of its whole training, when a network is first compared.
@@ -54,6 +56,7 @@ class RaceMethod(ChildrenMethod):
     reduction: int = 4
     growth: float = 8.0
     window: float = 2.0
+    balance: float = 13.0
     extrapolate: bool = True
     first_share: float = 0.03
     whole: float | None = None
@@ -67,6 +70,8 @@ class RaceMethod(ChildrenMethod):
             raise ConfigError(f"reduction is {self.reduction}; it must be at least 2")
         if not self.growth > 1:
             raise ConfigError(f"growth is {self.growth}; it must be above 1")
+        if not 0 < self.balance < math.inf:
+            raise ConfigError(f"balance is {self.balance}; it must be above 0")
         if not self.window >= 1:
             raise ConfigError(f"window is {self.window}; it must be at least 1")
 
@@ -126,7 +131,7 @@ class RaceMethod(ChildrenMethod):
         parts = context.modality.data.parts
         available = max(seconds / 2, seconds - STARTING * entrants)
         whole = (1 - self.losers) * available
-        starters, recipe = sized(context, whole, fixed, step_seconds)
+        starters, recipe = sized(context, whole, self.balance, fixed, step_seconds)
         passes = recipe.epochs
         looked_at = (len(parts["validation"]) + len(parts["test"])) / len(parts["train"])
         looks = context.search.space.forwards * FORWARD * looked_at / passes
