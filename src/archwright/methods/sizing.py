@@ -33,8 +33,8 @@ def sized(
     Known networks are sized so that the whole training makes sqrt(balance x P) passes over the training part, where P
     are those of the first known network at START_SIZE: ten times the time goes half into a larger network, half into
     more passes (as Hoffmann et al. 2022 found for language models; docs/value.md). One that cannot come near it at any
-    size is left out. Fields of the recipe in `fixed` stay. A space without known networks has none, and the recipe as it
-    is.
+    size is left out. Fields of the recipe in `fixed` stay. A space without known networks has none, and the recipe
+    as it is.
     """
     recipe, space, modality = context.final, context.search.space, context.modality
     examples = len(modality.data.train)
