@@ -20,7 +20,7 @@ SOURCES = Path(archwright.__file__).parent
 FILES = sorted(path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.py"))
 
 # Space, architecture and what is written over them: the innermost rooms, each may know those before it.
-CORE = ("errors", "decisions", "architecture", "graph", "walk", "explore", "open", "space")
+CORE = ("errors", "userfiles", "stored", "decisions", "architecture", "graph", "walk", "explore", "open", "space")
 
 # What each room may know, besides the core and itself.
 KNOWS: dict[str, set[str]] = {

@@ -62,10 +62,10 @@ class Architecture:
                 raise SpaceError(
                     f"architecture format {data['format']!r} is unknown; this version of archwright reads {FORMAT}"
                 )
-            fields = tuple((str(name), value) for name, value in data["fields"].items())
-            answers = tuple((str(name), frozen(answer)) for name, answer in data["answers"])
+            fields = tuple((str(name), frozen(value)) for name, value in data["fields"].items())
+            hash((fields, answers := tuple((str(name), frozen(answer)) for name, answer in data["answers"])))
             return Architecture(str(data["space"]), fields, answers)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise SpaceError(
                 f"not an architecture: expected an object with format, space, fields and answers ({error!r})"
             ) from None

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,8 @@ from archwright.controllers import CONTROLLERS
 from archwright.errors import ConfigError, RunError
 from archwright.space import Architecture, Space, check
 from archwright.spaces import SPACES
+from archwright.stored import made
+from archwright.userfiles import module_of
 
 # What comes from the user's files, by the name it was called in this process.
 _OWN: dict[str, type[Space]] = {}
@@ -98,10 +98,7 @@ def named_again(kind: str, name: str, named: str | None) -> str:
 
 def with_fields(cls: type[Space], fields: Mapping[str, Any]) -> Space:
     """Return a space with fields from JSON."""
-    known = {field.name for field in dataclasses.fields(cls) if field.init}
-    if unknown := sorted(set(fields) - known):
-        raise ConfigError(f"{cls.name} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    return cls(**frozen(fields))
+    return made(cls, frozen(fields), cls.name)
 
 
 def frozen(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,16 +120,7 @@ def from_file(name: str, kind: str) -> Any:
     path = Path(path_text).expanduser()
     if not path.is_file():
         raise ConfigError(f"{name}: there is no file {path}")
-    module_name = f"archwright_user_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and pickles look their module up
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    module = module_of(path)
     if not hasattr(module, attribute):
         raise ConfigError(f"{path} defines no {attribute!r}")
     return getattr(module, attribute)

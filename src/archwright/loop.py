@@ -49,9 +49,9 @@ class Inline:
         future: Future[Result] = Future()
         try:
             future.set_result(evaluator.evaluate(proposal))
-        except Exception as error:  # a child's failure is the trial's; Ctrl-C is not
+        except (Exception, SystemExit) as error:  # a child's failure is the trial's; Ctrl-C is not
             _release(error)
-            future.set_exception(error)
+            future.set_exception(error if isinstance(error, Exception) else ChildFailure(f"SystemExit: {error}"))
         return future
 
     def close(self) -> None:

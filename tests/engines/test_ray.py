@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+import archwright.engines.cluster
 from archwright.engines.cluster import check_address, connect, ray_module, room
 from archwright.engines.ray import RETRIES, RayTasks
 from archwright.errors import ChildFailure, ConfigError, MissingExtra, TimedOut, WorkerDied
@@ -140,3 +142,34 @@ def test_without_the_extra_the_error_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"pip install 'archwright\[ray\]'"):
         RayTasks(2)
+
+
+@pytest.mark.parametrize(
+    ("says", "is_ray"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", False),
+        (b"", False),
+        (b"HTTP/1.1 400 Bad\r\n\r\n", False),
+        (b"\0\0\6\4\0\0\0\0\0", True),
+    ],
+)
+def test_what_answers_and_is_not_ray_is_said_at_once(says, is_ray, monkeypatch):
+    """What a gRPC server says first are its settings; a port may also say nothing."""
+    monkeypatch.setattr(archwright.engines.cluster, "ANSWER_SECONDS", 0.3 if not says else 10.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            peer, _ = server.accept()
+            with peer:
+                peer.sendall(says)
+                peer.recv(1000)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        if is_ray:
+            check_address(address)
+        else:
+            with pytest.raises(ConfigError, match=r"what answers at .* is not Ray"):
+                check_address(address)
+        thread.join()

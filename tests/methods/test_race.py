@@ -88,7 +88,7 @@ def test_a_training_fills_the_seconds_and_proposals_stay_near_the_known_networks
 
 
 def test_seconds_of_a_training_are_those_of_its_own_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archwright.runs.clock.step_seconds", lambda *_: 0.5)
+    monkeypatch.setattr("archwright.runs.clock.step_seconds", lambda *_, **__: 0.5)
     given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200})
     method = replace(given.plan.search.method, whole=100.0, passes=None)
     plan = replace(given.plan, search=replace(given.plan.search, method=method))

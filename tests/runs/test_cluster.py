@@ -27,7 +27,7 @@ def test_replicas_in_a_cluster_that_runs_already(tmp_path: Path, cluster: None) 
     words = ["search", *SPACE, *SHORT, *REPLICA, "--engine", address, "--trials", "4", "--run", "run", "--json"]
     code, out, err = done(*words, cwd=tmp_path)
     assert code == 0, err
-    assert f"4 children of 1 epochs, 2 at a time on {address}; reinforce in 1 replicas of 2 children, 3 shards" in err
+    assert f"4 children of 1 epoch, 2 at a time on {address}; reinforce in 1 replicas of 2 children, 3 shards" in err
     result = json.loads(out)  # and nothing of Ray beside it
     assert (result["trials"], result["failed_trials"]) == (4, 0)
     with RunStore.reading(tmp_path / "run") as store:

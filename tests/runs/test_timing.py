@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from archwright.methods.cost import LEAST_EPOCHS, Cost, mean_seconds
 from archwright.modalities import modality
-from archwright.runs.clock import step_seconds
 from archwright.runs.grid import changed, grid
 from archwright.runs.planner import UserSettings, make_plan
+from archwright.runs.timing import step_seconds
 from archwright.space import sample
 from archwright.training.recipe import NAS_CONV, NAS_RECURRENT
 from small_images import noise_data

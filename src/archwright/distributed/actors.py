@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from archwright.engines.cluster import ray_module
 from archwright.engines.ray import RayTasks, Sent
 from archwright.errors import RunError
 from archwright.loop import Progress, State, Trial, Trials, run
+from archwright.userfiles import unpickled
 
 PATIENCE = 600.0  # seconds that a replica waits for a shard to come back
 _PAUSE = 0.2
@@ -97,7 +97,7 @@ class ReplicaActor:
     ) -> None:
         sys.path.extend(path for path in paths if path not in sys.path)
         torch.set_num_threads(1)
-        self._replica = Replica(pickle.loads(controller), layout, RemoteServers(shards))
+        self._replica = Replica(unpickled(controller), layout, RemoteServers(shards))
         self._evaluator = evaluator
         self._engine = RayTasks(self._replica.batch, **engine)
         self._loop: Iterator[Trial | Progress] = iter(())

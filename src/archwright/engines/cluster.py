@@ -10,7 +10,8 @@ from typing import Any
 from archwright.errors import ConfigError, MissingExtra
 
 OBJECT_STORE = 2**30  # bytes, in a cluster of our own; a larger evaluator goes to the disk
-ANSWER_SECONDS = 10.0  # for a cluster to accept a connection
+ANSWER_SECONDS = 10.0  # for a cluster to accept a connection, and to say something
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # of a client, with no settings (RFC 9113)
 
 # Settings of a cluster of our own, unless the user has set them. Nobody looks at its dashboard: without the records for
 # it a child costs the cluster's processes a quarter less. By default Ray starts one worker for each core at a time,
@@ -66,14 +67,27 @@ def check_address(address: str) -> None:
         host, port = found.rpartition(":")[0].strip("[]"), int(found.rpartition(":")[2])
     except (ConnectionError, ValueError) as error:
         raise _unusable(address, error) from None
+    hint = "`ray start --head` prints the address of the cluster that it starts"
     try:
-        socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
+        speaks = _speaks(host, port)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(
-            f"--engine ray:{address}: nothing answers at {found} ({reason}); `ray start --head` prints the address of "
-            "the cluster that it starts"
-        ) from None
+        raise ConfigError(f"--engine ray:{address}: nothing answers at {found} ({reason}); {hint}") from None
+    if not speaks:
+        raise ConfigError(f"--engine ray:{address}: what answers at {found} is not Ray; {hint}")
+
+
+def _speaks(host: str, port: int) -> bool:
+    """Return whether HTTP/2 is spoken there, which Ray's gRPC begins with; with TLS that is not seen from outside."""
+    with socket.create_connection((host, port), timeout=ANSWER_SECONDS) as peer:
+        if os.environ.get("RAY_USE_TLS", "0") != "0":
+            return True
+        peer.sendall(_PREFACE)
+        try:
+            answer = peer.recv(9)
+        except (TimeoutError, ConnectionError):
+            return False
+    return answer[3:4] == b"\4"  # its settings, which are always first
 
 
 def _unusable(address: str | None, error: Exception) -> ConfigError:

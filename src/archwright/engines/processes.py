@@ -4,7 +4,8 @@ A worker that crashes, is killed or runs out of time costs the child it was eval
 new process (see `archwright.engines.worker_slot`).
 
 As always with `spawn`, a script must guard what it runs with `if __name__ == "__main__":`, and the evaluator and all it
-holds must be picklable: the worker finds its class and functions by name. POSIX only.
+holds must be picklable: the worker finds its class and functions by name, and has those of the user's files
+(`archwright.userfiles`). POSIX only.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from typing import TypeAlias
 
-from archwright.engines.worker_slot import Limits, WorkerSlot, pickled
+from archwright.engines.worker_slot import Limits, WorkerSlot
 from archwright.errors import ConfigError
 from archwright.loop import Evaluator, Proposal, Result
+from archwright.userfiles import pickled
 
 _Job: TypeAlias = "tuple[Future[Result], Callable[[WorkerSlot], Result]]"
 

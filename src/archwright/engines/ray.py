@@ -21,9 +21,10 @@ from typing import Any
 
 from archwright.engines.cluster import OBJECT_STORE, connect, first_line, ray_module, room
 from archwright.engines.worker import Failure, failure
-from archwright.engines.worker_slot import Limits, WorkerSlot, as_error, pickled
+from archwright.engines.worker_slot import Limits, WorkerSlot, as_error
 from archwright.errors import ArchwrightError, ConfigError, WorkerDied
 from archwright.loop import Evaluator, Proposal, Result, Stateless
+from archwright.userfiles import pickled
 
 RETRIES = 2  # for a child whose Ray worker or node was lost
 
@@ -54,17 +55,10 @@ def search_path() -> tuple[str, ...]:
 
 
 def packed(thing: object) -> bytes:
-    """Pickle a value for the cluster, with the classes and functions of a script or of a user's own file."""
+    """Pickle a value for the cluster, with the classes and functions of a script and of the user's own files."""
     import cloudpickle
 
-    own = [module for name, module in sys.modules.items() if name.startswith("archwright_user_")]
-    for module in own:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return pickled(thing, cloudpickle.dumps)
-    finally:
-        for module in own:
-            cloudpickle.unregister_pickle_by_value(module)
+    return pickled(thing, cloudpickle.dump)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ class Cluster:
     @property
     def in_process(self) -> bool:
         """Whether children are trained in the process that searches."""
-        return self.engine == "local" and self.workers == 1 and self.memory_limit is None
+        limited = self.time_limit is not None or self.memory_limit is not None
+        return self.engine == "local" and self.workers == 1 and not limited
 
     @property
     def ray_address(self) -> str | None:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from archwright.userfiles import unpickled
+
 if TYPE_CHECKING:
     from archwright.loop import Evaluator
 
@@ -48,7 +50,7 @@ def serve(connection: Connection, threads: int, memory_limit: int | None) -> Non
     def load(payload: bytes) -> None:
         nonlocal evaluator
         evaluator = None  # so that memory never holds two
-        evaluator = pickle.loads(payload)
+        evaluator = unpickled(payload)
 
     def evaluate(payload: bytes) -> Any:
         assert evaluator is not None

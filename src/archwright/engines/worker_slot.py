@@ -198,17 +198,6 @@ class _Worker:
         return code
 
 
-def pickled(thing: object, dumps: Callable[[object], bytes] = pickle.dumps) -> bytes:
-    """Pickle a value for other processes; ConfigError where that is impossible."""
-    try:
-        return dumps(thing)
-    except Exception as error:
-        raise ConfigError(
-            f"{type(thing).__name__} cannot be sent to another process ({type(error).__name__}: {error}); "
-            "what it holds must be picklable, such as functions at the top level of a module"
-        ) from error
-
-
 def as_error(failure: Failure) -> Exception:
     """Rebuild the error of a worker: archwright's own types as they were, others as a ChildFailure of that name."""
     kind = getattr(errors, failure.name, None) if failure.module == errors.__name__ else None

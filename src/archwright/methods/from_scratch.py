@@ -54,7 +54,6 @@ class FromScratchMethod(ChildrenMethod):
             last_epochs=self.last_epochs,
             seed=context.seed,
             device="auto" if cluster.child_gpus else context.device,  # on a cluster: what the child finds there
-            time_limit=cluster.time_limit if cluster.in_process else None,  # otherwise the engine keeps it
         )
 
     def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
@@ -76,8 +75,9 @@ class FromScratchMethod(ChildrenMethod):
         if cluster.replicas:
             sums = f", {cluster.accumulate} gradients to an update" if cluster.accumulate > 1 else ""
             replicas = f" in {cluster.replicas} replicas of {cluster.children} children, {cluster.shards} shards{sums}"
+        epochs = f"{search.recipe.epochs:g} epoch" + "s" * (search.recipe.epochs != 1)
         return (
-            f"search: {search.trials} children of {search.recipe.epochs:g} epochs, {cluster.workers} at a time{where}; "
+            f"search: {search.trials} children of {epochs}, {cluster.workers} at a time{where}; "
             f"{search.controller}{replicas}"
         )
 

@@ -18,6 +18,7 @@ from archwright.runs.grid import changed
 from archwright.runs.pace import Pace
 from archwright.runs.trainings import Trainings
 from archwright.space import Architecture, sample
+from archwright.training.failures import any_failure
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters
 from archwright.training.placement import saved_network
@@ -74,30 +75,33 @@ class Candidates:
         """
         if self.record(key) is not None:
             return
-        fit = self._fit(architecture, recipe, phase)
-        network = fit.model
-        begun = self.store.restore("training")
-        # The state of a training that version 0.1 ended, and did not record, has no validation loss: it is done again.
-        if begun is not None and begun["key"] == key and not _lacks_metrics(begun["fit"]):
-            fit.load_state_dict(begun["fit"])
         record: dict[str, Any] = {"architecture": None if architecture is None else architecture.to_json()}
         name = "the reference network" if architecture is None else architecture.id
         number, of = part
-        pace = None if left is None else Pace(fit, left, threads=self.plan.threads)
+        pace: Pace | None = None
         try:
-            for progress in fit:
-                steps = fit.steps
-                if pace is not None:
-                    pace.stepped()
-                yield Progress(phase, number * steps + progress.step, of * steps, progress.metrics)
-                if fit.ends_epoch or time.monotonic() - self._saved > CHECKPOINT_SECONDS / 4:
-                    self.store.save("training", {"key": key, "fit": fit.state_dict()})
-                    self._saved = time.monotonic()
-                    self.clock.account(phase)
+            with any_failure():
+                fit = self._fit(architecture, recipe, phase)
+            begun = self.store.restore("training")
+            # A state that version 0.1 left at the end, without a record, has no validation loss: that is done again.
+            if begun is not None and begun["key"] == key and not _lacks_metrics(begun["fit"]):
+                fit.load_state_dict(begun["fit"])
+            pace = None if left is None else Pace(fit, left, threads=self.plan.threads)
+            with any_failure():
+                for progress in fit:
+                    steps = fit.steps
+                    if pace is not None:
+                        pace.stepped()
+                    yield Progress(phase, number * steps + progress.step, of * steps, progress.metrics)
+                    if fit.ends_epoch or time.monotonic() - self._saved > CHECKPOINT_SECONDS / 4:
+                        self.store.save("training", {"key": key, "fit": fit.state_dict()})
+                        self._saved = time.monotonic()
+                        self.clock.account(phase)
         except ChildFailure as error:
             record["error"] = f"{type(error).__name__}: {error}"
             yield Message(f"{name} could not be trained: {record['error']}")
         else:
+            network = fit.model
             if not fit.metrics:
                 raise RunError(f"{self.modality.data.name} has no validation part to judge {name} by")
             record |= {

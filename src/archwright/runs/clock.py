@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from archwright.errors import ChildFailure, RunError
-from archwright.loop import Minutes, Tally, Trials
-from archwright.methods.cost import FORWARD, Cost, Rates, cost, mean_seconds
-from archwright.runs.assembly import network_of, recipe_of
+from archwright.loop import Engine, Minutes, Tally, Trials
+from archwright.methods.cost import FORWARD, Cost, Rates, cost
+from archwright.runs.assembly import recipe_of
 from archwright.runs.events import Stage
 from archwright.runs.grid import GRID_SHARE, grid
 from archwright.runs.plan import PHASES
-from archwright.space import sample
-from archwright.training.fit import Fit
+from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, step_seconds, timing_engine
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 MARGIN = 0.97  # of a wall-time budget is planned; loading, measuring and writing take the rest
 LATEST, REPORT_SECONDS = 0.99, 5.0  # when the test begins, and what the model, pictures and report take
 SHORT = 1 / 6  # of final training, for the architectures on the shortlist
-MEASURED = 6  # architectures that are timed: their costs differ several times over
-TIMED_STEPS, TIMED_SHARE = 3, 0.002  # of a wall-time budget, for timing one architecture
 OVERRUN = 1.05  # of its estimate, that a timed search may take
 MOST_RANDOM = 64
 
@@ -42,33 +39,6 @@ class _Either:
 
     def spent(self, tally: Tally) -> float:
         return max(self.count.spent(tally), self.time.spent(tally))
-
-
-def step_seconds(
-    plan: Plan, modality: Modality, architecture: Architecture | None, count: int, least: float = 0.0
-) -> float:
-    """Return the mean seconds of `count` steps of final training, and of as many more as `least` seconds take."""
-    recipe = replace(recipe_of(plan, architecture), epochs=1)
-    fit = Fit(network_of(plan, modality, architecture), modality, recipe, seed=plan.seed, device=plan.device)
-
-    def steps() -> Iterator[Any]:
-        with suppress(ChildFailure):  # one that diverges is not timed further; training it records the failure
-            yield from fit
-
-    return mean_seconds(steps(), count, least)
-
-
-def measure(plan: Plan, modality: Modality, known: Rates | None = None) -> Rates:
-    """Time a few steps of everything the plan repeats, over several architectures: their mean is what a run pays.
-
-    `known` are the rates of a plan that differs in the size of its networks: only children are timed then.
-    """
-    architectures = list(plan.search.method.known(plan.search).values())
-    architectures = architectures or [sample(plan.search.space, (plan.seed, 99, i)) for i in range(MEASURED)]
-    child = sum(step_seconds(plan, modality, architecture, 3) for architecture in architectures[:3]) / 3
-    if known is not None:
-        return known.at_child_step(child)
-    return Rates(child, plan.search.method.measure(plan.context(modality), architectures))
 
 
 def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
@@ -103,6 +73,16 @@ class Clock:
         self.plan, self.modality, self.store = plan, modality, store
         self._timed = plan.budget.minutes is not None
         self._tick = time.monotonic()
+        self._timing: Engine | None = None
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Keep what networks are timed in for several of them."""
+        with closing(timing_engine(self.plan)) as self._timing:
+            try:
+                yield
+            finally:
+                self._timing = None
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -163,7 +143,12 @@ class Clock:
         step = self.store.get(key) or self.plan.budget.rates.get(key)  # some were measured for the plan
         if step is None:
             least = TIMED_SHARE * 60 * (self.plan.budget.minutes or 0.0)
-            step = step_seconds(self.plan, self.modality, architecture, TIMED_STEPS, least)
+            try:
+                step = step_seconds(self.plan, self.modality, architecture, TIMED_STEPS, least, engine=self._timing)
+            except ChildFailure:  # its training will say so
+                step = self.plan.budget.rates.get("child step")
+                if step is None:
+                    raise
             self.store.put(key, step)
         return cost(recipe_of(self.plan, architecture), self.modality, step)
 
@@ -204,15 +189,16 @@ class Clock:
         spent, epochs = self.spent("search", "derive"), float(final.recipe.epochs)
         if done:
             return self._settled_race(self.spent("search", "derive", "final training"), done)
-        own = sum(map(self.cost, finalists), Cost(0.0, 0.0))
-        reference = self.cost(None) if final.reference else Cost(0.0, 0.0)
-        randoms, count = Cost(0.0, 0.0), 0
-        while count < (MOST_RANDOM if final.baseline else 0):
-            more = randoms + self.cost(random(count))
-            fitting = (own + reference + more).epochs_within(self.left) if self._timed else epochs
-            if count >= len(finalists) and more.of(fitting) > spent + own.of(fitting):
-                break
-            randoms, count = more, count + 1
+        with self.timing():
+            own = sum(map(self.cost, finalists), Cost(0.0, 0.0))
+            reference = self.cost(None) if final.reference else Cost(0.0, 0.0)
+            randoms, count = Cost(0.0, 0.0), 0
+            while count < (MOST_RANDOM if final.baseline else 0):
+                more = randoms + self.cost(random(count))
+                fitting = (own + reference + more).epochs_within(self.left) if self._timed else epochs
+                if count >= len(finalists) and more.of(fitting) > spent + own.of(fitting):
+                    break
+                randoms, count = more, count + 1
         if self._timed:
             epochs = (own + reference + randoms).epochs_within(self.left)
         costs = {"final training": own, "random search": randoms, "reference": reference}

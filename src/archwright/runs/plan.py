@@ -12,6 +12,7 @@ from archwright.errors import ConfigError, RunError
 from archwright.methods import METHODS, method_class
 from archwright.methods.protocol import Context, Search
 from archwright.space import Space
+from archwright.stored import made, reading
 from archwright.training.recipe import ENAS_MICRO_FINAL, Recipe
 
 if TYPE_CHECKING:
@@ -125,8 +126,11 @@ class Plan:
     def __post_init__(self) -> None:
         search, cluster = self.search, self.cluster
         search.method.check(search, self.final.finalists)
-        if search.method.in_one_process and (cluster.workers > 1 or cluster.engine != "local"):
-            what = f"workers is {cluster.workers}" if cluster.engine == "local" else f"engine is {cluster.engine}"
+        if search.method.in_one_process and not cluster.in_process:
+            named = ("engine", "workers", "time_limit", "memory_limit")
+            what = ", ".join(
+                f"{name} is {v}" for name in named if (v := getattr(cluster, name)) not in ("local", 1, None)
+            )
             name = search.method.name.replace("-", " ")
             raise ConfigError(f"{what}, but the method {name} needs one process; use --evaluator from-scratch")
         if cluster.replicas and search.controller != "reinforce":
@@ -177,24 +181,20 @@ class Plan:
         data: Mapping[str, Any], *, space_named: str | None = None, controller_named: str | None = None
     ) -> Plan:
         """Read what `to_json` wrote. Components from a user's file are loaded only if the user names them again."""
-        try:
+        with reading("the run's plan"):
             values = upgraded(data)
             search, final = dict(values["search"]), dict(values["final"])
             for part in (search, final):
-                part |= {"space": space_from_json(part["space"], space_named), "recipe": Recipe(**part["recipe"])}
+                part["space"] = space_from_json(part["space"], space_named)
+                part["recipe"] = made(Recipe, part["recipe"], "a recipe")
             search["controller"] = named_again("controller", str(search["controller"]), controller_named)
             method = dict(search["method"])
-            search["method"] = method_class(method.pop("name"))(**method)
-            return Plan(
-                data=DataSource(**values["data"]),
-                search=Search(**search),
-                final=FinalTraining(**final),
-                cluster=Cluster(**values["cluster"]),
-                budget=Budget(**values["budget"]),
-                **{name: values[name] for name in OWN},
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"the run's plan is damaged: {error!r}") from None
+            name = method.pop("name")
+            search["method"] = made(method_class(name), method, f"the method {name}")
+            kinds = {"data": DataSource, "search": Search, "final": FinalTraining, "cluster": Cluster, "budget": Budget}
+            parts = {**values, "search": search, "final": final}
+            own = {name: values[name] for name in OWN}
+            return made(Plan, {n: made(kind, parts[n], n) for n, kind in kinds.items()} | own, "a plan")
 
 
 def _plain(value: Any) -> Any:

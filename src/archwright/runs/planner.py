@@ -21,15 +21,12 @@ from archwright.runs.clock import (
     MARGIN,
     REPORT_SECONDS,
     SHORT,
-    TIMED_SHARE,
-    TIMED_STEPS,
     estimate,
-    measure,
-    step_seconds,
     test_seconds,
 )
 from archwright.runs.cluster import on_a_cluster
 from archwright.runs.plan import Budget, DataSource, FinalTraining, Plan
+from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, measure, step_seconds
 from archwright.training.device import resolve_device
 from archwright.training.precision import Precision
 from archwright.training.recipe import Recipe

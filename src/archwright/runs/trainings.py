@@ -12,6 +12,7 @@ from archwright.errors import ChildFailure
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.methods.cost import steps
 from archwright.runs.assembly import network_of, recipe_of
+from archwright.training.failures import any_failure
 from archwright.training.fit import Fit
 
 if TYPE_CHECKING:
@@ -100,12 +101,13 @@ class Trainings:
             return
         record: dict[str, Any] = {"error": None}
         try:
-            fit = self.begin(architecture)
-            for progress in self.advance(fit, architecture, share):
-                done = progress.step / max(1.0, share * progress.steps)
-                yield Progress("derive", round(100 * (number + min(done, 1.0))), 100 * of, progress.metrics)
-            with fit.averaged() as network:
-                record |= self.modality.test(network, fit.recipe, self.plan.device, part="validation")
+            with any_failure():
+                fit = self.begin(architecture)
+                for progress in self.advance(fit, architecture, share):
+                    done = progress.step / max(1.0, share * progress.steps)
+                    yield Progress("derive", round(100 * (number + min(done, 1.0))), 100 * of, progress.metrics)
+                with fit.averaged() as network:
+                    record |= self.modality.test(network, fit.recipe, self.plan.device, part="validation")
         except ChildFailure as error:
             record["error"] = f"{type(error).__name__}: {error}"
         self.store.put(key, record)

@@ -19,11 +19,11 @@ from archwright.nets.network import without_auxiliary
 from archwright.presets import transferred
 from archwright.presets.values import side_of
 from archwright.runs.assembly import network_of
-from archwright.runs.clock import TIMED_STEPS, step_seconds
 from archwright.runs.folder import begin as begin_folder
 from archwright.runs.folder import transfer_config
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
+from archwright.runs.timing import TIMED_STEPS, step_seconds
 from archwright.space import Architecture, Space
 from archwright.store import RunStore
 from archwright.training.measure import parameters

@@ -1,4 +1,4 @@
-"""Out-of-memory errors, which every backend reports in its own way, as one kind of failure."""
+"""Errors of a child as one kind of failure; out of memory, which every backend reports in its own way, in our words."""
 
 from __future__ import annotations
 
@@ -7,10 +7,21 @@ from contextlib import contextmanager
 
 import torch
 
-from archwright.errors import ChildFailure
+from archwright.errors import ArchwrightError, ChildFailure
 
 # CUDA and MPS; PyTorch's CPU allocator on Unix, then on Windows; cuBLAS and cuDNN.
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
+
+
+@contextmanager
+def any_failure() -> Iterator[None]:
+    """Turn any error of a network's code, an exit included, into a `ChildFailure`; other errors of ours stay."""
+    try:
+        yield
+    except ArchwrightError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ChildFailure(f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager

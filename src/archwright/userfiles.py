@@ -1,0 +1,67 @@
+"""The user's own files of code (`file.py:Name`): each runs once in a process, and goes to other processes by value.
+
+A file may do more than define a class: it may add an operation to a registry. So what is sent is its source, as it was
+when it was loaded, and the other process runs it before it unpickles what refers to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+from archwright.errors import ConfigError
+
+_SOURCES: dict[str, tuple[str, bytes]] = {}  # by module name: the file's path and source
+
+
+def module_of(path: Path) -> ModuleType:
+    """Return the module of a file, which runs the first time; ConfigError if it cannot."""
+    place = str(path.resolve())
+    name = f"archwright_user_{path.stem}_{hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:8]}"
+    try:
+        if name not in sys.modules:
+            _run(name, place, path.read_bytes())
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return sys.modules[name]
+
+
+def _run(name: str, place: str, source: bytes) -> None:
+    module = ModuleType(name)
+    module.__file__ = place
+    sys.modules[name] = module  # dataclasses and pickles look their module up
+    try:
+        exec(compile(source, place, "exec"), vars(module))
+    except BaseException:
+        del sys.modules[name]
+        raise
+    _SOURCES[name] = (place, source)
+
+
+def pickled(thing: object, dump: Callable[[object, IO[bytes]], None] = pickle.dump) -> bytes:
+    """Pickle a value for another process, with the user's files that this one has loaded."""
+    stream = io.BytesIO()
+    pickle.dump(_SOURCES, stream)
+    try:
+        dump(thing, stream)
+    except Exception as error:
+        raise ConfigError(
+            f"{type(thing).__name__} cannot be sent to another process ({type(error).__name__}: {error}); "
+            "what it holds must be picklable, such as functions at the top level of a module"
+        ) from error
+    return stream.getvalue()
+
+
+def unpickled(data: bytes) -> Any:
+    """Return what `pickled` was given. For data of this program's own processes only."""
+    stream = io.BytesIO(data)
+    for name, (place, source) in pickle.load(stream).items():
+        if name not in sys.modules:
+            _run(name, place, source)
+    return pickle.load(stream)
