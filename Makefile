@@ -4,6 +4,7 @@
 #   make search                      the main job on the digits data set
 #   make search ARGS="--data DIR"    anything else that `archwright search` takes
 #   make test                        lint, types and tests, as in CI      (ARGS go to pytest, LIMIT goes before it)
+#   make fuzz                        the fuzz tests, long: as many examples of each as FUZZ=5000 says
 #   make bench                       the measurements in benchmarks/      (ARGS go to them; policy_gradient.py,
 #                                    scaling.py and value.py take long, so they are commands of their own)
 #   make PYTHON=python3.12 ...       with another Python, 3.10 to 3.13
@@ -20,7 +21,7 @@ READY_DEV := .venv/ready-dev
 REMAKE := $(shell test "$$(cat $(READY) 2>&1)" = "$(CURDIR)" && $(BIN)/python -c '' 2>/dev/null || echo remake)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: search test lint bench clean remake
+.PHONY: search test lint fuzz bench clean remake
 .DELETE_ON_ERROR:
 
 search: $(READY)
@@ -35,6 +36,11 @@ lint: $(READY_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+FUZZ ?= 5000
+
+fuzz: $(READY_DEV)
+	FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_fuzz.py --timeout 0 $(ARGS)
 
 bench: $(READY_DEV)
 	@for script in $(filter-out %policy_gradient.py %scaling.py benchmarks/value% benchmarks/by_hand%,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done

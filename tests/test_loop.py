@@ -173,8 +173,9 @@ def test_a_run_of_the_first_format_is_read_resumed_and_saved_in_the_present_one(
     with RunStore(folder) as store, contextlib.suppress(Interrupted):
         finished(Mortal(store, 25))
     with sqlite3.connect(folder / "run.sqlite") as connection:
-        for statement in ("DROP TABLE figures", "DROP TABLE checkpoint", "PRAGMA user_version = 1"):
-            connection.execute(statement)
+        for table in ("figures", "checkpoint", "digests"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 1")
     connection.close()
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 60.0)
     with RunStore.reading(folder) as store:

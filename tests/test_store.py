@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -292,7 +293,7 @@ def full(store, folder):
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("PRAGMA user_version = 99", "has format 99; this version of archwright reads up to 2"),
+        ("PRAGMA user_version = 99", "has format 99; this version of archwright reads up to 3"),
         ("DROP TABLE facts", "was not written by archwright"),
         ("CREATE TRIGGER t AFTER INSERT ON facts BEGIN DELETE FROM trials; END", "was not written by archwright"),
         ("UPDATE states SET name = '../../victim'", "is not a name and hash"),
@@ -307,6 +308,13 @@ def full(store, folder):
         ("UPDATE controller SET state = x'0001'", "controller's state is damaged"),
         ("UPDATE controller SET state = 'text'", "controller's state is damaged"),
         ("UPDATE facts SET value = 'x'", "the entry 'plan' is damaged"),
+        ("UPDATE facts SET value = '[2]'", "the entry 'plan' is damaged .it is not what was recorded"),
+        ("DELETE FROM digests WHERE name LIKE 'fact%'", "the entry 'plan' is damaged .it is not what was recorded"),
+        ("UPDATE trials SET reward = 0.25 WHERE number = 0", "trial 0 is damaged .it is not what was recorded"),
+        ("UPDATE trials SET seconds = 99.0 WHERE number = 0", "trial 0 is damaged .it is not what was recorded"),
+        ("INSERT OR REPLACE INTO figures VALUES (0, '{}')", "trial 0 is damaged .it is not what was recorded"),
+        ("UPDATE trials SET stream = 7 WHERE number = 1", "trial 1 is damaged .it is not what was recorded"),
+        ("UPDATE digests SET digest = 'x'", "trial 1 is damaged .it is not what was recorded"),
     ],
 )
 def test_a_file_that_was_tampered_with_is_a_run_error(full, statement, said):
@@ -349,3 +357,38 @@ def test_a_damaged_database_is_a_run_error_or_not_noticed(full, data):
         except RunError as error:
             said = str(error)
         assert "\n" not in said
+
+
+def test_digests_survive_every_kind_of_value(store, folder):
+    """What SQLite gives back of a number or a text is what its digest was taken of."""
+    store.proposed([(n, proposal(n)) for n in range(4)], 4)
+    rewards = (-0.0, 1e300, math.inf, 3.0)
+    store.told([replace(trial(n), result=Result(r, {"a": r}), seconds=r) for n, r in enumerate(rewards)], None)
+    store.put_all({"\u00e4": float("nan"), "x": None})
+    store.close()
+    with RunStore.reading(folder) as read:
+        assert [found.reward for found in read.trials()] == list(rewards)
+        assert read.get("x", 3) is None
+
+
+def test_a_file_of_the_second_version_is_read_and_gets_its_digests_from_the_next_writer(full):
+    edit(full, "DROP TABLE digests", "PRAGMA user_version = 2")
+    with RunStore.reading(full) as read:
+        assert (read.get("plan"), len(list(read.trials()))) == ([1], 1)
+    read_all(full)  # opens it for writing
+    edit(full, "UPDATE facts SET value = '[2]'")
+    with pytest.raises(RunError, match="not what was recorded"):
+        read_all(full)
+
+
+def test_a_run_that_was_killed_is_read_where_nothing_can_be_written(store, folder, tmp_path, monkeypatch):
+    store.proposed([(0, proposal(0))], 1)
+    store.told([trial(0)], None)
+    store.put("plan", [1])
+    shutil.copytree(folder, tmp_path / "copy")  # with what only the log has, as a kill leaves it
+    assert (tmp_path / "copy" / "run.sqlite-wal").stat().st_size
+    before = {path: path.read_bytes() for path in (tmp_path / "copy").iterdir() if path.is_file()}
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with RunStore.reading(tmp_path / "copy") as read:
+        assert (read.get("plan"), len(list(read.trials()))) == ([1], 1)
+    assert {path: path.read_bytes() for path in (tmp_path / "copy").iterdir() if path.is_file()} == before

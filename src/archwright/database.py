@@ -7,16 +7,21 @@ write-ahead log must be synced, which takes a disk 0.1 to 10 ms: `synchronous=FU
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
-from archwright.errors import ArchwrightError, RunError
+from archwright.errors import RunError
 from archwright.files import inside
+from archwright.stored import SENSELESS
 
 SCHEMAS = (
     (  # version 1
@@ -39,11 +44,25 @@ SCHEMAS = (
         "CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 0), told INTEGER NOT NULL,"
         " proposed INTEGER NOT NULL, streams INTEGER NOT NULL, trials INTEGER, sha256 TEXT, state BLOB)",
     ),
+    (  # version 3 adds this, for facts and trials: a bit that the disk flips is noticed
+        "CREATE TABLE digests (name TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID",
+    ),
 )
+# SQL of facts and trials: what they are read from, their names in `digests`, and their digests.
+FACT, FACT_DIGEST = "'fact/' || key", "digest(key, value)"
+TRIALS = (
+    "trials LEFT JOIN architectures ON architectures.id = architecture"
+    " LEFT JOIN figures ON figures.number = trials.number"
+)
+TRIAL = "'trial/' || trials.number"
+TRIAL_DIGEST = (
+    "digest(trials.number, stream, log_prob, architectures.json, place, reward, metrics, error, seconds, figures.json)"
+)
+KEEP_FACT = f"INSERT OR REPLACE INTO digests SELECT {FACT}, {FACT_DIGEST} FROM facts"
+KEEP_TRIAL = f"INSERT OR REPLACE INTO digests SELECT {TRIAL}, {TRIAL_DIGEST} FROM {TRIALS}"
 VERSION = len(SCHEMAS)
 SYNC_SECONDS = 1.0
 _SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names another one
-_SENSELESS = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError, ArchwrightError)
 
 
 class Database:
@@ -55,7 +74,12 @@ class Database:
         with explained(self.path):
             _refuse_what_leads_outside(path)
             # isolation_level=None: transactions are ours.
-            self.connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+            self._opened, place = ExitStack(), path.resolve()
+            if not writing and path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK):
+                place, mode = self._opened.enter_context(_copied(path)), "rw"
+            self.connection = sqlite3.connect(f"{place.as_uri()}?mode={mode}", uri=True, isolation_level=None)
+            self._opened.callback(self.connection.close)
+            self.connection.create_function("digest", -1, digest, deterministic=True)
         try:
             self.version = self._checked(create)
         except BaseException:
@@ -69,7 +93,7 @@ class Database:
             with suppress(sqlite3.Error, UnicodeDecodeError):
                 self.connection.execute("PRAGMA busy_timeout = 0")
                 self.connection.execute("PRAGMA journal_mode = DELETE")
-        self.connection.close()
+        self._opened.close()
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with explained(self.path):
@@ -100,7 +124,7 @@ class Database:
         """Turn an error in making sense of the stored value `what` into a RunError."""
         try:
             yield
-        except _SENSELESS as error:
+        except SENSELESS as error:
             raise RunError(f"{self.path}: {what} is damaged ({error})") from error
 
     def _checked(self, create: bool) -> int:
@@ -118,6 +142,10 @@ class Database:
         if found != {sql for schema in SCHEMAS[:version] for sql in schema}:  # also a stranger's triggers and views
             raise RunError(f"{self.path} was not written by archwright, or is damaged")
         if not self._writing:
+            for sql in (
+                sql for schema in SCHEMAS[version:] for sql in schema
+            ):  # empty ones, as a new version would have
+                self.connection.execute(sql.replace("CREATE TABLE", "CREATE TEMP TABLE"))
             return version
         if (report := self.rows("PRAGMA quick_check")) != [("ok",)]:
             raise RunError(f"{self.path} is damaged: {str(report[0][0]).splitlines()[-1]}")
@@ -127,8 +155,24 @@ class Database:
             with self.transaction() as connection:
                 for sql in (sql for schema in SCHEMAS[version:] for sql in schema):
                     connection.execute(sql)
+                connection.execute(KEEP_FACT)
+                connection.execute(KEEP_TRIAL)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
         return VERSION
+
+
+def digest(*values: Any) -> str:
+    """Return what tells values of SQLite from damaged ones."""
+    return hashlib.sha256(repr(values).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+@contextmanager
+def _copied(path: Path) -> Iterator[Path]:
+    """Copy a run that was killed from a medium that cannot be written: what its log holds has to be taken in."""
+    with tempfile.TemporaryDirectory(prefix="archwright-") as folder:
+        for suffix in ("", "-wal"):
+            shutil.copyfile(f"{path}{suffix}", f"{folder}/{path.name}{suffix}")
+        yield Path(folder) / path.name
 
 
 def _refuse_what_leads_outside(path: Path) -> None:

@@ -14,13 +14,24 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import lru_cache
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
-from archwright.database import Database, explained
+from archwright.database import (
+    FACT,
+    FACT_DIGEST,
+    KEEP_FACT,
+    KEEP_TRIAL,
+    TRIAL,
+    TRIAL_DIGEST,
+    TRIALS,
+    Database,
+    explained,
+)
 from archwright.errors import RunError
 from archwright.files import lock, unlock
 from archwright.protocols import Proposal, Result, Saved, State, Trial
@@ -29,9 +40,9 @@ from archwright.statefiles import StateFiles
 from archwright.states import pack, unpack
 
 _EVALUATOR = "evaluator"  # the name of the state that `checkpoint` saves
-_PROPOSED = "number, stream, log_prob, architectures.json"
-_TOLD = f"{_PROPOSED}, reward, metrics, error, seconds"
-_TRIALS = "FROM trials LEFT JOIN architectures ON architectures.id = architecture"
+_PROPOSED = "trials.number, stream, log_prob, architectures.json"
+_RESULT = "reward, metrics, error, seconds, figures.json"
+_FACT = f"SELECT value, digest, {FACT_DIGEST} FROM facts LEFT JOIN digests ON name = {FACT} WHERE key = ?"
 _TELL = (
     "UPDATE trials SET place = ?, reward = ?, metrics = ?, error = ?, seconds = ?, told = ?"
     " WHERE number = ? AND place IS NULL"
@@ -94,32 +105,39 @@ class RunStore(AbstractContextManager["RunStore"]):
             for row in rows("SELECT trials, sha256, state FROM controller"):
                 state = _controller(*row)
         with reading("the checkpoint"):
-            for _, told, proposed, position, *kept in self._rows_of_version_2("SELECT * FROM checkpoint"):
-                open_then = self._proposals("number < ? AND (place IS NULL OR place >= ?)", proposed, told)
+            for _, told, proposed, position, *kept in rows("SELECT * FROM checkpoint"):
+                open_then = self._proposals("trials.number < ? AND (place IS NULL OR place >= ?)", proposed, told)
                 checkpoint = Saved(trials[:told], open_then, int(position), *_controller(*kept), evaluator)
         return Saved(trials, pending, streams, *state, evaluator, checkpoint)
 
     def trials(self) -> Iterator[Trial]:
         """Yield the finished trials, in the order reported."""
-        figures = dict(self._rows_of_version_2("SELECT number, json FROM figures"))
-        rows = self._database.rows(f"SELECT {_TOLD} {_TRIALS} WHERE place IS NOT NULL ORDER BY place")
-        for number, stream, log_prob, architecture, reward, metrics, error, seconds in rows:
+        for number, proposal, row in self._rows("place IS NOT NULL", "place"):
             with self._database.reading(f"trial {number}"):
-                proposal = _proposal(stream, log_prob, architecture)
+                reward, metrics, error, seconds, figures = row
                 result = Result(float(reward), _numbers(metrics), None if error is None else str(error))
-                trial = Trial(number, proposal, result, float(seconds), _numbers(figures.get(number, "{}")))
+                trial = Trial(number, proposal, result, float(seconds), _numbers(figures or "{}"))
             yield trial
 
-    def _rows_of_version_2(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows from a table that files of version 1 lack."""
-        return self._database.rows(sql) if self._database.version > 1 else []
-
     def _proposals(self, where: str, *values: Any) -> list[tuple[int, Proposal]]:
-        found = []
-        for number, *row in self._database.rows(f"SELECT {_PROPOSED} {_TRIALS} WHERE {where} ORDER BY number", *values):
+        return [(number, proposal) for number, proposal, _ in self._rows(where, "trials.number", *values)]
+
+    def _rows(self, where: str, order: str, *values: Any) -> Iterator[tuple[int, Proposal, list[Any]]]:
+        """Yield trials: number, proposal, and what is recorded of the result."""
+        sql = (
+            f"SELECT {_PROPOSED}, {_RESULT}, digests.digest, {TRIAL_DIGEST} FROM {TRIALS}"
+            f" LEFT JOIN digests ON digests.name = {TRIAL} WHERE {where} ORDER BY {order}"
+        )
+        for number, *proposed, reward, metrics, error, seconds, figures, kept, now in self._database.rows(sql, *values):
             with self._database.reading(f"trial {number}"):
-                found.append((number, _proposal(*row)))
-        return found
+                self._require_same(kept, now)
+                proposal = _proposal(*proposed)
+            yield number, proposal, [reward, metrics, error, seconds, figures]
+
+    def _require_same(self, kept: str | None, now: str) -> None:
+        """Raise ValueError if what is read has another digest than what was written; old files have none."""
+        if kept != now and self._database.version >= 3:
+            raise ValueError("it is not what was recorded")
 
     def proposed(self, proposals: Sequence[tuple[int, Proposal]], streams: int) -> None:
         now = time.time()
@@ -133,7 +151,11 @@ class RunStore(AbstractContextManager["RunStore"]):
             connection.executemany(
                 "INSERT INTO trials (number, stream, architecture, log_prob, proposed) VALUES (?, ?, ?, ?, ?)", trials
             )
+            self._digest(connection, [number for number, _ in proposals])
             connection.execute(_POSITION, (streams,))
+
+    def _digest(self, connection: Connection, trials: Iterable[int]) -> None:
+        connection.executemany(f"{KEEP_TRIAL} WHERE trials.number = ?", ((number,) for number in trials))
 
     def told(self, trials: Sequence[Trial], controller: State | None) -> None:
         now = time.time()
@@ -146,6 +168,7 @@ class RunStore(AbstractContextManager["RunStore"]):
                     raise RunError(f"{self._database.path}: trial {trial.number} was reported, but is not pending")
                 if trial.figures:
                     connection.execute("INSERT INTO figures VALUES (?, ?)", (trial.number, _json(trial.figures)))
+            self._digest(connection, [trial.number for trial in trials])
             told = self._told + len(trials)
             if data is not None:
                 digest = hashlib.sha256(data).hexdigest()
@@ -166,12 +189,14 @@ class RunStore(AbstractContextManager["RunStore"]):
         rows = [(key, json.dumps(value)) for key, value in facts.items()]
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+            connection.executemany(f"{KEEP_FACT} WHERE key = ?", ((key,) for key in facts))
 
     def get(self, key: str, default: Any = None) -> Any:
-        rows = self._database.rows("SELECT value FROM facts WHERE key = ?", key)
+        rows = self._database.rows(_FACT, key)
         if not rows:
             return default
         with self._database.reading(f"the entry {key!r}"):
+            self._require_same(*rows[0][1:])
             return json.loads(rows[0][0])
 
     def save(self, name: str, state: State) -> None:

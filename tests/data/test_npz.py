@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import archwright.data.limits
 from archwright.data.npz import read_npz
 from archwright.data.sources import load
 from archwright.errors import DataError
@@ -103,3 +107,44 @@ def test_damaged_files_are_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "single.npy").rename(path)
     with pytest.raises(DataError, match="a single array"):
         load(path)
+
+
+@pytest.mark.parametrize("shape", [(10, 100_000, 100_000), (2**40,), (2**62, 2**62)])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_an_archive_claims_is_checked_before_it_is_read(
+    shape: tuple[int, ...], compressed: bool, tmp_path: Path
+) -> None:
+    """A header alone, a few bytes long, takes no memory."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", kind) as archive:
+        archive.writestr("x.npy", stream.getvalue())
+        archive.writestr("y.npy", stream.getvalue())
+    with pytest.raises(DataError, match=r"x\.npz.*claims to be of shape"):
+        load(tmp_path / "x.npz")
+
+
+def test_an_archive_that_needs_more_memory_than_there_is_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros((100, 64, 64), np.uint8), y=np.arange(100) % 2)
+    monkeypatch.setattr(archwright.data.limits, "usable_memory", lambda: 2 * 100 * 64 * 64)
+    with pytest.raises(DataError, match=r"x\.npz would take 0\.0 GB of memory, and 0\.0 GB can be had; save fewer"):
+        load(tmp_path / "x.npz")
+
+
+def test_damage_in_any_compression_is_a_data_error(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    np.save(stream, np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8))
+    for kind in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / "x.npz", "w", kind) as archive:
+            archive.writestr("x.npy", stream.getvalue())
+            archive.writestr("y.npy", stream.getvalue())
+        whole = bytearray((tmp_path / "x.npz").read_bytes())
+        for at in range(40, 120, 3):
+            damaged = bytearray(whole)
+            damaged[at] ^= 0xFF
+            (tmp_path / "x.npz").write_bytes(damaged)
+            with contextlib.suppress(DataError):
+                load(tmp_path / "x.npz")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from archwright.errors import RunError
-from archwright.lab.record import JsonLines
+from archwright.errors import ConfigError, RunError
+from archwright.lab.contest import Course
+from archwright.lab.record import JsonLines, Record
 
 
 def test_a_line_cut_short_by_a_kill_is_removed_and_the_file_goes_on(tmp_path: Path) -> None:
@@ -29,3 +31,28 @@ def test_damage_elsewhere_is_an_error_that_names_the_line(line: str, tmp_path: P
     path.write_text(f'{{"seed": 0}}\n{line}\n{{"seed": 1}}\n')
     with pytest.raises(RunError, match=r"children\.jsonl: line 2 is damaged"):
         JsonLines(path, keys=["seed"]).read()
+
+
+def test_searches_that_a_folder_holds_are_not_overwritten(tmp_path: Path) -> None:
+    course = Course("random", 0, 5, ((1.0, 0.5, 0.5),), 0.1)
+    Record(tmp_path, {"table": "t"}, resume=False).add(course)
+    before = (tmp_path / "searches.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match="holds 1 searches; --resume keeps them"):
+        Record(tmp_path, {"table": "t"}, resume=False)
+    assert (tmp_path / "searches.jsonl").read_bytes() == before
+    assert Record(tmp_path, {"table": "t"}, resume=True).courses == [course]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "[", '{"table":'])
+def test_an_empty_or_cut_file_is_begun_anew(content: str, tmp_path: Path) -> None:
+    (tmp_path / "searches.jsonl").write_text(content)
+    assert Record(tmp_path, {"table": "t"}, resume=True).courses == []
+    assert (tmp_path / "searches.jsonl").read_text() == '{"table": "t"}\n'
+
+
+@pytest.mark.parametrize("field", ["strategy", "run", "improvements", "own_seconds"])
+def test_a_search_with_a_field_of_another_type_is_damaged(field: str, tmp_path: Path) -> None:
+    line = vars(Course("random", 0, 5, ((1.0, 0.5, 0.5),), 0.1)) | {field: {}}
+    (tmp_path / "searches.jsonl").write_text('{"table": "t"}\n' + json.dumps(line) + "\n")
+    with pytest.raises(RunError, match="line 2 is damaged"):
+        Record(tmp_path, {"table": "t"}, resume=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from archwright.errors import RunError
 from archwright.report.published import reported
 from archwright.report.tradeoff import Point
+from archwright.stored import load, reading
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,16 @@ def compared(folders: Sequence[Path]) -> list[Compared]:
     for folder in folders:
         result, name = _result(folder), folder.resolve().name
         name = name if names[name] == 1 else str(folder)
-        try:
+        with reading(folder / "result.json"):
             key = Path(str(result.get("data", ""))).name, frozenset(result["per_class"]), int(result["test_images"])
             groups.setdefault(key, []).extend(_points(name, result))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{folder / 'result.json'} is damaged: {error!r}") from None
     return [Compared(data, (*points, *reported(classes, images))) for (data, classes, images), points in groups.items()]
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    try:
-        result: Any = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except OSError:
-        raise RunError(f"{folder} has no result.json: it is no finished run") from None
-    except ValueError as error:
-        raise RunError(f"{folder / 'result.json'} is damaged: {error}") from None
+    if not (folder / "result.json").is_file():
+        raise RunError(f"{folder} has no result.json: it is no finished run")
+    result = load(folder / "result.json")
     if not isinstance(result, dict) or "test_accuracy" not in result:
         raise RunError(f"{folder}: only runs on images have an accuracy to compare")
     return dict(result)

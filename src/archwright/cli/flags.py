@@ -203,7 +203,7 @@ def config_file(path: str | None) -> dict[str, Any]:
         config = _without_code(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"--config {path}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--config {path} is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(config, dict):
         raise ConfigError(f"--config {path}: expected settings by name, not {type(config).__name__}")

@@ -9,6 +9,7 @@ from typing import Any
 from archwright.cli.commands import Parser, chosen, dashed_help, data_options, print_json, print_line
 from archwright.errors import ArchwrightError
 from archwright.modalities import MODALITIES
+from archwright.stored import SENSELESS
 
 
 def list_(arguments: Sequence[str]) -> int:
@@ -54,7 +55,7 @@ def _row(folder: Path) -> dict[str, Any]:
                     row["test"] = kind.shown.format(result[f"test_{kind.metric}"])
     except ArchwrightError as error:
         row["state"] = f"unreadable: {error}"
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # one bad folder does not hide the others
+    except SENSELESS as error:  # one bad folder does not hide the others
         row["state"] = f"damaged: {error!r}"
     return row
 

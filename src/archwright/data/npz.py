@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-import zipfile
-import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from archwright.data.arrays import Layout, convert
 from archwright.data.found import PART_NAMES, Found, Part, Size
 from archwright.data.labels import canonical, check_count
+from archwright.data.limits import require_room
 from archwright.errors import DataError
 
 KINDS = dict.fromkeys(("x", "image", "images", "img", "imgs", "data"), "x") | dict.fromkeys(
@@ -31,9 +32,12 @@ def read_npz(path: Path, layout: Layout | None, image_size: Size | None) -> Foun
                 raise DataError(f"{path}: this is a single array, not an .npz archive of {WANTED}")
             keys = sort_keys(archive.files, str(path))
             used = {key for pair in keys.values() for key in pair.values()}
+            _require_memory(archive, [*used, *(key for key in CLASS_NAMES if key in archive.files)], path)
             arrays = {key: _array(archive, key, path) for key in archive.files if key in used or key in CLASS_NAMES}
             unused = [key for key in archive.files if key not in arrays]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # of zip files, of each kind of compression, of headers
         reason: object = error
         if "pickle" in str(error):  # NumPy's message for any unknown format
             reason = "it is no archive of arrays, and pickles are not read because they may run code"
@@ -88,6 +92,22 @@ def from_arrays(
     tensors, more = convert({x_name: x for x_name, x, _, _ in parts.values()}, layout, image_size)
     found = {part: Part(tensors[x_name], labels[part], part) for part, (x_name, *_) in parts.items()}
     return Found(found, classes, (notes or []) + more)
+
+
+def _require_memory(archive: Any, keys: Collection[str], path: Path) -> None:
+    """Read the headers of arrays, and raise DataError if there is no memory for what they claim."""
+    need = 0
+    for key in keys:
+        name = key if key in archive.zip.namelist() else f"{key}.npy"
+        with archive.zip.open(name) as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, kind = header(file)
+        claimed = math.prod(shape) * kind.itemsize
+        if claimed > archive.zip.getinfo(name).file_size and not kind.hasobject:
+            raise DataError(f"{path}: {key!r} is damaged: it claims to be of shape {shape}, and holds less")
+        need += claimed
+    require_room(2 * need, f"{path}", "save fewer or smaller images, or bytes (uint8)")  # twice: splitting copies
 
 
 def _array(archive: Any, key: str, path: Path) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from archwright.architecture import frozen
 from archwright.errors import ConfigError, RunError
 from archwright.files import append, write
 from archwright.lab.contest import Course
+from archwright.stored import made, parsed, reading
 
 NAME = "searches.jsonl"
 
@@ -23,15 +25,16 @@ class JsonLines:
 
     def read(self) -> list[dict[str, Any]]:
         """Return the objects. A last line that a kill has cut short is removed from the file."""
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        with reading(self.path):
+            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
         lines, found = text.splitlines(), []
         for number, line in enumerate(lines, start=1):
             try:
-                entry = json.loads(line)
-                if not entry.keys() >= self._keys:
-                    raise ValueError(line)
+                entry = parsed(line, self.path)
+                if not isinstance(entry, dict) or not entry.keys() >= self._keys:
+                    raise RunError(line)
                 found.append(entry)
-            except (ValueError, AttributeError):
+            except RunError:
                 if number < len(lines):
                     raise RunError(f"{self.path}: line {number} is damaged") from None
         if text and (len(found) < len(lines) or not text.endswith("\n")):
@@ -49,21 +52,24 @@ class Record:
     """The file `searches.jsonl` of a folder: the settings of the contest, then a line for each search.
 
     `asked` must be the same for all searches (table, budget, seed). `resume` keeps the searches that are there;
-    otherwise the file begins anew.
+    otherwise there may be none.
     """
 
     def __init__(self, folder: Path, asked: Mapping[str, Any], *, resume: bool) -> None:
         self._lines = JsonLines(folder / NAME)
         self.courses: list[Course] = []
         folder.mkdir(parents=True, exist_ok=True)
-        held = self._lines.read() if resume else []
+        held = self._lines.read()
+        if held[1:] and not resume:
+            raise ConfigError(f"{folder} holds {len(held) - 1} searches; --resume keeps them, or name another --out")
+        if not resume:
+            held = []
         if held and held[0] != dict(asked):
             found = f"{self._lines.path} is of {held[0]}, here it is {dict(asked)}"
             raise ConfigError(f"{found}; name another folder with --out")
         for number, line in enumerate(held[1:], start=2):
-            if line.keys() != {field.name for field in fields(Course)}:
-                raise RunError(f"{self._lines.path}: line {number} is damaged")
-            self.courses.append(Course(**{**line, "improvements": tuple(map(tuple, line["improvements"]))}))
+            with reading(f"{self._lines.path}: line {number}"):
+                self.courses.append(made(Course, {name: frozen(value) for name, value in line.items()}, "a search"))
         if not held:
             self._lines.write([asked])
 

@@ -26,6 +26,7 @@ from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, pin_threads
 from archwright.runs.preparation import prepare as prepare_run
 from archwright.store import RunStore
+from archwright.stored import load
 from archwright.training.measure import tune_malloc
 
 if TYPE_CHECKING:
@@ -59,10 +60,7 @@ class Setup:
             self.folder.mkdir(parents=True, exist_ok=True)
             write(path, json.dumps(plan, indent=1).encode())
             return
-        try:
-            held = Plan.from_json(json.loads(path.read_text()))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} cannot be read ({error})") from None
+        held = Plan.from_json(load(path))
         ours, theirs = (_settled(json.loads(json.dumps(each))) for each in (plan, held.to_json()))
         if differing := sorted(name for name in ours if ours[name] != theirs.get(name)):
             name = differing[0]

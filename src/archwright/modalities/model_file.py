@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from archwright.components import space_from_json, space_to_json
 from archwright.errors import RunError
 from archwright.files import write
 from archwright.nets.network import without_auxiliary
-from archwright.space import Architecture, Open, Space
+from archwright.space import Architecture, Open, Space, check
+from archwright.stored import load, reading
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -74,20 +76,18 @@ class TrainedNetwork(ABC):
         Raises:
             RunError: if there is no such model or it cannot be read.
         """
-        from safetensors.torch import load
-
         folder = Path(folder)
         if (found := kind_of(folder)) != cls.kind:
             raise RunError(f"{folder} holds a {found}, not a {cls.kind}")
-        described, weights = _described(folder), _read(folder, "weights.safetensors", load)
-        try:
+        described, weights = _described(folder), _weights(folder)
+        with reading(folder / "model.json"):
             architecture = Architecture.from_json(described["architecture"])
             own = space_from_json(described["space"], space).for_architecture(architecture)
+            check(own, architecture)
             model = cls(None, architecture, own, **cls.parsed(described))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{folder / 'model.json'} is damaged: {error!r}") from None
-        network: Any = without_auxiliary(own.network(Open.only(own, architecture), model.task))
-        _put_weights(folder, network, weights)
+            _require_fitting(folder, _outline(own, architecture, model.task), weights)
+            network: Any = without_auxiliary(own.network(Open.only(own, architecture), model.task))
+        network.load_state_dict(weights, strict=False)
         return replace(model, network=network.to(device).eval())
 
 
@@ -96,19 +96,26 @@ def kind_of(folder: Path) -> str:
     return str(_described(folder).get("kind", "classifier"))
 
 
-def _read(folder: Path, name: str, parse: Callable[[bytes], Any]) -> Any:
+def _weights(folder: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
+    from safetensors.torch import load as parse
 
+    if not (folder / "weights.safetensors").is_file():
+        raise RunError(f"{folder} holds no trained model: there is no weights.safetensors")
     try:
-        return parse((folder / name).read_bytes())
-    except FileNotFoundError:
-        raise RunError(f"{folder} holds no trained model: there is no {name}") from None
-    except (ValueError, SafetensorError, OSError) as error:
+        weights: dict[str, Tensor] = parse((folder / "weights.safetensors").read_bytes())
+    except (ValueError, KeyError, SafetensorError, OSError) as error:
         raise RunError(f"{folder}: the model cannot be read: {error}") from None
+    for name, value in weights.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise RunError(f"{folder}: the weights are damaged: {name} holds values that are not finite")
+    return weights
 
 
 def _described(folder: Path) -> dict[str, Any]:
-    described = _read(folder, "model.json", json.loads)
+    if not (folder / "model.json").is_file():
+        raise RunError(f"{folder} holds no trained model: there is no model.json")
+    described = load(folder / "model.json")
     if not isinstance(described, dict) or "format" not in described:
         raise RunError(f"{folder / 'model.json'} is damaged: it says no format")
     if described["format"] != FORMAT:
@@ -116,13 +123,28 @@ def _described(folder: Path) -> dict[str, Any]:
     return described
 
 
-def _put_weights(folder: Path, network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load the weights; those that were not written share a tensor with one that was."""
-    own = network.state_dict()
-    places = {own[name].data_ptr() for name in weights if name in own}
-    missing = [name for name, value in own.items() if name not in weights and value.data_ptr() not in places]
-    wrong = [name for name in weights if name not in own or own[name].shape != weights[name].shape]
+def _outline(space: Space, architecture: Architecture, task: Any) -> nn.Module:
+    """Build the network without memory for its weights, whatever sizes it claims, where the space's code can."""
+    opened = Open.only(space, architecture)
+    try:
+        with torch.device("meta"):
+            return without_auxiliary(space.network(opened, task))  # type: ignore[no-any-return]
+    except RuntimeError:  # it looks at values
+        return without_auxiliary(space.network(opened, task))  # type: ignore[no-any-return]
+
+
+def _require_fitting(folder: Path, network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Raise RunError if these are not all weights of the network; those not written share a tensor with one that is."""
+    own = dict(network.state_dict(keep_vars=True))
+    written = {id(own[name]) for name in weights if name in own}
+    missing = [name for name, value in own.items() if name not in weights and id(value) not in written]
+    wrong = [name for name, value in weights.items() if name not in own or not _alike(own[name], value)]
     if missing or wrong:
         named = f"{missing[0]} is missing" if missing else f"{wrong[0]} is not of this network"
         raise RunError(f"{folder}: the weights do not fit the architecture: {named}")
-    network.load_state_dict(weights, strict=False)
+
+
+def _alike(own: Tensor, written: Tensor) -> bool:
+    """Return whether a tensor has the shape and kind of numbers; a float may have another precision."""
+    kinds = own.is_floating_point() and written.is_floating_point()
+    return own.shape == written.shape and (kinds or own.dtype == written.dtype)

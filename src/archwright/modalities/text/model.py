@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class TrainedLanguageModel(TrainedNetwork):
         tokens = encode(tokens_of(prompt, self.level) or [self.vocabulary[0]], self.vocabulary)
         if self.level == "words" and len(tokens) > 1:
             tokens = tokens[:-1]  # the prompt's line goes on
-        source = torch.Generator().manual_seed(seed)
+        source = torch.Generator().manual_seed(seed % 2**63)
         states, written = self.network.start(1), []
         with torch.no_grad():
             for _ in range(count):
@@ -80,9 +81,10 @@ class TrainedLanguageModel(TrainedNetwork):
     def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:
         """Score each text file, and go on writing after words that are no file."""
         for path in inputs:
-            if path.suffix == ".txt" and not path.is_file():
+            is_file = os.path.isfile(path)  # noqa: PTH113 - unlike pathlib's it is False for words too long for a name
+            if path.suffix == ".txt" and not is_file:
                 raise RunError(f"{path}: no such file; words to go on from do not end in .txt")
-            if not path.is_file():
+            if not is_file:
                 written = self.write(str(path), tokens, seed=seed)
                 yield {"prompt": str(path), "written": written}, "\n".join(map(for_terminal, written.split("\n")))
                 continue
