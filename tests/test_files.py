@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_nothing_else(
 ) -> None:
     files.write(folder / "result.json", b"old")
     monkeypatch.setattr(files.os, "fsync", lambda _: Path("/no such").stat())
-    with pytest.raises(OSError, match="no such"):
+    with pytest.raises(OSError, match="No such file"):
         files.write(folder / "result.json", b"new")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"result.json": b"old"}
 
@@ -173,3 +173,24 @@ def test_a_journal_that_names_a_file_does_not_delete_it(
     journal.write_bytes(harmless)
     with RunStore(copy) as store:
         assert store.restore("net") == {"value": 1}
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        files.write(tmp_path / "new" / "file", b"x")
+    assert caught.value.filename == str(tmp_path / "new" / "file")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_target_need_not_exist_but_must_be_a_folder_that_can_be_written(tmp_path: Path) -> None:
+    assert files.target(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "file/x", "dangling"):
+        with pytest.raises(RunError, match="cannot be written"):
+            files.target(tmp_path / name)

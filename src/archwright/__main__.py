@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from archwright.errors import ConfigError
+
 COMMANDS = {
     "search": "find a network for a data set, train it and test it",
     "resume": "go on with a run that was stopped or killed, to the same end",
@@ -37,9 +39,17 @@ Errors are one line and exit code 2; --debug shows where they come from.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0, 2 for an error the user can mend, 130 for Ctrl-C."""
+    from archwright.cli.guarded import guarded, settle_streams
+
+    if arguments is None:
+        settle_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    return guarded(lambda: _run(words, debug), debug=debug)
+
+
+def _run(words: Sequence[str], debug: bool) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP.format(commands="\n".join(f"  {name:<11} {what}" for name, what in COMMANDS.items())), end="")
         return 0
@@ -49,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"archwright {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        print(f"archwright: {words[0]!r} is not a command; there are {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
+        raise ConfigError(f"{words[0]!r} is not a command; there are {', '.join(COMMANDS)}")
     from archwright.cli.commands import dispatch
 
     return dispatch(words[0], words[1:], debug=debug)

@@ -11,6 +11,8 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from archwright.errors import RunError
@@ -58,20 +60,42 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
+def target(folder: Path) -> Path:
+    """Return a folder that will be written; raise RunError if it cannot be made or written. It need not exist yet."""
+    at = folder.absolute()
+    while not os.path.lexists(at):
+        at = at.parent
+    if not at.is_dir():
+        raise RunError(f"{folder} cannot be written: {at} is not a folder")
+    if not os.access(at, os.W_OK | os.X_OK):
+        raise RunError(f"{folder} cannot be written: {at} is read-only here; name another folder")
+    return folder
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in an error of the disk."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
 def write(path: Path, data: bytes) -> None:
     """Write a file so that it is complete or absent, even after a loss of power; make its folder if needed."""
-    path.parent.mkdir(exist_ok=True)
     unfinished = inside(path.parent, path.name).with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with _named(path):
+        path.parent.mkdir(exist_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
     for folder in (path.parent, path.parent.parent):
         descriptor = os.open(folder, os.O_RDONLY)
         os.fsync(descriptor)
@@ -81,5 +105,5 @@ def write(path: Path, data: bytes) -> None:
 def append(path: Path, data: bytes) -> None:
     """Add to the end of a file."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    with os.fdopen(os.open(inside(path.parent, path.name), flags, 0o666), "ab") as file:
+    with _named(path), os.fdopen(os.open(inside(path.parent, path.name), flags, 0o666), "ab") as file:
         file.write(data)

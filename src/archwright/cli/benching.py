@@ -11,6 +11,7 @@ from pathlib import Path
 from archwright.cli.commands import Parser
 from archwright.cli.progress import ProgressView
 from archwright.errors import ConfigError
+from archwright.files import target
 
 DESCRIPTION = (
     "Compare search strategies: equal budgets, paired seeds. Either on a table of architectures that have been "
@@ -54,10 +55,10 @@ def bench(arguments: Sequence[str]) -> int:
     from archwright.lab.contest import allowance, contest, loaded
     from archwright.lab.record import Record
 
+    out = target(given.out or Path("bench"))
     allowed = allowance(given.budget or TABLE_BUDGET)
     table = loaded(given.table)
     runs = 100 if given.runs is None else given.runs
-    out = given.out or Path("bench")
     begun = time.monotonic()
     asked = {"table": given.table, "budget": allowed.total, "unit": allowed.unit, "seed": given.seed}
     record = Record(out, asked, resume=given.resume)

@@ -1,18 +1,17 @@
-"""The commands, and what is the same for all of them: errors in one line, Ctrl-C, exit codes."""
+"""The commands, their flags, and how they print."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from archwright.cli.guarded import guarded
 from archwright.components import typed
-from archwright.errors import ArchwrightError
 from archwright.modalities import MODALITIES
 from archwright.report.escape import for_terminal
 
@@ -52,25 +51,14 @@ SHARED: Mapping[str, dict[str, Any]] = {  # flags of several commands
 
 def dispatch(command: str, arguments: Sequence[str], *, debug: bool = False) -> int:
     """Run one command and return the exit code."""
-    run: Callable[[Sequence[str]], int] = getattr(
-        importlib.import_module(MODULES[command]), command.replace("list", "list_")
-    )
-    try:
+
+    def work() -> int:
+        module = importlib.import_module(MODULES[command])
+        run: Callable[[Sequence[str]], int] = getattr(module, command.replace("list", "list_"))
         typed(*arguments)
         return run([underscored(word) for word in arguments])
-    except ArchwrightError as error:
-        if debug:
-            raise
-        print(for_terminal(f"archwright: {' '.join(str(error).split())}"), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        print("archwright: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `archwright list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+    return guarded(work, debug=debug)
 
 
 def underscored(word: str) -> str:
@@ -112,6 +100,10 @@ class Parser(argparse.ArgumentParser):
 
     def format_usage(self) -> str:
         return dashed_help(super().format_usage())
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:  # argparse's own says nothing of a disk that is full
+            (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         super().error(for_terminal(dashed_help(message)))

@@ -10,6 +10,7 @@ from typing import Any
 from archwright import api
 from archwright.cli.commands import Parser, print_json, print_line
 from archwright.cli.display import Display
+from archwright.files import target
 
 
 def compare(arguments: Sequence[str]) -> int:
@@ -31,6 +32,8 @@ def compare(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", help="with --baseline, where the data is now, if it has moved")
     parser.add("space")
     given = parser.parse_args(arguments)
+    if not given.no_pictures:
+        target(given.to)
     for run in given.runs if given.baseline else ():
         with Display(json_output=given.json) as display:
             summary = api.compare(run, data=given.data, space=given.space, watch=display).result["summary"]

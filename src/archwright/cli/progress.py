@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from archwright.errors import RunError
 from archwright.report.escape import for_terminal
 from archwright.report.words import duration
 
@@ -16,13 +17,21 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 10.0  # between two plain lines of a stage
 
 
+class OutputClosed(RunError):
+    """The program that reads standard output has ended."""
+
+
 class ProgressView(AbstractContextManager["ProgressView"]):
     """Shows how far a stage is, on standard error with `json_output`."""
 
     def __init__(self, *, json_output: bool) -> None:
         from rich.console import Console
 
-        self.console: Console = Console(stderr=json_output, highlight=False)
+        class Terminal(Console):
+            def on_broken_pipe(self) -> None:
+                raise OutputClosed("nobody reads the output any more, so this command has ended, too")
+
+        self.console: Console = Terminal(stderr=json_output, highlight=False)
         self._live: Any = None
         self.begin("starting")
 

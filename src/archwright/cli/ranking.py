@@ -8,7 +8,7 @@ from pathlib import Path
 from archwright.analysis.ranking import Ranking
 from archwright.cli.commands import Parser, print_json
 from archwright.cli.display import Display
-from archwright.cli.searching import INTERRUPTED
+from archwright.cli.guarded import INTERRUPTED
 from archwright.runs.folder import opened
 
 

@@ -12,18 +12,22 @@ from archwright import api
 from archwright.cli.commands import Parser, chosen, print_json
 from archwright.cli.display import Display
 from archwright.cli.flags import search_flags
-from archwright.runs.folder import new_folder, opened
+from archwright.cli.guarded import INTERRUPTED
+from archwright.cli.progress import OutputClosed
+from archwright.files import target
+from archwright.report.words import counted
+from archwright.runs.folder import RUNS, new_folder, opened
 from archwright.runs.job import Job
 from archwright.runs.plan import PHASES, Plan
 from archwright.runs.preparation import prepare
-
-INTERRUPTED = 130
 
 
 def search(arguments: Sequence[str]) -> int:
     """Plan, show the plan, and run it."""
     flags = search_flags(arguments)
     begun = time.monotonic() - process_seconds()
+    if not flags.dry_run:
+        target(Path(flags.run or RUNS))
     with Display(json_output=flags.json) as display:
         prepared = prepare(
             flags.data,
@@ -92,6 +96,8 @@ def complete(job: Job, display: Display, json_output: bool) -> int:
         if not job.store.get("done/search"):
             display.say(f"  archwright finish {folder}    ends the search now, and trains the best architecture so far")
         return INTERRUPTED
+    except OutputClosed as closed:
+        raise OutputClosed(f"{closed}; archwright resume {folder} goes on") from None
     if json_output:
         print_json(run.result)
     else:
@@ -105,9 +111,10 @@ def plan_lines(plan: Plan, split: str) -> list[str]:
     search, final, estimate = plan.search, plan.final, plan.budget.estimate
     lines = [f"data: {split}", f"space: {_sizes(search.space)}; final training: {_sizes(final.space)}"]
     lines.append(search.method.line(search, plan.cluster))
+    epochs = counted(final.recipe.epochs, "epoch")
     lines.append(
-        f"final training: {final.finalists} of {search.method.source(search)}, {final.recipe.epochs:g} epochs, "
-        f"batch {final.recipe.batch}; device {plan.device}, {plan.threads} threads, seed {plan.seed}"
+        f"final training: {final.finalists} of {search.method.source(search)}, {epochs}, batch {final.recipe.batch}; "
+        f"device {plan.device}, {plan.threads} threads, seed {plan.seed}"
     )
     times = ", ".join(f"{name} {estimate[name]:.0f} s" for name in PHASES if estimate.get(name))
     total = sum(estimate.values())

@@ -8,16 +8,15 @@ from typing import Any
 
 from archwright.cli.commands import Parser, chosen, print_json, print_line
 from archwright.errors import RunError
-from archwright.files import inside
+from archwright.files import inside, target
 from archwright.modalities import load_model, modality_class
 from archwright.space import Architecture, Open, Space
 from archwright.spaces.published import PUBLISHED, Published
+from archwright.stored import load, reading
 
 
 def architecture_at(path: Path) -> Architecture:
     """Return the architecture of a run folder, a model folder or a JSON file, or the published one of this name."""
-    from archwright.runs.folder import read_architecture
-
     if (published := published_at(path)) is not None:
         return published.architecture
     file = path / "architecture.json" if path.is_dir() else path
@@ -28,10 +27,8 @@ def architecture_at(path: Path) -> Architecture:
             f"{path}: there is no architecture; expected a run folder, an architecture's JSON file, or one of "
             f"{', '.join(PUBLISHED)}"
         )
-    try:
-        return read_architecture(file.read_text(encoding="utf-8"), str(file))
-    except UnicodeDecodeError:
-        raise RunError(f"{file} is not a text file; expected an architecture's JSON") from None
+    with reading(file):
+        return Architecture.from_json(load(file))
 
 
 def published_at(path: Path) -> Published | None:
@@ -45,7 +42,8 @@ def _best_so_far(folder: Path) -> Architecture:
     with RunStore.reading(folder) as store:
         ranked = store.get("ranked")
         if ranked:
-            return Architecture.from_json(ranked[0][0])
+            with reading(f"{folder}: the ranking"):
+                return Architecture.from_json(ranked[0][0])
         trials = [trial for trial in store.trials() if trial.result.error is None]
     if not trials:
         raise RunError(f"{folder}: the search has scored nothing yet")
@@ -67,6 +65,8 @@ def show(arguments: Sequence[str]) -> int:
     parser.add("no_pictures", "filters", "repeats", "space", "json")
     given = parser.parse_args(arguments)
 
+    if not given.no_pictures:
+        target(given.to)
     import torch
 
     from archwright.components import space_for
@@ -120,14 +120,25 @@ def _fields(space: Any) -> dict[str, Any]:
 
 
 def _described(path: Path, named: str | None) -> dict[str, Any]:
-    """Return the final space and task of a finished run or model folder, or of what is published."""
+    """Return the final space and task of a finished run or model folder, or of what is published; before, the space."""
     if (published := published_at(path)) is not None:
         return {"space": published.space, "task": published.task}
     folder = _model_folder(path) if path.is_dir() else path
     if not (folder / "model.json").is_file():
-        return {}
+        return _planned(path, named) if (path / "run.sqlite").is_file() else {}
     model = load_model(folder, space=named)
     return {"space": model.space, "task": model.task}
+
+
+def _planned(folder: Path, named: str | None) -> dict[str, Any]:
+    """Return the final space of a run that has not ended."""
+    from archwright.components import space_from_json
+    from archwright.runs.plan import upgraded
+    from archwright.store import RunStore
+
+    with RunStore.reading(folder) as store, reading(f"{folder}: the plan"):
+        plan = store.get("plan")
+        return {} if plan is None else {"space": space_from_json(upgraded(plan)["final"]["space"], named)}
 
 
 def _model_folder(path: Path) -> Path:
@@ -145,9 +156,10 @@ def export(arguments: Sequence[str]) -> int:
     parser.add("space", "json")
     given = parser.parse_args(arguments)
 
+    folder = target(given.to or inside(given.run, "export"))
     model = load_model(_model_folder(given.run), space=given.space)
     formats = tuple(part.strip() for part in given.formats.split(","))
-    files = model.export(given.to or inside(given.run, "export"), formats=formats)
+    files = model.export(folder, formats=formats)
     if given.json:
         print_json({name: str(path) for name, path in files.items()})
     else:

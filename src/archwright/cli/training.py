@@ -13,7 +13,7 @@ from archwright.cli.display import Display
 from archwright.cli.showing import architecture_at
 from archwright.components import space_for
 from archwright.errors import ConfigError
-from archwright.files import write
+from archwright.files import target, write
 from archwright.modalities import MODALITIES, modality, read
 from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
@@ -44,6 +44,7 @@ def train(arguments: Sequence[str]) -> int:
     folder = given.to or Path(f"trained-{architecture.id}")
     if (folder / "model.json").exists():
         raise ConfigError(f"{folder} already holds a model; name another folder with --to")
+    target(folder)
     options = chosen(vars(given), data_options())
     with Display(json_output=given.json) as display:
         source = given.data or MODALITIES[space.data].default_data

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from archwright.cli.bench_results import conclude
 from archwright.cli.progress import ProgressView
+from archwright.files import target
 from archwright.lab.contest import Allowance
 from archwright.lab.strategies import Strategy
 from archwright.lab.training import Searched, Setup, compare, prepare
@@ -19,7 +20,7 @@ from archwright.report.words import counted
 def bench_training(given: Namespace, strategies: Sequence[Strategy], command: str) -> int:
     """Print the expected duration, go on with the comparison where it was, and show the results."""
     runs = 3 if given.runs is None else given.runs
-    folder = given.out or Path("bench-training")
+    folder = target(given.out or Path("bench-training"))
     trials = 40 if given.trials is None else given.trials
     epochs = 3.0 if given.epochs is None else given.epochs
     space, seed = given.space or "enas-micro", given.seed

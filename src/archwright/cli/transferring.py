@@ -15,9 +15,10 @@ from archwright.cli.searching import complete
 from archwright.cli.showing import architecture_at, published_at
 from archwright.components import space_class
 from archwright.errors import ConfigError
+from archwright.files import target
 from archwright.modalities import read
 from archwright.runs import transfer as transfers
-from archwright.runs.folder import new_folder
+from archwright.runs.folder import RUNS, new_folder
 from archwright.runs.job import Job
 from archwright.training.measure import tune_malloc
 from archwright.training.recipe import Recipe
@@ -47,6 +48,8 @@ def transfer(arguments: Sequence[str]) -> int:
         if isinstance(value, int) and value < 1:
             raise ConfigError(f"--{name} is {value}; it must be at least 1")
     begun = time.monotonic()
+    if not given.dry_run:
+        target(Path(given.to or RUNS))
     tune_malloc()
     with Display(json_output=given.json) as display:
         data = read(given.data, seed=given.seed, **options)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from archwright.components import space_to_json
-from archwright.errors import RunError
+from archwright.errors import DataError, RunError
 from archwright.files import write
 from archwright.modalities import read
-from archwright.runs.plan import Plan
+from archwright.runs.plan import DataSource, Plan
 from archwright.space import Architecture
 from archwright.store import RunStore
 
@@ -102,11 +101,11 @@ class opened:
                 raise RunError(
                     f"{run} was begun with data from Python; give it again: archwright.resume(run, data=...)"
                 )
-            self.data = read(source.name if data is None else data, seed=self.plan.seed, **dict(source.options))
+            self.data = _read_again(source, data, self.plan.seed)
             if self.data.fingerprint != source.fingerprint:
                 raise RunError(
                     f"{run}: the data at {source.name} is not what the run was begun with "
-                    f"(fingerprint {self.data.fingerprint}, then {source.fingerprint})"
+                    f"(fingerprint {self.data.fingerprint}, then {source.fingerprint}); --data says where that is"
                 )
         except BaseException:
             self._store.close()
@@ -117,6 +116,15 @@ class opened:
 
     def __exit__(self, *_: object) -> None:
         self._store.close()
+
+
+def _read_again(source: DataSource, data: Any, seed: int) -> Any:
+    try:
+        return read(source.name if data is None else data, seed=seed, **dict(source.options))
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(f"{error}; if the data has moved, --data says where it is now") from None
 
 
 def stored_plan(store: RunStore, space: str | None = None, controller: str | None = None) -> Plan:
@@ -137,11 +145,3 @@ def runs_below(folder: Path) -> Iterator[Path]:
     """Yield the run folders directly below `folder`, by name."""
     if folder.is_dir():
         yield from sorted(path.parent for path in folder.glob("*/run.sqlite"))
-
-
-def read_architecture(text: str, source: str) -> Architecture:
-    """Return an architecture from JSON text."""
-    try:
-        return Architecture.from_json(json.loads(text))
-    except ValueError as error:
-        raise RunError(f"{source} is not JSON: {error}") from None
