@@ -11,6 +11,8 @@ import pytest
 from archwright.engines import LocalProcesses
 from archwright.errors import ConfigError, TimedOut, WorkerDied
 from archwright.evaluators.function import Function
+from archwright.spaces import SPACES
+from archwright.userfiles import module_of
 from children import EVALUATOR, Counting, Threaded, Unloadable, act, proposal
 from clusters import eventually, gone
 
@@ -136,6 +138,8 @@ import os, signal, sys, time
 from concurrent.futures import wait
 from archwright.engines import LocalProcesses
 from archwright.evaluators.function import Function
+from archwright.spaces import SPACES
+from archwright.userfiles import module_of
 from archwright.loop import Proposal, Result
 from archwright.space import Architecture
 
@@ -207,3 +211,21 @@ def test_a_script_without_guard_is_told_what_it_lacks(tmp_path):
         _, err = parent.communicate(timeout=60)
     assert parent.returncode == 1
     assert "ConfigError: a worker process ended with exit status 1 while it started; a script must guard" in err
+
+
+def test_the_code_of_a_users_file_goes_to_workers_by_value(engine, tmp_path):
+    """Also what the file does beside defining things, and as it was when it was loaded."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from archwright.spaces import SPACES\nSPACES['mine'] = None\n"
+        "def score(architecture):\n    return float('mine' in SPACES)\n"
+    )
+    module = module_of(file)
+    SPACES.pop("mine")
+    file.write_text("raise SystemExit")
+    assert module_of(file) is module
+    assert engine.submit(Function(module.score), proposal("a")).result().reward == 1
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name")
+    for path in (tmp_path / "broken.py", tmp_path / "none.py"):
+        with pytest.raises(ConfigError, match="cannot be loaded"):
+            module_of(path)

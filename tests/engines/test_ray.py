@@ -156,7 +156,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch):
 def test_what_answers_and_is_not_ray_is_said_at_once(says, is_ray, monkeypatch):
     """What a gRPC server says first are its settings; a port may also say nothing."""
     monkeypatch.setattr(archwright.engines.cluster, "ANSWER_SECONDS", 0.3 if not says else 10.0)
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("", 0)) as server:  # Ray makes another address of 127.0.0.1
 
         def answer():
             peer, _ = server.accept()

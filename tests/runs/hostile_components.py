@@ -35,10 +35,11 @@ class Hostile(Space):
 
     name: ClassVar[str] = "hostile"
     harmful: tuple[str, ...] = ()
+    options: int = 4
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
-        return {"what": ("a", "b", "exit", "end", "hang", "raise")}
+        return {"what": ("a", "b", "exit", "raise", "end", "hang")[: self.options]}
 
     def decide(self) -> Program:
         yield Choice("what", self.vocabularies["what"], vocabulary="what")
