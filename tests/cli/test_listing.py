@@ -9,6 +9,7 @@ import pytest
 
 from archwright.__main__ import main
 from archwright.runs.planner import UserSettings, make_plan
+from archwright.space import sample
 from archwright.store import RunStore
 from small_images import noise_data
 
@@ -40,3 +41,16 @@ def test_a_damaged_result_is_one_line(result: str, tmp_path: Path, capsys: pytes
     (tmp_path / "result.json").write_text(result)
     assert main(["compare", str(tmp_path), "--no-pictures"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_that_has_not_ended_is_shown_at_its_own_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a transfer that was stopped: its architecture is settled, its size is the plan's."""
+    final = {"filters": 7, "repeats": 1}
+    user = UserSettings(space="nasnet", final_space_fields=final, settings={"trials": 1, "baseline": False})
+    plan = make_plan(noise_data(), user, data_name="photos", data_options={}, device="cpu", timed=False)
+    with RunStore(tmp_path / "run", create=True) as store:
+        architecture = sample(plan.search.space, 0)
+        store.put_all({"plan": plan.to_json(), "ranked": [[architecture.to_json(), 0.0]]})
+    assert main(["show", str(tmp_path / "run"), "--no-pictures", "--json"]) == 0
+    fields = json.loads(capsys.readouterr().out)["fields"]
+    assert {name: fields[name] for name in final} == final

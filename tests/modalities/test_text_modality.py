@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from archwright.data.text import Level
 from archwright.modalities.text.modality import Text
+from archwright.modalities.text.model import TrainedLanguageModel
+from archwright.space import Open, TextTask, sample
+from archwright.spaces import NasRecurrent
 from archwright.training.perplexity import perplexity
 from small_text import text_data
 
@@ -40,3 +44,14 @@ def test_words_are_told_in_perplexity_and_characters_in_bits() -> None:
     assert characters.wording.words(math.e) == "1.443 bits a character"
     assert characters.wording.words_of_difference(1.0, 0.5, 1.5) == "+1.000 bits, 95 % interval +0.500 to +1.500"
     assert characters.estimate("found", {"test_perplexity": 8.0, "test_interval": [4.0, 16.0]}).value == 3.0
+
+
+def test_any_prompt_and_any_seed_are_taken() -> None:
+    """Words too long for the name of a file are no file; a seed may be beyond 64 bits."""
+    space = NasRecurrent(base=2, layers=1, units=4)
+    architecture = sample(space, 0)
+    network = space.network(Open.only(space, architecture), TextTask(2)).eval()
+    model = TrainedLanguageModel(network, architecture, space, ("a", "b"), "words")
+    prompt = Path(" ".join("ab"[n % 2] for n in range(3000)))
+    ((figures, _),) = model.answers([prompt], tokens=2, seed=2**70)
+    assert figures["written"].startswith(str(prompt))
