@@ -50,8 +50,8 @@ def test_any_prompt_and_any_seed_are_taken() -> None:
     """Words too long for the name of a file are no file; a seed may be beyond 64 bits."""
     space = NasRecurrent(base=2, layers=1, units=4)
     architecture = sample(space, 0)
-    network = space.network(Open.only(space, architecture), TextTask(2)).eval()
-    model = TrainedLanguageModel(network, architecture, space, ("a", "b"), "words")
+    network = space.network(Open.only(space, architecture), TextTask(3)).eval()
+    model = TrainedLanguageModel(network, architecture, space, ("a", "b", "<eos>"), "words")
     prompt = Path(" ".join("ab"[n % 2] for n in range(3000)))
     ((figures, _),) = model.answers([prompt], tokens=2, seed=2**70)
     assert figures["written"].startswith(str(prompt))

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from archwright.data.found import Progress, Size
 from archwright.data.images import Preprocessing
+from archwright.data.limits import usable_memory
 from archwright.errors import DataError
 
 if TYPE_CHECKING:
@@ -112,11 +113,8 @@ def check_size(size: Size) -> None:
 
 
 def physical_memory() -> int:
-    """Return the bytes of memory in this machine, or infinitely many if the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**62
+    """Return the bytes of memory that this process can have: of the machine, the container, its limits."""
+    return usable_memory()
 
 
 @dataclass(frozen=True)
