@@ -12,7 +12,8 @@ from archwright.analysis.collapse import Collapse
 from archwright.components import name_of_space, typed
 from archwright.errors import ConfigError, RunError
 from archwright.loop import Trial
-from archwright.modalities import load_model
+from archwright.modalities import load_model, modality
+from archwright.modalities.protocol import data_lines
 from archwright.presets import default_space
 from archwright.runs.baseline import with_baseline
 from archwright.runs.events import Event, Message
@@ -120,6 +121,8 @@ def search(
     prepared = prepare(
         data, user=user, preset=preset, minutes=minutes, seed=seed, device=device, data_options=data_options
     )
+    for line in data_lines(modality(prepared.data)):
+        (watch or _ignore)(Message(line))
     with prepared.begin(new_folder(run, prepared.data.name)) as store:
         return complete(Job(prepared.plan, prepared.data, store), watch)
 

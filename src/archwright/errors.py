@@ -45,3 +45,7 @@ class TimedOut(ChildFailure):
 
 class WorkerDied(ChildFailure):
     """The process that evaluated a child ended without an answer (crash, kill, out of memory)."""
+
+
+class DataWarning(UserWarning):
+    """Data that was used, and may not be what the user thinks. The command line prints each as one line."""

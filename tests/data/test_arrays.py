@@ -25,9 +25,10 @@ def converted(array: Any, layout: Layout | None = None, size: tuple[int, int] | 
         ((9, 3, 32, 32), "NCHW"),
         ((9, 1, 8, 8), "NCHW"),
         ((9, 4, 32, 32), "NCHW"),
-        ((9, 64, 48, 12), "NHWC"),
-        ((9, 12, 48, 64), "NCHW"),
-        ((9, 8, 8, 8), "NCHW"),  # a tie
+        ((9, 64, 48, 3), "NHWC"),
+        ((9, 3, 48, 64), "NCHW"),
+        ((9, 5, 5, 200), "NHWC"),  # bands of a patch, more than its pixels a side
+        ((9, 200, 5, 5), "NCHW"),
     ],
 )
 def test_layouts_are_recognised(shape: tuple[int, ...], layout: str) -> None:
@@ -42,10 +43,17 @@ def test_layouts_hold_the_same_images(layout: Layout, axes: tuple[int, ...]) -> 
     assert f"read as {layout}: 6x7 pixels" in notes[0]
 
 
+@pytest.mark.parametrize("shape", [(9, 8, 8, 8), (9, 64, 48, 12), (9, 12, 48, 64), (9, 3, 20, 4)])
+def test_shapes_that_do_not_show_their_channels_need_a_layout(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"x has shape .*--layout.*: NCHW for \d+ channels of \d+x\d+ pixels"):
+        recognised(shape, "x")
+    assert converted(np.zeros(shape), "NCHW").shape == shape
+
+
 def test_a_layout_given_overrides_what_the_shape_suggests() -> None:
     patches = RNG.random((5, 9, 9, 200), dtype=np.float32)  # more bands than pixels a side
-    assert converted(patches).shape == (5, 9, 9, 200)
-    assert converted(patches, "NHWC").shape == (5, 200, 9, 9)
+    assert converted(patches).shape == (5, 200, 9, 9)
+    assert converted(patches, "NCHW").shape == (5, 9, 9, 200)
     with pytest.raises(ConfigError, match="'HWC' is unknown"):
         converted(patches, "HWC")
     with pytest.raises(DataError, match=r"is not NHW$"):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import archwright.data.decode
 from archwright.data.decode import Encodings, decode, preprocess_image
+from archwright.data.depth import BYTES
 from archwright.data.images import Preprocessing
-from archwright.errors import DataError
+from archwright.data.units import Units
+from archwright.errors import DataError, DataWarning
 
 RNG = np.random.default_rng(0)
 
@@ -28,12 +34,12 @@ def png(image: Image.Image, **save: Any) -> bytes:
 
 
 def decoded(*images: Any, size: tuple[int, int] | None = None) -> tuple[torch.Tensor, list[str]]:
-    tensors, notes = decode({"train": Encodings(images, lambda i: f"image {i}")}, size)
-    return tensors["train"], notes
+    found = decode({"train": Encodings(images, lambda i: f"image {i}")}, size)
+    return found.parts["train"], found.notes + found.warnings
 
 
-def preprocessing(channels: int, height: int, width: int, scale: float | None = 1.0) -> Preprocessing:
-    return Preprocessing((0.0,) * channels, (1.0,) * channels, channels, height, width, scale)
+def preprocessing(channels: int, height: int, width: int, units: Units = BYTES) -> Preprocessing:
+    return Preprocessing((0.0,) * channels, (1.0,) * channels, channels, height, width, units.file_scale, units)
 
 
 def test_grey_and_colour_come_out_exactly() -> None:
@@ -54,7 +60,7 @@ def test_many_images_keep_their_order_and_progress_is_counted() -> None:
         "train": Encodings([png(Image.fromarray(a)) for a in arrays[:600]], str),
         "test": Encodings([png(Image.fromarray(a)) for a in arrays[600:]], str),
     }
-    tensors, _ = decode(parts, None, lambda done, total: seen.append((done, total)))
+    tensors = decode(parts, None, lambda done, total: seen.append((done, total))).parts
     assert torch.equal(torch.cat([tensors["train"], tensors["test"]])[:, 0], torch.from_numpy(arrays))
     assert seen[-1] == (700, 700)
     assert seen == sorted(seen)
@@ -93,11 +99,91 @@ def test_transparency_is_laid_on_white() -> None:
     assert (decoded(png(palette, transparency=3))[0] == 255).all()
 
 
-def test_sixteen_bits_are_reduced_not_clipped() -> None:
-    deep = (pixels(5, 5).astype(np.uint16) << 8) + 7
-    x, notes = decoded(png(Image.fromarray(deep)))
-    assert torch.equal(x[0, 0], torch.from_numpy((deep >> 8).astype(np.uint8)))
-    assert notes == ["1 images of 16 bits per pixel were reduced to 8"]
+@pytest.mark.parametrize(("highest", "white"), [(4095, 4095), (3000, 4095), (255, 255), (65535, 65535), (300, 300)])
+def test_sixteen_bits_keep_every_level_and_the_range_is_found_from_the_values(highest: int, white: int) -> None:
+    levels = np.linspace(0, highest, 4096).astype(np.uint16).reshape(64, 64)
+    found = decode({"train": Encodings([png(Image.fromarray(levels))], str)}, None)
+    assert torch.equal(found.parts["train"][0, 0], torch.from_numpy(levels.astype(np.float32)))
+    assert found.units == Units(0, white)
+    assert found.notes == ["1 images of more than 8 bits per pixel keep their values, as float32"]
+
+
+@pytest.mark.parametrize(("dtype", "highest"), [(np.int32, 100_000), (np.float32, 1.0), (np.float32, -3.0)])
+def test_tiff_of_32_bits_keeps_its_values(dtype: type, highest: float) -> None:
+    values = np.linspace(0, highest, 48).astype(dtype).reshape(6, 8)
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "tiff")
+    found = decode({"train": Encodings([file.getvalue()], str)}, None)
+    assert torch.equal(found.parts["train"][0, 0], torch.from_numpy(values.astype(np.float32)))
+    assert (found.units.low, found.units.high) == (min(0, highest), max(0, highest))
+    values = values.astype(np.float32)
+    values[3, 3] = np.nan
+    Image.fromarray(values).save(file := io.BytesIO(), "tiff")
+    with pytest.raises(DataError, match=r"^image 0: it contains NaN"):
+        decoded(file.getvalue())
+
+
+def test_images_of_8_and_16_bits_together_are_brought_to_one_range_and_it_is_a_warning() -> None:
+    shallow, deep = np.full((5, 5), 255, np.uint8), np.full((5, 5), 4095, np.uint16)
+    images = {name: png(Image.fromarray(pixel)) for name, pixel in {"shallow": shallow, "deep": deep}.items()}
+    found = decode({"train": Encodings([images["shallow"], images["deep"]], str)}, None)
+    assert found.parts["train"].unique().tolist() == [255.0]
+    assert found.units.high == 255
+    assert found.units.deep_scale * 4095 == 255
+    assert "1 of 2 training images have more than 8 bits per pixel: their 0 to 4095" in found.warnings[0]
+    parts = {"train": Encodings([images["deep"]], str), "test": Encodings([images["shallow"]], str)}
+    found = decode(parts, None)
+    assert found.parts["test"].unique().tolist() == pytest.approx([4095.0])
+    assert "1 of 1 test images have 8 bits per pixel" in found.warnings[0]
+
+
+def sixteen_bit_colours(pixels: Any) -> bytes:
+    """A PNG of 16 bits a colour, which Pillow cannot write."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    made = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(made)
+
+
+def test_colours_of_16_bits_are_reduced_only_where_their_upper_bits_have_the_contrast() -> None:
+    full = np.linspace(0, 65535, 75).astype(np.uint16).reshape(5, 5, 3)
+    x, notes = decoded(sixteen_bit_colours(full))
+    assert torch.equal(x[0], torch.from_numpy((full >> 8).astype(np.uint8)).permute(2, 0, 1))
+    assert notes == ["1 images of 16 bits per colour were reduced to 8"]
+    with pytest.raises(DataError, match=r"16 bits a colour, .* use 16 of 256 levels"):
+        decoded(sixteen_bit_colours(full // 16))
+
+
+def test_of_several_frames_or_pages_the_first_is_used_and_it_is_said() -> None:
+    for form in ("gif", "webp", "tiff", "png"):
+        file, pages = io.BytesIO(), [Image.new("RGB", (6, 6), (40 * n, 0, 0)) for n in range(3)]
+        pages[0].save(file, form, save_all=True, append_images=pages[1:])
+        notes = decoded(file.getvalue())[1]
+        assert "1 images have several frames or pages, of which the first is used" in notes, form
+
+
+@pytest.mark.parametrize("form", ["jpeg", "png", "webp", "tiff"])
+def test_an_orientation_that_stands_in_xmp_alone_counts(form: str) -> None:
+    sideways = Image.new("L", (12, 6))
+    sideways.paste(255, (0, 0, 12, 3))  # the upper half is white
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    file = io.BytesIO()
+    if form == "png":
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        sideways.save(file, "png", pnginfo=text)
+    elif form == "tiff":
+        sideways.save(file, "tiff", tiffinfo={700: xmp})
+    else:
+        sideways.convert("RGB").save(file, form, xmp=xmp, **({"lossless": True} if form == "webp" else {"quality": 95}))
+    x, notes = decoded(file.getvalue())
+    assert x.shape[2:] == (12, 6)
+    assert x[0, 0, :, 3:].float().mean() > 240  # the right half
+    assert x[0, 0, :, :3].float().mean() < 15
+    assert notes == []
 
 
 @pytest.mark.parametrize(
@@ -157,13 +243,47 @@ def test_predicting_sees_what_training_saw(tmp_path: Path) -> None:
 
 def test_predicting_uses_the_units_of_training() -> None:
     white = Image.new("L", (6, 5), 255)
-    x = preprocess_image(white, preprocessing(1, 5, 6, 1 / 255))
+    x = preprocess_image(white, preprocessing(1, 5, 6, Units(0, 1)))
     assert x.dtype == torch.float32
     assert x.unique().tolist() == [1.0]
     with pytest.raises(DataError, match="units of their own"):
-        preprocess_image(white, preprocessing(1, 5, 6, None))
+        preprocess_image(white, preprocessing(1, 5, 6, Units(-2, 2)))
     with pytest.raises(DataError, match="takes 4 channels"):
         preprocess_image(white, preprocessing(4, 5, 6))
+
+
+def test_predicting_from_files_that_do_not_have_the_range_of_training_is_loud(tmp_path: Path) -> None:
+    white = Image.new("L", (6, 5), 255)
+    with pytest.warns(DataWarning, match="trained on pixels of 0 to 16"):
+        assert preprocess_image(white, preprocessing(1, 5, 6, Units(0, 16))).unique().tolist() == [16.0]
+
+    def deep(value: int, units: Units) -> torch.Tensor:
+        image = Image.fromarray(np.array([[0, value]] * 3, np.uint16))
+        return preprocess_image(image, preprocessing(1, 3, 2, units))
+
+    assert deep(4000, Units(0, 4095)).max() == 4000
+    assert deep(4095, Units(0, 255, 255 / 4095)).max() == pytest.approx(255)
+    with pytest.raises(DataError, match="values are 0 to 4000, and the training part's range is 0 to 255"):
+        deep(4000, BYTES)
+    with pytest.warns(DataWarning, match="or all so dark"):
+        deep(200, Units(0, 4095))
+    (tmp_path / "dark.png").write_bytes(sixteen_bit_colours(np.full((5, 5, 3), 4095)))
+    with pytest.warns(DataWarning, match="16 bits a colour"):
+        preprocess_image(tmp_path / "dark.png", preprocessing(3, 5, 5))
+
+
+def test_a_model_without_a_range_reduces_to_8_bits_as_its_version_did() -> None:
+    old = Preprocessing((0.0,), (1.0,), 1, 3, 2, 1.0)
+    with pytest.warns(DataWarning, match="kept no range"):
+        x = preprocess_image(Image.fromarray(np.full((3, 2), 0x1234, np.uint16)), old)
+    assert (x.dtype, x.unique().tolist()) == (torch.uint8, [0x12])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_refused_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match="image 0 is no regular file"):
+        decoded(tmp_path / "a.png")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -33,7 +33,12 @@ def test_a_description_counts_every_image_and_is_plain_data() -> None:
 
 def test_the_lines_say_what_is_in_the_description() -> None:
     text = "\n".join(as_lines(describe(load((made(200), made(100))))))
-    for piece in ("6x6 pixels, colour, uint8 from 0 to 255", "split by class from the 200 images", "read as NHWC"):
+    for piece in (
+        "pixels    0 to 255 (black to white), as in image files",
+        "6x6 pixels, colour, uint8 from 0 to 255",
+        "split by class from the 200 images",
+        "read as NHWC",
+    ):
         assert piece in text
     rows = [line.split() for line in text.splitlines()]
     assert ["0", "90", "10", "50"] in rows
@@ -59,15 +64,24 @@ def test_shared_images_are_found() -> None:
     test[0][3] = validation[0][0]
     validation[0][5:7] = train[0][10:12]
     found = warnings((train, validation, test))
-    assert "3 test images are in the training part too" in found
-    assert "1 test images are in the validation part too" in found
-    assert "2 validation images are in the training part too" in found
+    assert "3 of 100 test images are in the training part too" in found
+    assert "1 of 100 test images are in the validation part too" in found
+    assert "2 of 40 validation images are in the training part too" in found
 
 
 def test_the_same_image_with_two_labels_is_found() -> None:
     train = made(200)
     train[0][1] = train[0][0]
     assert "1 training images are there with two different labels" in warnings((train, made(40), made(100)))
+
+
+def test_images_in_other_units_than_their_like_are_found() -> None:
+    x, y = made(200)
+    x = x.astype(np.float32)
+    x[:50] /= 255
+    found = load(((x, y), made(100)))
+    moved = int((found.train.x.amax((1, 2, 3)) <= 1).sum())
+    assert f"{moved} training images have no value above 1" in "\n".join(found.warnings)
 
 
 @pytest.mark.parametrize(("frequent", "warned"), [(89, False), (90, True)])

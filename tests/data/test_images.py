@@ -92,6 +92,7 @@ def test_preprocessing_survives_json() -> None:
         {"mean": [0.0], "std": [1.0], "channels": 3, "height": 4, "width": 4, "file_scale": 1.0},
         {"mean": [float("nan")], "std": [1.0], "channels": 1, "height": 4, "width": 4, "file_scale": 1.0},
         {"mean": [0.0], "std": [-1.0], "channels": 1, "height": 4, "width": 4, "file_scale": 1.0},
+        {"mean": [0.0], "std": [1.0], "channels": 1, "height": 4, "width": 4, "file_scale": 1.0, "units": [0, 1]},
     ],
 )
 def test_broken_preprocessing_is_refused(broken: object) -> None:
@@ -99,10 +100,15 @@ def test_broken_preprocessing_is_refused(broken: object) -> None:
         Preprocessing.from_json(broken)
 
 
-@pytest.mark.parametrize(("low", "high", "scale"), [(0, 1, 1 / 255), (0, 255, 1.0), (-1, 1, None), (0, 4095, None)])
+@pytest.mark.parametrize(("low", "high", "scale"), [(0, 1, 1 / 255), (0, 255, 1.0), (-1, 1, None), (0, 16, 16 / 255)])
 def test_file_scale_follows_the_range_of_float_images(low: float, high: float, scale: float | None) -> None:
     x = torch.linspace(low, high, 64).view(1, 1, 8, 8)
     assert Preprocessing.of(x).file_scale == scale
+
+
+def test_a_preprocessing_of_an_earlier_version_has_no_units() -> None:
+    stored = {"mean": [0.0], "std": [1.0], "channels": 1, "height": 4, "width": 4, "file_scale": 1.0}
+    assert Preprocessing.from_json(stored).units is None
 
 
 def test_the_task_is_the_shape_of_the_images_and_the_number_of_classes() -> None:

@@ -53,7 +53,7 @@ def test_class_names_and_unused_arrays_are_noticed(tmp_path: Path) -> None:
     path = saved(tmp_path, x=X, y=Y, classes=np.array(["cat", "dog"]), extra=np.zeros(3))
     data = load(path)
     assert data.classes == ("cat", "dog")
-    assert "not used from data.npz: extra" in data.notes
+    assert "not used from data.npz: 1 arrays (extra)" in data.notes
 
 
 def test_labels_may_be_strings(tmp_path: Path) -> None:
@@ -148,3 +148,18 @@ def test_damage_in_any_compression_is_a_data_error(tmp_path: Path) -> None:
             (tmp_path / "x.npz").write_bytes(damaged)
             with contextlib.suppress(DataError):
                 load(tmp_path / "x.npz")
+
+
+def test_class_names_may_be_bytes_and_others_are_said_not_to_be_used(tmp_path: Path) -> None:
+    x, y = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2
+    names = np.array(["zwölf".encode(), b"one"])
+    np.savez(tmp_path / "data.npz", x=x, y=y, classes=names, label_names=np.arange(2))
+    data = load(tmp_path / "data.npz")
+    assert data.classes == ("zwölf", "one")
+    assert "not used from data.npz: 1 arrays (label_names)" in data.notes
+
+
+def test_an_archive_of_arrays_is_recognised_under_any_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((20, 8, 8), np.uint8), y=np.arange(20) % 2)
+    (tmp_path / "data.npz").rename(tmp_path / "data.bin")
+    assert len(load(tmp_path / "data.bin").classes) == 2

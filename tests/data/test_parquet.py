@@ -96,6 +96,41 @@ def test_shards_below_a_data_folder_are_joined(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train-00000-of-00001-0a1b2c3d4e5f6071.parquet", "test-00000-of-00001-b16b00b5deadbeef.parquet"),
+        ("train/0000.parquet", "test/0000.parquet"),
+        ("default/train/0000.parquet", "default/test/0000.parquet"),
+        ("mnist_train.parquet", "mnist_test.parquet"),
+        ("train_1.parquet", "test_1.parquet"),
+    ],
+)
+def test_official_test_images_are_never_trained_on(tmp_path: Path, train: str, test: str) -> None:
+    for name, count in ((train, 20), (test, 6)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table([0, 1] * (count // 2)), tmp_path / name)
+    (tmp_path / "README.md").write_text("about")
+    data = load(tmp_path)
+    assert [len(part) for part in data.parts.values()] == [18, 2, 6]
+    assert "6 test: the data's own test part" in data.split
+    assert "not used: 1 files that are no parquet (1 .md)" in data.notes
+
+
+def test_files_that_differ_in_a_number_are_one_part_and_others_are_there_twice(tmp_path: Path) -> None:
+    for number in (1, 2):
+        pq.write_table(table([0, 1] * 10), tmp_path / f"train_{number}.parquet")
+    assert sum(len(part) for part in load(tmp_path).parts.values()) == 40
+    (tmp_path / "train_2.parquet").rename(tmp_path / "training.parquet")
+    with pytest.raises(DataError, match="incomplete or there twice"):
+        load(tmp_path)
+
+
+def test_a_parquet_file_is_recognised_under_any_name(tmp_path: Path) -> None:
+    pq.write_table(table([0, 1] * 10), tmp_path / "data.bin")
+    assert sum(len(part) for part in load(tmp_path / "data.bin").parts.values()) == 20
+
+
 def test_train_and_validation_alone(tmp_path: Path) -> None:
     pq.write_table(table([0, 1] * 10), tmp_path / "train.parquet")
     pq.write_table(table([0, 1] * 4), tmp_path / "validation.parquet")
@@ -110,7 +145,7 @@ def test_a_test_part_with_withheld_labels_is_left_out(tmp_path: Path) -> None:
     pq.write_table(table([-1] * 4), tmp_path / "test.parquet")
     data = load(tmp_path)
     assert len(data.test) == 8
-    assert "the test part has no labels (all are -1) and was left out" in data.notes
+    assert "the test part has no labels (all 4 are -1) and was left out" in data.notes
 
 
 def test_files_of_unknown_name_are_the_data_or_left_out(tmp_path: Path) -> None:
@@ -119,7 +154,7 @@ def test_files_of_unknown_name_are_the_data_or_left_out(tmp_path: Path) -> None:
     pq.write_table(table([0, 1] * 8), tmp_path / "train.parquet")
     data = load(tmp_path)
     assert sum(len(part) for part in data.parts.values()) == 16
-    assert f"not used from {tmp_path.name}: 0000.parquet" in data.notes
+    assert "not used: 1 parquet files of no part (0000.parquet)" in data.notes
 
 
 def test_parquet_that_cannot_be_used_says_why(tmp_path: Path) -> None:

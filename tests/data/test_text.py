@@ -106,3 +106,33 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path, folder: Path) ->
         load_text(folder)
     with pytest.raises(DataError, match="vocabulary"):
         encode(["x"], ("a",))
+
+
+def test_the_mark_that_some_editors_write_is_no_word(folder: Path) -> None:
+    plain = load_text(folder).fingerprint
+    for path in folder.glob("*.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_text(folder).fingerprint == plain
+
+
+def test_what_else_lies_in_a_folder_of_texts_is_said(folder: Path) -> None:
+    (folder / "notes.md").write_text("x")
+    (folder / "cover.png").write_text("x")
+    (folder / ".cache").mkdir()
+    notes = load_text(folder).notes
+    assert notes[:3] == (
+        "not used: 1 files that are none of its parts (1 .md)",
+        "not used: 1 folders (.cache)",
+        "not used: 1 images",
+    )
+    assert is_text(folder)
+
+
+def test_a_script_without_spaces_is_pointed_to_characters(tmp_path: Path) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text("我们在这里写了一行没有空格的文字而它很长\n" * 30, encoding="utf-8")
+    with pytest.raises(DataError, match=r"it needs at least 100; .*--level characters"):
+        load_text(path)
+    path.write_text("我们在这里写了一行没有空格的文字而它很长\n" * 3000, encoding="utf-8")
+    assert "--level characters" in load_text(path).warnings[0]
+    assert load_text(path, level="characters").warnings == ()

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from archwright.data.images import Preprocessing
+from archwright.data.units import Units
 from archwright.export import source
 
-PREPROCESSING = Preprocessing((120.0, 100.0), (60.0, 0.0), channels=2, height=7, width=6)
+PREPROCESSING = Preprocessing((120.0, 100.0), (60.0, 0.0), channels=2, height=7, width=6, units=Units(0, 255))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from safetensors import safe_open
 from torch import nn
 
 import archwright
+from archwright.data.images import Preprocessing
 from archwright.errors import ConfigError, MissingExtra
 from archwright.export import ExportError, export
 from archwright.space import Open, Task, sample
@@ -141,6 +143,28 @@ def test_a_changed_weight_is_noticed(exported, tmp_path):
     assert model.largest_difference(model.load(tmp_path / "model.safetensors")) > 1e-3
     with pytest.raises(ValueError, match=r"\(3, 2, 7, 5\)"):
         model.predict(torch.zeros(3, 2, 7, 5))
+
+
+def test_the_source_refuses_images_in_other_units(exported):
+    space: dict[str, Any] = {"__file__": str(exported["source"]), "__name__": "model"}
+    exec(compile(exported["source"].read_text(encoding="utf-8"), "model.py", "exec"), space)
+    assert space["PIXELS"] == (0.0, 255.0)
+    for value in (4095.0, -300.0, float("nan")):
+        with pytest.raises(ValueError, match=r"and in training they were 0 to 255; bring them to that range"):
+            space["predict"](torch.full((3, 2, 7, 6), value))
+    with pytest.warns(UserWarning, match=r"^values are 0 to 1, .*: are they in other units\?"):
+        space["predict"](torch.arange(2.0).view(1, 2, 1, 1).expand(3, 2, 7, 6))
+
+
+def test_a_network_of_an_earlier_version_is_exported_without_a_range(network, tmp_path):
+    preprocessing = Preprocessing((120.0, 100.0), (60.0, 0.0), channels=2, height=7, width=6)
+    files = export(
+        network, tmp_path, classes=CLASSES, preprocessing=preprocessing, architecture=None, formats=["source"]
+    )
+    space: dict[str, Any] = {"__file__": str(files["source"]), "__name__": "model"}
+    exec(compile(files["source"].read_text(encoding="utf-8"), "model.py", "exec"), space)
+    assert space["PIXELS"] == ()
+    space["predict"](torch.full((3, 2, 7, 6), 4095.0))
 
 
 def test_the_weights_carry_the_names_of_the_source(exported):

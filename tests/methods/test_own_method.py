@@ -32,7 +32,7 @@ def test_its_settings_are_flags_and_its_words_are_in_the_plan() -> None:
     flags = search_flags([word.replace("-recipe", "_recipe") for word in FLAGS])
     plan = prepare(flags.data, user=flags.user, device="cpu", data_options=flags.data_options).plan
     assert plan.search.method == Smallest(scale=2e4)
-    assert plan_lines(plan, "")[2] == "search: the smallest of 6"
+    assert plan_lines(plan)[1] == "search: the smallest of 6"
     assert plan.budget.estimate["search"] == pytest.approx(0.6)
 
 

@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import archwright
 from archwright.errors import RunError
@@ -65,6 +67,44 @@ def test_the_result_says_what_was_found_and_how_it_was_compared(whole):
     architecture = Architecture.from_json(json.loads((folder / "architecture.json").read_text()))
     assert architecture.id == result["architecture"]
     assert archwright.space.check(space, architecture) == architecture
+
+
+def test_what_is_said_of_the_data_is_in_output_result_and_report(whole):
+    folder, result, err = whole
+    note, takes = "values 0..16 were scaled to 0..255", "pixels 0 to 255 (black to white), as in image files"
+    assert f"note: {note}" in err
+    assert (result["data_notes"], result["model_input"]) == ([note], takes)
+    assert "## Data" in (report := (folder / "report.md").read_text())
+    assert f"- model input: {takes}" in report
+    with RunStore.reading(folder) as store:
+        assert store.get("plan")["data"]["contract"] == takes
+
+
+def test_a_warning_on_the_data_is_in_the_dry_run(tmp_path):
+    x, y = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8), np.arange(60) % 2
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+    words = ["--data", "data.npz", "--space", "enas-micro", "--dry-run", "--json", "--device", "cpu"]
+    code, out, err = done("search", *words, cwd=tmp_path)
+    assert code == 0, err
+    warnings = json.loads(out.splitlines()[-1])["data"]["warnings"]
+    assert any("of 20 test images are in the training part too" in warning for warning in warnings)
+    assert all(f"warning: {warning}" in err for warning in warnings)
+
+
+def test_predict_takes_the_folder_that_was_searched(whole, tmp_path):
+    for name in ("0", "1", ".ipynb_checkpoints", "@eaDir"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        Image.new("L", (8, 8), 200).save(tmp_path / "images" / name / "digit.png")
+    (tmp_path / "images" / "0" / "._digit.png").write_bytes(b"no image")
+    (tmp_path / "images" / "0" / "Thumbs.db").write_bytes(b"no image")
+    code, out, err = done("predict", str(whole[0]), "images", cwd=tmp_path)
+    assert code == 0, err
+    assert [line.split()[0] for line in out.splitlines()] == ["images/0/digit.png", "images/1/digit.png"]
+    assert err.splitlines() == [
+        "archwright: warning: images: not used: 1 files that are no images (1 .db)",
+        "archwright: warning: images: not used: 1 hidden files",
+        "archwright: warning: images: not used: 2 folders (.ipynb_checkpoints, @eaDir)",
+    ]
 
 
 def test_the_delivered_model_scores_what_the_run_says(whole):
@@ -152,8 +192,6 @@ def test_show_predict_export_and_list_use_a_run(whole, tmp_path):
     assert code == 0, err
     shown = json.loads(out.splitlines()[-1])
     assert (shown["parameters"], shown["multiply_adds"]) == (whole[1]["parameters"], whole[1]["multiply_adds"])
-    from PIL import Image
-
     Image.new("L", (8, 8), 200).save(tmp_path / "digit.png")
     code, out, err = done("predict", str(folder), "digit.png", cwd=tmp_path)
     assert code == 0, err

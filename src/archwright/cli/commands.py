@@ -7,11 +7,13 @@ import importlib
 import json
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from archwright.cli.guarded import guarded
 from archwright.components import typed
+from archwright.errors import DataWarning
 from archwright.modalities import MODALITIES
 from archwright.report.escape import for_terminal
 
@@ -56,9 +58,24 @@ def dispatch(command: str, arguments: Sequence[str], *, debug: bool = False) -> 
         module = importlib.import_module(MODULES[command])
         run: Callable[[Sequence[str]], int] = getattr(module, command.replace("list", "list_"))
         typed(*arguments)
-        return run([underscored(word) for word in arguments])
+        with warnings.catch_warnings():
+            warnings.showwarning = _once(set())
+            return run([underscored(word) for word in arguments])
 
     return guarded(work, debug=debug)
+
+
+def _once(shown: set[str]) -> Callable[..., None]:
+    """Return what shows a warning about data as one line, the same one once, and other warnings as Python does."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **_: Any) -> None:
+        if not issubclass(category, DataWarning):
+            print(warnings.formatwarning(message, category, *where[:2]), file=sys.stderr, end="")
+        elif (text := for_terminal(f"archwright: warning: {message}")) not in shown:
+            shown.add(text)
+            print(text, file=sys.stderr)
+
+    return show
 
 
 def underscored(word: str) -> str:

@@ -15,6 +15,8 @@ from archwright.cli.flags import search_flags
 from archwright.cli.guarded import INTERRUPTED
 from archwright.cli.progress import OutputClosed
 from archwright.files import target
+from archwright.modalities import modality
+from archwright.modalities.protocol import data_lines
 from archwright.report.words import counted
 from archwright.runs.folder import RUNS, new_folder, opened
 from archwright.runs.job import Job
@@ -39,11 +41,12 @@ def search(arguments: Sequence[str]) -> int:
             data_options=flags.data_options,
             begun=begun,
         )
-        for line in plan_lines(prepared.plan, prepared.data.split):
+        loaded = modality(prepared.data)
+        for line in data_lines(loaded) + plan_lines(prepared.plan):
             display.say(line)
         if flags.dry_run:
             if flags.json:
-                print_json({"plan": prepared.plan.to_json()})
+                print_json({"plan": prepared.plan.to_json(), "data": loaded.remarks()})
             return 0
         folder = new_folder(flags.run, prepared.data.name)
         with prepared.begin(folder) as store:
@@ -82,6 +85,8 @@ def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: b
     with Display(json_output=given.json) as display:
         run = opened(given.run, data=given.data, space=given.space, controller=given.controller)
         with run as (store, plan, data):
+            for line in data_lines(modality(data)):
+                display.say(line)
             return complete(Job(plan.changed(elsewhere), data, store, skip_search=finish), display, given.json)
 
 
@@ -106,10 +111,10 @@ def complete(job: Job, display: Display, json_output: bool) -> int:
     return 0
 
 
-def plan_lines(plan: Plan, split: str) -> list[str]:
+def plan_lines(plan: Plan) -> list[str]:
     """Return the plan in a few lines."""
     search, final, estimate = plan.search, plan.final, plan.budget.estimate
-    lines = [f"data: {split}", f"space: {_sizes(search.space)}; final training: {_sizes(final.space)}"]
+    lines = [f"space: {_sizes(search.space)}; final training: {_sizes(final.space)}"]
     lines.append(search.method.line(search, plan.cluster))
     epochs = counted(final.recipe.epochs, "epoch")
     lines.append(

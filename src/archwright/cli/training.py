@@ -15,6 +15,7 @@ from archwright.components import space_for
 from archwright.errors import ConfigError
 from archwright.files import target, write
 from archwright.modalities import MODALITIES, modality, read
+from archwright.modalities.protocol import data_lines
 from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Stage
@@ -62,7 +63,8 @@ def train(arguments: Sequence[str]) -> int:
         judge = modality(data)
         network = network_of(plan, judge, architecture)
         fit = Fit(network, judge, recipe_of(plan, architecture), seed=given.seed, device=plan.device)
-        display.say(f"data: {data.split}")
+        for line in data_lines(judge):
+            display.say(line)
         display(Stage("training", 0.0, 0.0))
         begun = time.monotonic()
         for progress in fit:
@@ -72,6 +74,8 @@ def train(arguments: Sequence[str]) -> int:
         result: dict[str, Any] = {
             "architecture": architecture.id,
             "data": data.name,
+            "model_input": judge.contract(),
+            **{f"data_{kind}": sentences for kind, sentences in judge.remarks().items()},
             **figures,
             fit.scored_by: fit.score,
             "parameters": parameters(network),

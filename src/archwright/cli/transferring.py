@@ -16,7 +16,8 @@ from archwright.cli.showing import architecture_at, published_at
 from archwright.components import space_class
 from archwright.errors import ConfigError
 from archwright.files import target
-from archwright.modalities import read
+from archwright.modalities import modality, read
+from archwright.modalities.protocol import data_lines
 from archwright.runs import transfer as transfers
 from archwright.runs.folder import RUNS, new_folder
 from archwright.runs.job import Job
@@ -69,7 +70,9 @@ def transfer(arguments: Sequence[str]) -> int:
             space=given.space,
         )
         recipe, built = plan.final.recipe, vars(plan.final.space)
-        display.say(f"data: {data.split}")
+        loaded = modality(data)
+        for line in data_lines(loaded):
+            display.say(line)
         display.say(
             f"{architecture.id} of {plan.final.space.name}, repeats {built['repeats']}, filters {built['filters']}: "
             f"{recipe.epochs:g} epochs, batch {recipe.batch}, {recipe.optimizer}"
@@ -80,7 +83,7 @@ def transfer(arguments: Sequence[str]) -> int:
             )
         if given.dry_run:
             if given.json:
-                print_json({"plan": plan.to_json()})
+                print_json({"plan": plan.to_json(), "data": loaded.remarks()})
             return 0
         folder = new_folder(given.to, f"{Path(data.name).stem}-transfer")
         with transfers.begin(plan, architecture, folder, time.monotonic() - begun) as store:

@@ -17,6 +17,7 @@ from archwright.data.images import CHUNK
 from archwright.errors import ConfigError, DataError
 
 Layout: TypeAlias = Literal["NHW", "NHWC", "NCHW"]
+MOST_CHANNELS = 4  # of images whose sides differ; more are recognised where the sides are equal
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 
@@ -44,7 +45,10 @@ def convert(
     moved = {where: _channels_first(array, known, where) for where, array in parts.items()}
     *_, height, width = next(iter(moved.values())).shape
     how = "" if layout is None else ", as asked for"
-    notes = [f"arrays of shape {first.shape[1:]} were read as {known}: {height}x{width} pixels{how}"]
+    channels = next(iter(moved.values())).shape[1]
+    notes = [
+        f"arrays of shape {first.shape[1:]} were read as {known}: {height}x{width} pixels, {channels} channels{how}"
+    ]
     check_size((height, width))
     tensors = _typed(moved, notes)
     if image_size is not None and image_size != (height, width):
@@ -55,13 +59,22 @@ def convert(
 
 
 def recognised(shape: tuple[int, ...], where: str) -> Layout:
-    """Return the layout of this shape: (n, a, b) is NHW; in (n, a, b, c) the smaller of a and c is the channels.
+    """Return the layout of this shape.
 
-    If a and c are equal the layout is NCHW, torch's own. Hyperspectral patches with more bands than pixels a side need
-    `layout` given.
+    (n, a, b) is NHW. In (n, a, b, c) the images are the two sides that are equal, or else the channels are a or c, the
+    one that is at most 4. Where that leaves both or neither, it is a `DataError` that asks for `layout`.
     """
-    if len(shape) in (3, 4):
-        return "NHW" if len(shape) == 3 else "NHWC" if shape[3] < shape[1] else "NCHW"
+    if len(shape) == 3:
+        return "NHW"
+    if len(shape) == 4:
+        _, a, b, c = shape
+        for first, last in ((b == c, a == b), (a <= MOST_CHANNELS, c <= MOST_CHANNELS)):
+            if first != last:
+                return "NCHW" if first else "NHWC"
+        raise DataError(
+            f"{where} has shape {shape}, which does not show what are channels; say it with layout (--layout): NCHW "
+            f"for {a} channels of {b}x{c} pixels, NHWC for {c} of {a}x{b}"
+        )
     hint = ""
     if len(shape) == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
         hint = f"; reshape it to ({shape[0]}, {side}, {side}) if these are square grey images"

@@ -9,12 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
+from archwright.data.units import Units
+
 Progress: TypeAlias = Callable[[int, int], None]
 Labels: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Size: TypeAlias = tuple[int, int]  # height and width
-
-PART_NAMES = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
-PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "validation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +29,12 @@ class Part:
 class Found:
     """Parts under "train", "validation" and "test"; without a split in the source, all is under "train".
 
-    `classes` names the labels 0, 1, ... where the source does; `notes` are sentences about what was converted.
+    `classes` names the labels 0, 1, ... where the source does; `notes` are sentences about what was converted or not
+    used, `warnings` about what may be wrong. `units` are those of image files; None: the values say them.
     """
 
     parts: dict[str, Part]
     classes: tuple[str, ...] | None = None
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    units: Units | None = None

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from archwright.data.doubts import doubts
+from archwright.data.units import Units
 from archwright.errors import DataError
 from archwright.space import Task
 
@@ -51,8 +53,9 @@ class ImagePart:
 class Preprocessing:
     """How a model's input is made: its shape, and mean and standard deviation per channel. Every model stores its own.
 
-    `mean` and `std` are in the units of the images a model was trained on: 0..255 for uint8. `file_scale` turns the
-    bytes of an image file into these units: 1 for uint8, 1/255 for floats within 0..1, None where they are unknown.
+    `mean` and `std` are in the units of the images a model was trained on, such as 0..255. `file_scale` turns the bytes
+    of an image file into these units: 1 or, for floats within 0..1, 1/255; None where black is not 0. `units` are None
+    in models of versions that did not store them.
     """
 
     mean: tuple[float, ...]
@@ -61,6 +64,7 @@ class Preprocessing:
     height: int
     width: int
     file_scale: float | None = 1.0
+    units: Units | None = None
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.std) == self.channels:
@@ -82,8 +86,9 @@ class Preprocessing:
         return (x.float() - mean) / std
 
     @staticmethod
-    def of(x: Num[Tensor, "n channels height width"]) -> Preprocessing:
-        """Compute the statistics of these images in float64."""
+    def of(x: Num[Tensor, "n channels height width"], units: Units | None = None) -> Preprocessing:
+        """Compute the statistics of these images in float64, and their units where they are not given."""
+        units = units or Units.of_values(float(x.min()), float(x.max()))
         _, channels, height, width = x.shape
         count = x.numel() // channels
         chunks = torch.split(x, CHUNK)
@@ -92,10 +97,11 @@ class Preprocessing:
         square = torch.stack([(chunk.double() - centre).square_().sum((0, 2, 3)) for chunk in chunks]).sum(0) / count
         constant = x.amax((0, 2, 3)) == x.amin((0, 2, 3))  # exact, where rounding leaves a tiny std
         std = torch.where(constant, torch.zeros_like(square), square.sqrt())
-        return Preprocessing(tuple(mean.tolist()), tuple(std.tolist()), channels, height, width, _file_scale(x))
+        statistics = tuple(mean.tolist()), tuple(std.tolist())
+        return Preprocessing(*statistics, channels, height, width, units.file_scale, units)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: `{"mean", "std", "channels", "height", "width", "file_scale"}`."""
+        """Return plain data: `{"mean", "std", "channels", "height", "width", "file_scale", "units"}`."""
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
     @staticmethod
@@ -105,21 +111,13 @@ class Preprocessing:
             mean, std = (tuple(float(value) for value in data[name]) for name in ("mean", "std"))
             channels, height, width = (int(data[name]) for name in ("channels", "height", "width"))
             scale = None if data["file_scale"] is None else float(data["file_scale"])
-            return Preprocessing(mean, std, channels, height, width, scale)
-        except (KeyError, TypeError, ValueError) as error:
+            units = None if data.get("units") is None else Units.from_json(data["units"])
+            return Preprocessing(mean, std, channels, height, width, scale, units)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 "not a preprocessing: expected an object with mean, std, channels, height, width and file_scale "
                 f"({error!r})"
             ) from None
-
-
-def _file_scale(x: Tensor) -> float | None:
-    if x.dtype == torch.uint8:
-        return 1.0
-    low, high = float(x.min()), float(x.max())
-    if low < 0 or high > 255:
-        return None
-    return 1 / 255 if high <= 1 else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +125,8 @@ class ImageData:
     """A data set in three separate parts. The test part is for the end: nothing may be chosen by it.
 
     `split` says in one sentence where the parts come from; `notes` say what was converted, resized or left out on the
-    way in; `preprocessing` holds the statistics of the training part. Labels index `classes`.
+    way in, `reader_warnings` what may be wrong with it; `preprocessing` holds statistics and units of the training
+    part. Labels index `classes`.
     """
 
     train: ImagePart
@@ -138,6 +137,18 @@ class ImageData:
     split: str
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
+    reader_warnings: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The number of images by part and class."""
+        found = {name: torch.bincount(part.y, minlength=len(self.classes)) for name, part in self.parts.items()}
+        return {name: dict(zip(self.classes, numbers.tolist(), strict=True)) for name, numbers in found.items()}
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What may be wrong with the data, in sentences."""
+        return (*self.reader_warnings, *doubts(self.parts, self.counts, self.preprocessing.std))
 
     @property
     def task(self) -> Task:

@@ -12,9 +12,10 @@ from torch.utils.data import Dataset, IterableDataset
 
 from archwright.data.arrays import Array, Layout
 from archwright.data.decode import Encodings, decode
-from archwright.data.found import PART_NAMES, Found, Part, Progress, Size
+from archwright.data.found import Found, Part, Progress, Size
 from archwright.data.labels import canonical, check_count
 from archwright.data.npz import from_arrays, sort_keys
+from archwright.data.tree import PART_NAMES
 from archwright.errors import DataError
 
 WANTED = (
@@ -133,5 +134,6 @@ def _from_pillow(
         labels[part] = canonical(y, y_name)
         check_count(x_name, x, y_name, labels[part])
         encodings[part] = Encodings(x, lambda i, x_name=x_name: f"{x_name}, image {i}")  # type: ignore[misc]
-    tensors, notes = decode(encodings, image_size, progress)
-    return Found({part: Part(tensors[part], labels[part], part) for part in parts}, None, notes)
+    decoded = decode(encodings, image_size, progress)
+    found = {part: Part(decoded.parts[part], labels[part], part) for part in parts}
+    return Found(found, None, decoded.notes, decoded.warnings, decoded.units)

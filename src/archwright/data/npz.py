@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from archwright.data.arrays import Layout, convert
-from archwright.data.found import PART_NAMES, Found, Part, Size
+from archwright.data.found import Found, Part, Size
 from archwright.data.labels import canonical, check_count
 from archwright.data.limits import require_room
+from archwright.data.tree import PART_NAMES, listed
 from archwright.errors import DataError
 
 KINDS = dict.fromkeys(("x", "image", "images", "img", "imgs", "data"), "x") | dict.fromkeys(
@@ -42,9 +43,10 @@ def read_npz(path: Path, layout: Layout | None, image_size: Size | None) -> Foun
         if "pickle" in str(error):  # NumPy's message for any unknown format
             reason = "it is no archive of arrays, and pickles are not read because they may run code"
         raise DataError(f"{path}: not a readable .npz archive: {reason}") from error
-    notes = [f"not used from {path.name}: {', '.join(unused)}"] if unused else []
     pairs = {part: (pair["x"], arrays[pair["x"]], pair["y"], arrays[pair["y"]]) for part, pair in keys.items()}
-    classes = next((_names(arrays[key]) for key in CLASS_NAMES if key in arrays), None)
+    classes, unread = _class_names({key: array for key, array in arrays.items() if key in CLASS_NAMES})
+    unused += unread
+    notes = [f"not used from {path.name}: {len(unused)} arrays ({listed(unused)})"] if unused else []
     try:
         return from_arrays(pairs, layout, image_size, classes=classes, notes=notes)
     except DataError as error:
@@ -122,5 +124,13 @@ def _array(archive: Any, key: str, path: Path) -> Any:
         ) from error
 
 
-def _names(array: Any) -> tuple[str, ...] | None:
-    return tuple(array.tolist()) if array.ndim == 1 and array.dtype.kind == "U" else None
+def _class_names(arrays: dict[str, Any]) -> tuple[tuple[str, ...] | None, list[str]]:
+    """Return the names of the classes, of text or bytes, and the arrays that could have been and are not."""
+    names, unread = None, []
+    for key, array in arrays.items():
+        if names is not None or array.ndim != 1 or array.dtype.kind not in "US":
+            unread.append(key)
+        else:
+            text = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+            names = tuple(text.tolist())
+    return names, unread

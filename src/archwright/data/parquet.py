@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from archwright.data.decode import Encodings, decode
-from archwright.data.found import PART_NAMES, Found, Labels, Part, Progress, Size
+from archwright.data.found import Found, Labels, Part, Progress, Size
 from archwright.data.labels import canonical
+from archwright.data.tree import PART_NAMES, PARTS, Inside, Tree, listed, part_called, part_named
 from archwright.errors import DataError
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "target", "class", "y")
-SHARD = re.compile(r"(?P<part>.+?)(-(?P<number>\d+)-of-(?P<count>\d+))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,26 +29,73 @@ class _Columns:
     notes: tuple[str, ...]
 
 
-def parquet_folder(folder: Path) -> Path | None:
-    """Return the folder or the only one below it (the Hub uses `data`) that holds .parquet files, or None."""
-    if any(folder.glob("*.parquet")):
-        return folder
-    below = sorted({path.parent for path in folder.glob("*/*.parquet")})
-    if len(below) > 1:
-        raise DataError(
-            f"{folder}: parquet files in {', '.join(path.name for path in below)}; name one of these folders"
-        )
-    return below[0] if below else None
-
-
 def read_parquet(path: Path, image_size: Size | None, progress: Progress | None) -> Found:
-    """Read one file, or a folder of train, validation and test files, each whole or in shards `-00000-of-00003`.
+    """Read one file. Class names come from the schema's metadata."""
+    return _read_files({"train": [path]}, {"train": "train"}, [], image_size, progress)
 
-    Class names come from the schema's metadata. A test part whose labels are all -1 (withheld) is left out.
+
+def read_parquets(lying: Tree, image_size: Size | None, progress: Progress | None) -> Found:
+    """Read a folder of train, validation and test files, each whole or in shards `-00000-of-00003-HASH`.
+
+    The part stands in a file's name or in that of a folder (train/0000.parquet). Files without one are all of the data,
+    or left out beside others that have one. A test part whose labels are all -1 (withheld) is left out.
     """
-    files, notes = ({"train": [path]}, []) if path.is_file() else _files(path)
+    every = [names for names in lying.others if names[-1].endswith(".parquet")]
+    parts = {
+        names: next(filter(None, map(part_named, (Path(names[-1]).stem, *names[-2::-1]))), None) for names in every
+    }
+    above = {tuple(name for name in names[:-1] if part_called(name) is None) for names in every}
+    if len(above) > 1:
+        folders = ", ".join(sorted("/".join(names) or "." for names in above))
+        raise DataError(f"{lying.root}: parquet files in {folders}; name one of these folders")
+    files: dict[str, list[Inside]] = {}
+    for names, part in parts.items():
+        files.setdefault(part or "", []).append(names)
+    strange = files.pop("", [])
+    if not files:
+        files, strange = {"train": strange}, []
+    if "train" not in files:
+        raise DataError(f"{lying.root}: there is {listed(names[-1] for names in parts)} but no train.parquet")
+    for part, shards in files.items():
+        _check_shards(lying.root, part, shards)
+    notes = lying.unused(every, "no parquet")
+    if lying.images:
+        notes.append(f"not used: {len(lying.images):,} image files beside the parquet files")
+    if strange:
+        notes.append(f"not used: {len(strange):,} parquet files of no part ({listed(names[-1] for names in strange)})")
+    ordered = {part: lying.paths(files[part]) for part in PARTS if part in files}
+    called = {part: _part_word(files[part][0], part) for part in ordered}
+    return _read_files(ordered, called, notes, image_size, progress)
+
+
+def _part_word(names: Inside, part: str) -> str:
+    """Return what a file or its folder calls the part."""
+    words = [word for name in names for word in re.findall("[a-z]+", name.lower())]
+    return next((word for word in words if PART_NAMES.get(word) == part), part)
+
+
+def _check_shards(folder: Path, part: str, shards: list[Inside]) -> None:
+    """Refuse a part of which shards are missing, or that is there twice."""
+    kinds = set()
+    for *above, name in shards:
+        stem = re.sub(r"[-_.][0-9a-f]{8,}$", "", Path(name).stem.lower())
+        count = re.search(r"-of-(\d+)", stem)
+        kinds.add((*above, re.sub(r"\d+(-of-\d+)?", "", stem), int(count[1]) if count else None))
+    if len(kinds) > 1 or kinds.pop()[-1] not in (len(shards), None):
+        raise DataError(
+            f"{folder}: the {part} part is incomplete or there twice: {', '.join(names[-1] for names in shards)}"
+        )
+
+
+def _read_files(
+    files: dict[str, list[Path]],
+    called: dict[str, str],
+    notes: list[str],
+    image_size: Size | None,
+    progress: Progress | None,
+) -> Found:
     columns = _columns(files["train"][0])
-    notes += columns.notes
+    notes = [*notes, *columns.notes]
     encodings, labels = {}, {}
     for part, shards in files.items():
         contents, paths, numbers = zip(*(_read(shard, columns) for shard in shards), strict=True)
@@ -56,39 +103,13 @@ def read_parquet(path: Path, image_size: Size | None, progress: Progress | None)
         if not images:
             raise DataError(f"{shards[0]}: there are no rows")
         if part != "train" and y.dtype.kind == "i" and (y == -1).all():
-            notes.append(f"the {part} part has no labels (all are -1) and was left out")
+            notes.append(f"the {part} part has no labels (all {len(y):,} are -1) and was left out")
             continue
         labels[part] = y
         encodings[part] = Encodings(images, names.__getitem__)
-    tensors, more = decode(encodings, image_size, progress)
-    called = {part: _part_of(files[part][0])[0] if path.is_dir() else part for part in labels}
-    return Found({p: Part(tensors[p], labels[p], called[p]) for p in labels}, columns.classes, notes + more)
-
-
-def _part_of(file: Path) -> tuple[str, int | None]:
-    """Return the part's own name and the number of its shards, from a file name."""
-    match = SHARD.fullmatch(file.stem)
-    assert match is not None
-    return match["part"].lower(), int(match["count"]) if match["count"] else None
-
-
-def _files(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
-    files: dict[str, list[Path]] = {}
-    for file in sorted(folder.glob("*.parquet")):
-        files.setdefault(PART_NAMES.get(_part_of(file)[0], ""), []).append(file)
-    strange = files.pop("", [])
-    if not files:
-        return {"train": strange}, []
-    for part, shards in files.items():
-        kinds = {_part_of(file) for file in shards}
-        if len(kinds) > 1 or kinds.pop()[1] not in (len(shards), None):
-            raise DataError(
-                f"{folder}: the {part} part is incomplete or there twice: {', '.join(file.name for file in shards)}"
-            )
-    if "train" not in files:
-        raise DataError(f"{folder}: there is {', '.join(f[0].name for f in files.values())} but no train.parquet")
-    notes = [f"not used from {folder.name}: {', '.join(file.name for file in strange)}"] if strange else []
-    return {part: files[part] for part in ("train", "validation", "test") if part in files}, notes
+    decoded = decode(encodings, image_size, progress)
+    parts = {p: Part(decoded.parts[p], labels[p], called[p]) for p in labels}
+    return Found(parts, columns.classes, notes + decoded.notes, decoded.warnings, decoded.units)
 
 
 def _columns(file: Path) -> _Columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from archwright.data.decode import check_size
 from archwright.data.found import Found, Part, Progress, Size
 from archwright.data.images import ImageData, Preprocessing
 from archwright.data.split import assemble, limited
+from archwright.data.tree import beginning, tree
+from archwright.data.units import Units
 from archwright.errors import ConfigError, DataError
 
 DIGITS_TEST_FRACTION = 0.2
@@ -60,7 +63,8 @@ def load(
         train, limitation = limited(source.train, limit, seed)
         if not limitation:
             return source
-        return replace(source, train=train, split=source.split + limitation, preprocessing=Preprocessing.of(train.x))
+        preprocessing = Preprocessing.of(train.x, source.preprocessing.units)
+        return replace(source, train=train, split=source.split + limitation, preprocessing=preprocessing)
     if isinstance(source, (str, os.PathLike)):
         found, name = _read(source, layout, size, progress), os.fspath(source)
         if source == "digits" and test is None:
@@ -83,21 +87,34 @@ def _read(source: str | os.PathLike[str], layout: Layout | None, size: Size | No
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; give {KNOWN}")
     if path.is_dir():
-        from archwright.data.folder import read_folder
-        from archwright.data.parquet import parquet_folder, read_parquet
+        lying = tree(path)
+        if any(names[-1].endswith(".parquet") for names in lying.others):
+            from archwright.data.parquet import read_parquets
 
-        parquet = parquet_folder(path)
-        return read_parquet(parquet, size, progress) if parquet else read_folder(path, size, progress)
-    if path.suffix.lower() == ".npz":
+            return read_parquets(lying, size, progress)
+        from archwright.data.folder import read_folder
+
+        return read_folder(lying, size, progress)
+    if not path.is_file():  # a pipe would be waited for
+        raise DataError(f"{path} is no regular file")
+    if path.suffix.lower() == ".npz" or _is_npz(path):
         from archwright.data.npz import read_npz
 
         return read_npz(path, layout, size)
-    if path.suffix.lower() == ".parquet":
+    if path.suffix.lower() == ".parquet" or beginning(path).startswith(b"PAR1"):
         from archwright.data.parquet import read_parquet
 
         return read_parquet(path, size, progress)
     hint = "; unpack it first" if path.suffix.lower() in (".tar", ".zip", ".gz", ".tgz") else ""
     raise DataError(f"{path}: unknown format {path.suffix!r}{hint}; give {KNOWN}")
+
+
+def _is_npz(path: Path) -> bool:
+    """Return whether a file is a zip archive of arrays alone, whatever it is called."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return all(name.endswith(".npy") for name in archive.namelist())
 
 
 def _digits(size: Size | None) -> Found:
@@ -108,4 +125,5 @@ def _digits(size: Size | None) -> Found:
     images = torch.from_numpy((x * (255 / 16)).round().astype(np.uint8).reshape(-1, 1, 8, 8))
     if size is not None:
         images = resize(images, size)
-    return Found({"train": Part(images, y.astype(np.int64), "digits")}, notes=["values 0..16 were scaled to 0..255"])
+    notes = ["values 0..16 were scaled to 0..255"]
+    return Found({"train": Part(images, y.astype(np.int64), "digits")}, notes=notes, units=Units(0, 255))

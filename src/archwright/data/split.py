@@ -43,10 +43,21 @@ def assemble(
     for part, (origin, index) in where.items():
         x, y = found.parts[origin].x, torch.from_numpy(labels[origin])
         images[part] = ImagePart(x, y)[torch.from_numpy(index)]
+    units = found.units or Preprocessing.of(images["train"].x).units
+    others = {part: images[part].x for part in ("validation", "test")}
+    remarks = [units.remark(x, f"the {part} part") for part, x in others.items()] if units is not None else []
     train, limitation = limited(images["train"], limit, seed)
     sentence = _sentence(found, own, images, seed) + limitation
     own_parts = train, images["validation"], images["test"]
-    return ImageData(*own_parts, classes, name, sentence, Preprocessing.of(train.x), tuple(found.notes))
+    return ImageData(
+        *own_parts,
+        classes,
+        name,
+        sentence,
+        Preprocessing.of(train.x, units),
+        tuple(found.notes),
+        (*found.warnings, *filter(None, remarks)),
+    )
 
 
 def stratified(y: Integers, fractions: dict[str, float], seed: int) -> dict[str, Integers]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from archwright.data.tree import PARTS, Tree, has_images_in_folders, part_named, tree
 from archwright.errors import ConfigError, DataError
 from archwright.space import TextTask
 
 EOS, UNKNOWN = "<eos>", "<unk>"
-PARTS = {"train": ("train",), "validation": ("valid", "validation", "val", "dev"), "test": ("test",)}
 LEAST = 100  # tokens in a part
+LONG_WORD = 15  # characters of a word on average, from where a text is probably in a script without spaces
 Level = Literal["words", "characters"]
 
 
@@ -29,7 +29,8 @@ Level = Literal["words", "characters"]
 class TextData:
     """Three parts of text, int64 [n] each, numbering `vocabulary`. The test part is for the end.
 
-    `level`: "words" (between spaces; a line ends with <eos>) or "characters".
+    `level`: "words" (between spaces; a line ends with <eos>) or "characters". `notes` say what was made of the text,
+    `warnings` what may be wrong.
     """
 
     train: Int[Tensor, " n"]
@@ -40,6 +41,7 @@ class TextData:
     name: str
     split: str
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"TextData({self.name}: {len(self.train)} {self.level}, vocabulary {len(self.vocabulary)})"
@@ -86,13 +88,17 @@ def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> Int[Tensor, " n"
 
 
 def is_text(source: object) -> bool:
-    """Return whether `source` names text: `topics`, `text:PATH`, a .txt file, or a folder with a training .txt file."""
+    """Return whether `source` names text: `topics`, `text:PATH`, a .txt file, or a folder of texts.
+
+    That is a folder with a training .txt file whose folders hold no images.
+    """
     if not isinstance(source, (str, Path)):
         return isinstance(source, TextData)
     if str(source) == "topics" or str(source).startswith("text:") or str(source).endswith(".txt"):
         return True
     path = Path(source)
-    return path.is_dir() and any("train" in file.name for file in path.glob("*.txt"))
+    training = path.is_dir() and any(part_named(file.stem) == "train" for file in path.glob("*.txt"))
+    return training and not has_images_in_folders(path)
 
 
 def load_text(
@@ -119,7 +125,7 @@ def load_text(
         raise ConfigError(f"level is {level!r}; it must be words or characters")
     if vocabulary is not None and vocabulary < 2:
         raise ConfigError(f"vocabulary is {vocabulary}; it must be at least 2")
-    name = str(source).removeprefix("text:")
+    name, notes = str(source).removeprefix("text:"), []
     if name == "topics":
         from pydoc_data.topics import topics  # the language reference as `help()` shows it
 
@@ -128,23 +134,41 @@ def load_text(
     elif Path(name).is_dir():
         if (validation, test) != (None, None):
             raise ConfigError(f"{name} has parts of its own; leave out validation and test")
-        texts = {part: _part_file(Path(name), part) for part in PARTS}
-        parts = {part: tokens_of(_read(path), level) for part, path in texts.items()}
+        lying = tree(Path(name))
+        texts = {part: _part_file(lying, part) for part in PARTS}
+        notes = lying.unused([(path.name,) for path in texts.values()], "none of its parts")
+        notes += [f"not used: {len(lying.images):,} images"] if lying.images else []
+        parts = {part: tokens_of(read_text(path), level) for part, path in texts.items()}
         split = "the folder's own files: " + ", ".join(path.name for path in texts.values())
     else:
-        parts, split = _cut(tokens_of(_read(Path(name)), level), validation, test, name)
+        parts, split = _cut(tokens_of(read_text(Path(name)), level), validation, test, name)
     if limit is not None:
         if limit < LEAST:
             raise ConfigError(f"limit is {limit}; a text needs at least {LEAST} training tokens")
         parts["train"] = parts["train"][:limit]
+    lengths = [len(token) for token in parts["train"] if token != EOS]
+    unspaced = level == "words" and sum(lengths) > LONG_WORD * len(lengths)
+    hint = (
+        "the words are very long: for a script without spaces between them take level characters (--level characters)"
+    )
     for part, tokens in parts.items():
         if len(tokens) < LEAST:
-            raise DataError(f"{name}: the {part} part has {len(tokens)} {level}; it needs at least {LEAST}")
-    words, notes = _vocabulary(parts, vocabulary)
+            why = f"; {hint}" if unspaced else ""
+            raise DataError(f"{name}: the {part} part has {len(tokens)} {level}; it needs at least {LEAST}{why}")
+    words, more = _vocabulary(parts, vocabulary)
+    notes += more
     numbers = {part: encode(tokens, words) for part, tokens in parts.items()}
     counts = ", ".join(f"{len(tokens):,} {part}" for part, tokens in parts.items())
     split = f"{counts} {level}: {split}; vocabulary {len(words):,}"
-    return TextData(**numbers, vocabulary=words, level=level, name=name, split=split, notes=tuple(notes))
+    return TextData(
+        **numbers,
+        vocabulary=words,
+        level=level,
+        name=name,
+        split=split,
+        notes=tuple(notes),
+        warnings=(hint,) if unspaced else (),
+    )
 
 
 def _vocabulary(parts: dict[str, list[str]], most: int | None) -> tuple[tuple[str, ...], list[str]]:
@@ -178,18 +202,21 @@ def _cut(
     return parts, f"consecutive parts of {what}"
 
 
-def _part_file(folder: Path, part: str) -> Path:
-    names = PARTS[part]
-    found = [p for p in sorted(folder.glob("*.txt")) if not {*names}.isdisjoint(re.split("[-_.]", p.stem.lower()))]
+def _part_file(lying: Tree, part: str) -> Path:
+    texts = [lying.root / names[0] for names in lying.others if len(names) == 1 and names[0].endswith(".txt")]
+    found = [path for path in texts if part_named(path.stem) == part]
     if len(found) != 1:
         seen = ", ".join(path.name for path in found) or "none"
-        raise DataError(f"{folder}: expected one .txt file for {part} (such as {names[0]}.txt), found {seen}")
+        raise DataError(f"{lying.root}: expected one .txt file for {part} (such as {part}.txt), found {seen}")
     return found[0]
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return a text file in UTF-8, without the mark at its beginning (BOM) that some editors write."""
     try:
-        return path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path} is no regular file")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         wanted = "a text file, or a folder with train, valid and test .txt"
         raise DataError(f"{path}: no such file; give {wanted}") from None

@@ -83,6 +83,8 @@ def source(
         "MEAN": literal(tuple(map(float, preprocessing.mean))),
         "STD": literal(tuple(float(value) or 1.0 for value in preprocessing.std)),
     }
+    kept = preprocessing.units
+    constants["PIXELS"] = literal(() if kept is None else (float(kept.low), float(kept.high)))
     images = preprocessing(check_images(preprocessing))
     with torch.no_grad():
         logits = model(images)

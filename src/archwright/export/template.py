@@ -7,6 +7,7 @@ import json
 import math
 import struct
 import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ CLASSES: tuple[str, ...] = ("a", "b")
 CHANNELS, HEIGHT, WIDTH = 1, 1, 1
 MEAN: tuple[float, ...] = (0.0,)
 STD: tuple[float, ...] = (1.0,)
+PIXELS: tuple[float, ...] = (0.0, 255.0)
 CHECK: tuple[tuple[float, ...], ...] = ((0.0, 0.0),)
 # </constants>
 
@@ -61,17 +63,32 @@ def load(weights: str | Path = WEIGHTS, device: str | torch.device = "cpu") -> M
 def predict(images: Tensor, network: Model | None = None, batch: int = 256) -> tuple[list[str], Tensor]:
     """Classify images [n, channels, height, width]: return class names and probabilities [n, classes].
 
-    Images are uint8 or float: raw pixels in the units of the training data. Without `network`, the weights beside this
-    file are loaded once.
+    Images are uint8 or float: raw pixels in the units of the training data, PIXELS. Images in other units are a
+    ValueError, or a warning where that is not certain. Without `network`, the weights beside this file are loaded once.
     """
     if images.ndim != 4 or tuple(images.shape[1:]) != (CHANNELS, HEIGHT, WIDTH):
         raise ValueError(f"images have shape {tuple(images.shape)}; it must be (n, {CHANNELS}, {HEIGHT}, {WIDTH})")
+    check_units(images)
     network = _stored() if network is None else network
     device = next(network.parameters()).device
     with torch.no_grad():
         parts = [network(part.to(device).float()).softmax(1).cpu() for part in torch.split(images, batch)]
     probabilities = torch.cat(parts)
     return [CLASSES[index] for index in probabilities.argmax(1).tolist()], probabilities
+
+
+def check_units(images: Tensor) -> None:
+    """Compare the values with PIXELS: black and white in training, or the lowest and highest value there, if known."""
+    if not PIXELS or not images.numel():
+        return
+    (black, white), low, high = PIXELS, float(images.min()), float(images.max())
+    width = white - black if white > black else 1.0
+    beyond = max(black - low, high - white) / width
+    said = f"values are {low:g} to {high:g}, and in training they were {black:g} to {white:g}"
+    if not beyond <= (0.5 if black == 0 and white in (1, 255) else 4):
+        raise ValueError(f"{said}; bring them to that range")
+    if beyond > 0.01 or (low < high and high - black <= width / 16):
+        warnings.warn(f"{said}: are they in other units?", stacklevel=3)
 
 
 @functools.cache
@@ -118,6 +135,8 @@ def main() -> int:
     names = ", ".join(map(repr, CLASSES)).encode(encoding, "backslashreplace").decode(encoding)
     print(f"classes     {len(CLASSES)}: {names}")
     print(f"input       {CHANNELS} x {HEIGHT} x {WIDTH}, raw pixels (mean {MEAN}, std {STD})")
+    if PIXELS:
+        print(f"pixels      {' to '.join(f'{value:g}' for value in PIXELS)} in training")
     print(f"parameters  {sum(parameter.numel() for parameter in network.parameters()):,}")
     difference = largest_difference(network)
     passed = difference < 1e-4

@@ -41,7 +41,7 @@ MODALITIES: dict[str, Kind] = {
         shown="{:.2%}",
         options={
             "image_size": {"type": int, "help": "resize images to this many pixels"},
-            "layout": {"help": "what the axes of arrays are (see archwright.data.arrays)"},
+            "layout": {"choices": ("NHW", "NHWC", "NCHW"), "help": "what the axes of arrays are: docs/data.md"},
         },
     ),
     "text": Kind(

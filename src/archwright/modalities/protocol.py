@@ -88,6 +88,13 @@ class Modality(TrainingSource, Protocol):
     def describe(self) -> tuple[dict[str, Any], list[str]]:
         """Return what was understood of the data, as plain data and as lines of text."""
 
+    def contract(self) -> str:
+        """Return in words what a model of this data takes: the range of pixels, the tokens."""
+
+    def remarks(self) -> dict[str, list[str]]:
+        """Return what was done with the data ("notes") and what may be wrong with it ("warnings"), in sentences."""
+        return {"notes": list(self.data.notes), "warnings": list(self.data.warnings)}
+
     def per_step(self, recipe: Recipe) -> int:
         """Return how many images, or tokens, are in a training step."""
 
@@ -137,6 +144,17 @@ class Modality(TrainingSource, Protocol):
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
         """Write a trained model."""
+
+
+def data_lines(modality: Modality) -> list[str]:
+    """Return what every run says of its data: the split, what a model takes, notes and warnings."""
+    remarks = modality.remarks()
+    return [
+        f"data: {modality.data.split}",
+        f"model input: {modality.contract()}",
+        *(f"note: {note}" for note in remarks["notes"]),
+        *(f"warning: {warning}" for warning in remarks["warnings"]),
+    ]
 
 
 def verdict(modality: Modality, low: float, high: float) -> str:

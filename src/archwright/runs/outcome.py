@@ -11,7 +11,7 @@ from archwright.controllers.sharding import lateness
 from archwright.files import inside, write
 from archwright.graph import Graph
 from archwright.loop import Trial
-from archwright.modalities.protocol import Modality, verdict
+from archwright.modalities.protocol import Modality, data_lines, verdict
 from archwright.report.drawing import draw
 from archwright.report.escape import for_markdown, for_terminal
 from archwright.report.plots import comparison, search_curve
@@ -35,6 +35,8 @@ def conclude(job: Job) -> dict[str, Any]:
         "space": plan.search.space.name,
         "data": modality.data.name,
         "split": modality.data.split,
+        "model_input": modality.contract(),
+        **{f"data_{kind}": sentences for kind, sentences in modality.remarks().items()},
         **modality.figures(test),
         validation: record[validation],
         f"random_{metric}": None,
@@ -143,6 +145,7 @@ def _report(result: dict[str, Any], graphs: Sequence[Graph], modality: Modality)
     for graph in graphs:
         lines += [f"## {for_markdown(graph.title)}", "", "```", *as_text(graph), "```", ""]
     lines += modality.report_sections(result)
+    lines += ["## Data", "", *(f"- {for_markdown(line)}" for line in data_lines(modality)), ""]
     lines += ["## Seconds", "", "| phase | seconds |", "|---|---|"]
     lines += [f"| {for_markdown(name)} | {value:.1f} |" for name, value in result["seconds"].items()]
     if result["trials"]:

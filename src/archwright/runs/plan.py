@@ -33,11 +33,13 @@ class DataSource:
         name: how the user named the data ("python" for arrays).
         options: arguments of the modality's loader.
         fingerprint: of the data, so that a resumed run notices other data.
+        contract: in words, what a model of this data takes.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    contract: str = ""
 
 
 @dataclass(frozen=True)

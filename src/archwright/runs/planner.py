@@ -79,7 +79,7 @@ def make_plan(
     if minutes is not None and as_published(preset):
         raise ConfigError("the paper preset has a counted budget; leave out --minutes, or use --preset small")
     base = {
-        "data": DataSource(data_name, dict(data_options), data.fingerprint),
+        "data": DataSource(data_name, dict(data_options), data.fingerprint, modality(data).contract()),
         "budget": Budget(minutes),
         "seed": seed,
         "device": str(resolve_device(device)),

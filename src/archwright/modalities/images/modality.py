@@ -57,7 +57,7 @@ class Images(Modality):
         path = Path(source)
         if not path.is_dir():
             return path.exists()
-        return any(inside.is_dir() or inside.suffix != ".txt" for inside in path.iterdir())
+        return any(inside.is_dir() or inside.suffix != ".txt" for inside in path.iterdir())  # else "no images"
 
     @staticmethod
     def load(source: Any, *, seed: int, **options: Any) -> ImageData:
@@ -88,6 +88,11 @@ class Images(Modality):
 
         description = describe(self.data)
         return description, as_lines(description)
+
+    def contract(self) -> str:
+        from archwright.data.describe import pixels_of
+
+        return f"pixels {pixels_of(self.data)}"
 
     def per_step(self, recipe: Recipe) -> int:
         return recipe.batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from archwright.data.decode import SUFFIXES, preprocess_image
+from archwright.data.decode import preprocess_image
 from archwright.data.images import Preprocessing
-from archwright.errors import RunError
+from archwright.data.tree import tree
+from archwright.errors import DataWarning, RunError
 from archwright.modalities.model_file import TrainedNetwork
 from archwright.report.escape import for_terminal
 from archwright.space import Task
@@ -75,14 +77,21 @@ class TrainedModel(TrainedNetwork):
         return torch.cat(pieces)
 
     def predict(self, images: Sequence[Any] | Tensor) -> list[Prediction]:
-        """Classify images: a raw tensor, or paths and PIL images."""
+        """Classify images: a raw tensor in the units of the training part, or paths and PIL images.
+
+        Raises:
+            DataError: if an image cannot be read, or is in other units for certain; where it may be, that is a
+                `DataWarning`.
+        """
         if not isinstance(images, Tensor):
             images = torch.stack([preprocess_image(image, self.preprocessing) for image in images])
+        elif (units := self.preprocessing.units) and (remark := units.remark(images, "the images")):
+            warnings.warn(remark, DataWarning, stacklevel=2)
         probabilities = self.logits(images).softmax(dim=1).tolist()
         return [Prediction(self.classes[row.index(max(row))], tuple(row)) for row in probabilities]
 
     def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:
-        """Classify image files, and the images in folders."""
+        """Classify image files, and all images in folders; what else lies there is a `DataWarning` with its count."""
         paths = [image for path in inputs for image in (_images_in(path) if path.is_dir() else [path])]
         for begin in range(0, len(paths), BATCH):
             part = paths[begin : begin + BATCH]
@@ -93,7 +102,9 @@ class TrainedModel(TrainedNetwork):
 
 
 def _images_in(folder: Path) -> list[Path]:
-    inside = sorted(path for path in folder.rglob("*") if path.suffix[1:].lower() in SUFFIXES)
-    if not inside:
+    lying = tree(folder)
+    if not lying.images:
         raise RunError(f"{folder}: there are no images in this folder")
-    return inside
+    for note in lying.unused():
+        warnings.warn(f"{folder}: {note}", DataWarning, stacklevel=2)
+    return lying.paths(lying.images)

@@ -87,14 +87,19 @@ class Text(Modality):
             "parts": {name: len(part) for name, part in data.parts.items()},
             "unigram_perplexity": unigram,
             "notes": list(data.notes),
+            "warnings": list(data.warnings),
         }
         return description, [
             f"data        {data.name} (fingerprint {data.fingerprint})",
             f"split       {data.split}",
             *(f"note        {note}" for note in data.notes),
+            *(f"warning     {warning}" for warning in data.warnings),
             f"frequent    {'  '.join(repr(token)[1:-1] for token in data.vocabulary[:10])}",
             f"perplexity  {unigram:.1f} of a model that knows frequencies only: a trained one must be well below",
         ]
+
+    def contract(self) -> str:
+        return f"{self.data.level} of UTF-8 text, vocabulary {len(self.data.vocabulary):,}"
 
     def per_step(self, recipe: Recipe) -> int:
         return recipe.batch * recipe.length

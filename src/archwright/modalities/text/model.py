@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from archwright.data.text import EOS, UNKNOWN, Level, encode, tokens_of
+from archwright.data.text import EOS, UNKNOWN, Level, encode, read_text, tokens_of
 from archwright.errors import RunError
 from archwright.modalities.model_file import TrainedNetwork
 from archwright.report.escape import for_terminal
@@ -88,10 +88,7 @@ class TrainedLanguageModel(TrainedNetwork):
                 written = self.write(str(path), tokens, seed=seed)
                 yield {"prompt": str(path), "written": written}, "\n".join(map(for_terminal, written.split("\n")))
                 continue
-            try:
-                score = self.score(path.read_text(encoding="utf-8"))
-            except UnicodeDecodeError:
-                raise RunError(f"{path} is not text in UTF-8") from None
+            score = self.score(read_text(path))
             bits = score.loss / math.log(2)
             line = f"{path}  perplexity {score.perplexity:.2f}, {bits:.3f} bits a {self.level.removesuffix('s')}"
             yield {"text": str(path), "perplexity": score.perplexity, "bits": bits}, for_terminal(line)
