@@ -18,6 +18,7 @@ from archwright.errors import ConfigError
 from archwright.files import target
 from archwright.modalities import modality, read
 from archwright.modalities.protocol import data_lines
+from archwright.report.words import counted
 from archwright.runs import transfer as transfers
 from archwright.runs.folder import RUNS, new_folder
 from archwright.runs.job import Job
@@ -75,7 +76,7 @@ def transfer(arguments: Sequence[str]) -> int:
             display.say(line)
         display.say(
             f"{architecture.id} of {plan.final.space.name}, repeats {built['repeats']}, filters {built['filters']}: "
-            f"{recipe.epochs:g} epochs, batch {recipe.batch}, {recipe.optimizer}"
+            f"{counted(recipe.epochs, 'epoch')}, batch {recipe.batch}, {recipe.optimizer}"
         )
         if plan.final.residual is not None:
             display.say(

@@ -15,6 +15,7 @@ from archwright.evaluators.objective import reward_words
 from archwright.loop import Progress, Trial, restore
 from archwright.methods.cost import steps
 from archwright.modalities import modality
+from archwright.report.words import counted
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.clock import SHORT, Clock
@@ -140,7 +141,9 @@ class Job:
             }
         )
         pieces = steps(final.recipe, self.modality)
-        words = f"final training: {epochs:g} epochs of {pieces} steps, about {expected['final training']:.0f} s"
+        words = (
+            f"final training: {counted(epochs, 'epoch')} of {pieces} steps, about {expected['final training']:.0f} s"
+        )
         if done:
             words = f"final training goes on from {max(done.values()):.0%}, about {expected['final training']:.0f} s"
         if final.baseline:
