@@ -27,8 +27,9 @@ from archwright.modalities import modality
 from archwright.report.statistics import mean_interval
 from archwright.runs import assembly
 from archwright.runs.plan import Budget, Plan
-from archwright.runs.planner import UserSettings, pin_threads
+from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import Prepared, prepare
+from archwright.runs.rates import pin_threads
 from archwright.store import RunStore
 from archwright.training.measure import tune_malloc
 

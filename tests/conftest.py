@@ -1,7 +1,10 @@
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # runs that are compared need the same
 
 # A machine that runs tests is a busy machine. In CI hypothesis itself fixes its seed, and this keeps it so.
 settings.register_profile("archwright", settings.default, deadline=None)

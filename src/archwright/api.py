@@ -75,6 +75,7 @@ def search(
     preset: str = "small",
     seed: int = 0,
     device: str = "auto",
+    threads: int | None = None,
     run: str | Path | None = None,
     data_options: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
@@ -99,6 +100,7 @@ def search(
         preset: "small", or "paper" (the space's paper as published; days on a CPU).
         seed: of everything random.
         device: "auto", "cpu", "cuda"...
+        threads: of this process; None takes the faster of one and all. Sums depend on it, and so what a seed gives.
         run: the run folder; a new one below `runs/` by default.
         data_options: arguments of `load` (`validation`, `test`, `image_size`, `limit`) or `load_text`.
         watch: called with every event (`archwright.runs.events.Event`), for progress.
@@ -119,7 +121,14 @@ def search(
         settings=settings,
     )
     prepared = prepare(
-        data, user=user, preset=preset, minutes=minutes, seed=seed, device=device, data_options=data_options
+        data,
+        user=user,
+        preset=preset,
+        minutes=minutes,
+        seed=seed,
+        device=device,
+        threads=threads,
+        data_options=data_options,
     )
     for line in data_lines(modality(prepared.data)):
         (watch or _ignore)(Message(line))

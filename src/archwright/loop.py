@@ -137,6 +137,8 @@ def run(
                 training.update(progress.metrics)
                 checkpoint(CHECKPOINT_SECONDS)
                 yield progress
+                if not room():  # a time is over in the middle of shared training too
+                    break
             if not room():  # time may have run out meanwhile
                 break
             asked = list(enumerate(ask(at_once), start=number))

@@ -104,6 +104,20 @@ def _trials(proposals: Sequence[Any]) -> list[Trial]:
     return [Trial(p.stream, p, Result(0.1 * p.stream), 0.0) for p in proposals]
 
 
+@pytest.mark.parametrize("losers", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize("seconds", [10.0, 25.0, 60.0, 600.0, 6000.0])
+def test_half_of_the_time_is_the_winners(seconds: float, losers: float) -> None:
+    user = UserSettings("nas-conv", settings={"evaluator": "race", "losers": losers})
+    prepared = prepare("digits", user=user, device="cpu", data_options={"limit": 200}, threads=1)
+    context = prepared.plan.context(modality(prepared.data))
+    settings = context.search.method.planned(context, seconds, (), lambda *_: 0.01)
+    assert settings is not None
+    assert settings["trials"] >= 2
+    assert settings["whole"] >= 0.45 * seconds  # and the looks at the validation part
+    with pytest.raises(ConfigError, match="half of the 3 s that are left for the race is the winner's"):
+        context.search.method.planned(context, 3.0, (), lambda *_: 0.01)
+
+
 def test_starters_are_proposed_first_and_the_controller_learns_from_them() -> None:
     starters = list(SPACE.known(0.1).values())
     controller = Starting(Guided(SPACE, start=3, random=0, mutants=20), starters)
@@ -211,12 +225,15 @@ def test_a_baseline_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
 
 
 class _Fit:
-    """A training whose steps take what `seconds` says, on a clock of its own."""
+    """A training on a clock of its own: the test moves it. Every 100 steps end in a look at the validation part."""
 
     shortened = False
 
     def __init__(self, steps: int) -> None:
-        self.step, self.steps, self.now = 0, steps, 0.0
+        self.step, self.steps, self.now, self.looking = 0, steps, 0.0, 0.0
+
+    def looks(self, steps: int) -> int:
+        return -(-steps // 100) - self.step // 100
 
     def replan(self, steps: int) -> None:
         assert self.step < min(self.steps, steps)  # as `Fit.replan` demands
@@ -247,6 +264,36 @@ def test_a_training_that_ends_early_is_not_filled_up(monkeypatch: pytest.MonkeyP
     assert fit.step == 100
 
 
+@pytest.mark.parametrize("slow", [1.0, 2.0, 0.5])
+def test_looks_at_the_validation_part_take_time_too(monkeypatch: pytest.MonkeyPatch, slow: float) -> None:
+    fit = _Fit(500)
+    monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
+    pace = Pace(fit, lambda: 200.0 - fit.now, threads=1, look=20.0)  # type: ignore[arg-type]
+    while fit.step < fit.steps:
+        times = slow if fit.now > 50 else 1.0
+        fit.now, fit.step = fit.now + 0.2 * times, fit.step + 1
+        if fit.step % 100 == 0 or fit.step == fit.steps:
+            fit.now, fit.looking = fit.now + 20 * times, fit.looking + 20 * times
+        pace.stepped()
+    assert fit.now == pytest.approx(200.0, rel=0.1)
+    assert (fit.steps == 500) == (slow == 1.0)
+
+
+def test_all_threads_are_tried_where_one_becomes_faster_or_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, threads = _Fit(5_000), [1]
+    monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
+    monkeypatch.setattr("archwright.runs.pace.torch.get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr("archwright.runs.pace.torch.set_num_threads", threads.append)
+    monkeypatch.setattr("archwright.training.threads._before", (2, 1))
+    pace = Pace(fit, lambda: 600.0 - fit.now, threads=1)  # type: ignore[arg-type]
+    while fit.step < fit.steps:
+        busy = fit.now < 200
+        fit.now, fit.step = fit.now + {1: 0.3 if busy else 0.15, 2: 0.6 if busy else 0.1}[threads[-1]], fit.step + 1
+        pace.stepped()
+        assert threads[-1] == 1 or fit.now > 200
+    assert threads[-1] == 2
+
+
 def test_a_look_after_the_last_step_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = _Fit(16)
     monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
@@ -262,6 +309,7 @@ def test_one_thread_is_tried_where_two_wait_for_each_other(monkeypatch: pytest.M
     monkeypatch.setattr("archwright.runs.pace.time.monotonic", lambda: fit.now)
     monkeypatch.setattr("archwright.runs.pace.torch.get_num_threads", lambda: threads[-1])
     monkeypatch.setattr("archwright.runs.pace.torch.set_num_threads", threads.append)
+    monkeypatch.setattr("archwright.training.threads._before", None)
     pace = Pace(fit, lambda: 600.0 - fit.now, threads=2)  # type: ignore[arg-type]
     used = []
     while fit.step < fit.steps:
@@ -284,7 +332,7 @@ def test_architectures_of_the_plan_are_data() -> None:
 
 def test_a_space_without_known_networks_is_planned_from_its_own() -> None:
     user = UserSettings("nas-conv", settings={"evaluator": "race"})
-    plan = prepare("digits", user=user, minutes=0.2, device="cpu", data_options={"limit": 200}).plan
+    plan = prepare("digits", user=user, minutes=1, device="cpu", data_options={"limit": 200}).plan
     method = plan.search.method
     assert isinstance(method, RaceMethod)
     assert (method.starters, method.passes) == ({}, None)

@@ -10,8 +10,9 @@ import pytest
 
 from archwright.cli.flags import search_flags
 from archwright.controllers.reinforce import NAS
+from archwright.runs.draft import FEW_TRIALS
 from archwright.runs.plan import Plan
-from archwright.runs.planner import FEW_TRIALS, UserSettings, make_plan
+from archwright.runs.planner import UserSettings, make_plan
 from command import done
 from small_images import noise_data
 

@@ -57,6 +57,8 @@ def _points(name: str, result: dict[str, Any]) -> list[Point]:
             points.append(_point(f"{name}: random{fair}", "random", group))
     if "reference" in result:
         points.append(_point(f"{name}: {result['reference']['network']}", "reference", result["reference"]))
+    if "known" in result and not result["known"]["delivered"]:
+        points.append(_point(f"{name}: {result['known']['network']}", "reference", result["known"]))
     return points
 
 

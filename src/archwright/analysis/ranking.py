@@ -23,7 +23,7 @@ from archwright.runs.assembly import recipe_of
 from archwright.runs.candidates import Candidates
 from archwright.runs.clock import Clock
 from archwright.runs.events import Event, Message, Stage
-from archwright.runs.planner import pin_threads
+from archwright.runs.rates import pin_threads
 from archwright.runs.timing import step_seconds
 from archwright.space import Architecture, sample
 from archwright.training.measure import tune_malloc

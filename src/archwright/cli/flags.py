@@ -23,6 +23,7 @@ from archwright.runs.planner import UserSettings
 from archwright.training.recipe import Recipe
 
 DATA_HELP = "digits, .npz, image folder, or parquet; for language models topics, a .txt file, or a folder of them"
+THREADS_HELP = "of this process; default: one or all, whichever is measured to be faster; they fix a seed's sums"
 GROUPS = ("space", "final_space", "controller", "objective", "search_recipe", "final_recipe")
 NAMED = {  # components: the flag gives a name, and --NAME.FIELD their fields
     "space": "what is searched; archwright spaces lists them",
@@ -61,6 +62,7 @@ class Flags:
     minutes: float | None = None
     seed: int = 0
     device: str = "auto"
+    threads: int | None = None
     run: str | None = None
     json: bool = False
     dry_run: bool = False
@@ -94,7 +96,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
         final_recipe=groups["final_recipe"],
         settings=settings,
     )
-    own = ("data", "preset", "minutes", "seed", "device", "run", "json", "dry_run")
+    own = ("data", "preset", "minutes", "seed", "device", "threads", "run", "json", "dry_run")
     return Flags(user, chosen(given, data_options()), **chosen(given, own))
 
 
@@ -169,6 +171,7 @@ def add_shared(parser: Any) -> None:
     parser.add_argument("--preset", type=Literal[PRESETS], default="small", help="what sets the sizes")
     for name in ("seed", "device", "json"):
         parser.add_argument(f"--{name}", **SHARED[name])
+    parser.add_argument("--threads", type=int | None, default=None, help=THREADS_HELP)
     parser.add_argument("--dry_run", action="store_true", help="stop after the plan")
 
 

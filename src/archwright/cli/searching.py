@@ -18,6 +18,7 @@ from archwright.files import target
 from archwright.modalities import modality
 from archwright.modalities.protocol import data_lines
 from archwright.report.words import counted
+from archwright.runs.floors import floor_line
 from archwright.runs.folder import RUNS, new_folder, opened
 from archwright.runs.job import Job
 from archwright.runs.plan import PHASES, Plan
@@ -38,6 +39,7 @@ def search(arguments: Sequence[str]) -> int:
             minutes=flags.minutes,
             seed=flags.seed,
             device=flags.device,
+            threads=flags.threads,
             data_options=flags.data_options,
             begun=begun,
         )
@@ -119,11 +121,12 @@ def plan_lines(plan: Plan) -> list[str]:
     epochs = counted(final.recipe.epochs, "epoch")
     lines.append(
         f"final training: {final.finalists} of {search.method.source(search)}, {epochs}, batch {final.recipe.batch}; "
-        f"device {plan.device}, {plan.threads} threads, seed {plan.seed}"
+        f"device {plan.device}, {counted(plan.threads, 'thread')}, seed {plan.seed}"
     )
     times = ", ".join(f"{name} {estimate[name]:.0f} s" for name in PHASES if estimate.get(name))
     total = sum(estimate.values())
     lines.append(f"time: about {total / 60:.1f} min ({times})")
+    lines += [] if (floor := floor_line(plan)) is None else [floor]
     if plan.budget.minutes is None and total > 1800:
         lines.append("      --minutes N plans networks and training to fit a time")
     return lines

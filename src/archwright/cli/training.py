@@ -20,6 +20,7 @@ from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Stage
 from archwright.runs.planner import UserSettings, make_plan
+from archwright.runs.rates import with_threads
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters, tune_malloc
 
@@ -61,6 +62,7 @@ def train(arguments: Sequence[str]) -> int:
         )
         tune_malloc()
         judge = modality(data)
+        plan = with_threads(plan, judge, architecture)
         network = network_of(plan, judge, architecture)
         fit = Fit(network, judge, recipe_of(plan, architecture), seed=given.seed, device=plan.device)
         for line in data_lines(judge):

@@ -68,6 +68,7 @@ def transfer(arguments: Sequence[str]) -> int:
             preset=given.preset,
             seed=given.seed,
             device=given.device,
+            threads=given.threads,
             space=given.space,
         )
         recipe, built = plan.final.recipe, vars(plan.final.space)
@@ -121,6 +122,7 @@ def _parsed(arguments: Sequence[str]) -> Namespace:
         "preset": "small",
         "seed": 0,
         "device": "auto",
+        "threads": None,
         "json": False,
         "dry_run": False,
         "final_space": {},  # only what the user says: the rest is the preset's

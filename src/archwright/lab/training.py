@@ -23,8 +23,9 @@ from archwright.loop import Proposal, Result, Stateless, Trial, Trials, run
 from archwright.modalities import MODALITIES, modality
 from archwright.runs import assembly
 from archwright.runs.plan import Plan
-from archwright.runs.planner import UserSettings, pin_threads
+from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare as prepare_run
+from archwright.runs.rates import pin_threads
 from archwright.store import RunStore
 from archwright.stored import load
 from archwright.training.measure import tune_malloc

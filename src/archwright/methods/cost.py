@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 FORWARD = 1 / 3  # a forward pass is about a third of a training step
 LEAST_EPOCHS = 0.01
+# What a timed run gives the network that it delivers (docs/architecture.md).
+LEAST_SHARE = 0.5  # of the time for search, deriving and final training
+LEAST_PASSES = 2.0  # over the training part, where networks can be small enough for them
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class Cost:
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.training + other.training, self.validation + other.validation)
+
+    def times(self, share: float) -> Cost:
+        """Return what a share of it costs."""
+        return Cost(share * self.training, share * self.validation)
 
     def of(self, epochs: float) -> float:
         """Return the seconds of `epochs`; a part of an epoch ends with a whole look at the validation part."""

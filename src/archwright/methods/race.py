@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.race import Race
-from archwright.methods.cost import FORWARD, Rates
+from archwright.methods.cost import FORWARD, LEAST_PASSES, LEAST_SHARE, Rates
 from archwright.methods.protocol import ChildrenMethod, Context, Rung, Search, Settings, StepSeconds
-from archwright.methods.sizing import sized
+from archwright.methods.sizing import BALANCE, sized
 from archwright.space import Architecture
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class RaceMethod(ChildrenMethod):
     reduction: int = 4
     growth: float = 8.0
     window: float = 2.0
-    balance: float = 13.0
+    balance: float = BALANCE
     extrapolate: bool = True
     first_share: float = 0.03
     whole: float | None = None
@@ -92,7 +92,8 @@ class RaceMethod(ChildrenMethod):
         count = max(1, int(self.whole / step_seconds()))
         if self.passes is None:  # without known networks there is nothing to be near to
             return count
-        passes, least, most = count / per_epoch, self.passes / self.window, self.passes * self.window
+        passes, most = count / per_epoch, self.passes * self.window
+        least = max(self.passes / self.window, min(LEAST_PASSES, self.passes))
         if not known and not least <= passes <= most:
             raise ChildFailure(
                 f"the whole training makes {passes:.3g} passes over the training part; it must be {least:.3g} to "
@@ -129,14 +130,20 @@ class RaceMethod(ChildrenMethod):
         """Return the networks that start, how many enter, and how long each trains, to fill `seconds`."""
         entrants = context.search.trials if "trials" in fixed else self._entrants(seconds)
         parts = context.modality.data.parts
-        available = max(seconds / 2, seconds - STARTING * entrants)
-        whole = (1 - self.losers) * available
+        available = seconds - STARTING * entrants
+        whole = max((1 - self.losers) * available, LEAST_SHARE * seconds)
+        if whole >= available:
+            raise ConfigError(
+                f"{entrants} networks are begun in about {STARTING * entrants:.0f} s, and half of the {seconds:.0f} s "
+                f"that are left for the race is the winner's; use {'fewer --trials or ' * ('trials' in fixed)}more "
+                "--minutes"
+            )
         starters, recipe = sized(context, whole, self.balance, fixed, step_seconds)
         passes = recipe.epochs
         looked_at = (len(parts["validation"]) + len(parts["test"])) / len(parts["train"])
         looks = context.search.space.forwards * FORWARD * looked_at / passes
         whole, available = whole / (1 + looks), available / (1 + looks)
-        share = self.losers * available / whole / self.lost(max(2, entrants))
+        share = (available - whole) / whole / self.lost(max(2, entrants))
         return {
             "trials": entrants,
             "whole": whole,
@@ -147,10 +154,13 @@ class RaceMethod(ChildrenMethod):
         }
 
     def _entrants(self, seconds: float) -> int:
-        """Return how many networks start: as many as have a first heat of `SHORTEST` seconds, within limits."""
+        """Return how many networks start: as many as have a first heat of `SHORTEST` seconds, within limits.
+
+        Beginning them takes a quarter of the time at most: half is the winner's.
+        """
         time = self.losers * seconds
         fitting = [n for n in range(FEWEST, MOST + 1) if time / self.lost(n) >= SHORTEST]
-        return max(fitting, default=FEWEST)
+        return max(2, min(max(fitting, default=FEWEST), int(seconds / 4 / STARTING)))
 
     def predicted(self, looks: Sequence[tuple[float, float]]) -> float:
         if not self.extrapolate or len(looks) < 2 or min(error for _, error in looks[-2:]) <= 0:
@@ -173,7 +183,8 @@ class RaceMethod(ChildrenMethod):
         entrants, last, later = context.search.trials, self.first_share, 0.0
         for rung in self.rungs(entrants):
             later, last = later + rung.count * (rung.share - last), rung.share
-        return entrants * self.first_share * whole, max(0.0, later - last) * whole
+        building = 0.0 if self.whole is None else STARTING  # nothing is timed in a counted run
+        return entrants * (self.first_share * whole + building), max(0.0, later - last) * whole
 
     def fitted(self, context: Context, rates: Rates, seconds: float, fixed: Collection[str]) -> tuple[Settings, float]:
         return {}, math.inf  # `planned` fills the time

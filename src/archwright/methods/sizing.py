@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from archwright.methods.cost import cost
+from archwright.methods.cost import LEAST_PASSES, cost
 from archwright.training.child import child_recipe
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archwright.training.recipe import Recipe
 
 START_SIZE, SIZINGS, COST_POWER = 0.25, 3, 1.4  # sizes that are timed; seconds grow with the width to this power
+BALANCE = 13.0  # for images (docs/value.md)
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")  # the faster is taken (docs/value.md)
 # Networks that see each image a few times do not learn images by heart, and learn moved ones more slowly: augmentation
 # is half as strong below so many passes.
@@ -26,15 +27,20 @@ FAR = 1.6  # times more or fewer passes than intended: such a network does not r
 
 
 def sized(
-    context: Context, whole: float, balance: float, fixed: Collection[str], step_seconds: StepSeconds
+    context: Context,
+    whole: float,
+    balance: float,
+    fixed: Collection[str],
+    step_seconds: StepSeconds,
+    count: int | None = None,
 ) -> tuple[dict[str, Architecture], Recipe]:
     """Return the known networks, each at the size that makes about as many passes in `whole` seconds, and the recipe.
 
     Known networks are sized so that the whole training makes sqrt(balance x P) passes over the training part, where P
-    are those of the first known network at START_SIZE: ten times the time goes half into a larger network, half into
-    more passes (as Hoffmann et al. 2022 found for language models; docs/value.md). One that cannot come near it at any
-    size is left out. Fields of the recipe in `fixed` stay. A space without known networks has none, and the recipe
-    as it is.
+    are those of the first known network at START_SIZE, and two at least: ten times the time goes half into a larger
+    network, half into more passes (as Hoffmann et al. 2022 found for language models; docs/value.md). One that cannot
+    come near it at any size is left out. Fields of the recipe in `fixed` stay. A space without known networks has none,
+    and the recipe as it is. `count` takes the first of them alone.
     """
     recipe, space, modality = context.final, context.search.space, context.modality
     examples = len(modality.data.train)
@@ -49,7 +55,7 @@ def sized(
         own = child_recipe(space, architecture, recipe)
         return whole / cost(own, modality, step_seconds(architecture, recipe.precision)).training
 
-    target = math.sqrt(balance * passes(first))
+    target = max(LEAST_PASSES, math.sqrt(balance * passes(first)))
     if "augment" not in fixed and target < FEW_PASSES:
         recipe = replace(recipe, augment=0.5)
     recipe = replace(recipe, epochs=target)
@@ -57,7 +63,7 @@ def sized(
     def at(size: float, name: str) -> Architecture:
         return space.known(size, recipe, examples)[name]
 
-    found = {name: _nearest(partial(at, name=name), passes, target) for name in small}
+    found = {name: _nearest(partial(at, name=name), passes, target) for name in list(small)[:count]}
     near = {name: one for name, (one, made) in found.items() if 1 / FAR <= made / target <= FAR}
     return near or {name: one for name, (one, _) in found.items()}, recipe
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
+from archwright.modalities import modality
 from archwright.runs.job import Job
+from archwright.runs.rivals import known_in
 from archwright.space import Architecture
 
 if TYPE_CHECKING:
@@ -25,13 +27,16 @@ def with_baseline(plan: Plan, data: Any, store: RunStore) -> Job:
     settled, gain = dict(store.get("settled")), store.get("gain")
     reference = plan.final.reference_name is not None if gain is None else not gain["won"]
     final = replace(plan.final, recipe=replace(plan.final.recipe, epochs=settled["epochs"]))
-    plan = replace(plan, final=final).changed({"minutes": None, "baseline": True, "reference": reference})
+    settings: dict[str, Any] = {"minutes": None, "baseline": True, "reference": reference}
+    if gain is None and not reference and plan.transferred is None and known_in(modality(data)) is not None:
+        settings["known"] = 1.0
+    plan = replace(plan, final=final).changed(settings)
     job = Job(plan, data, store)
     if store.get("asked/baseline") is None:
         found = Architecture.from_json(store.get(f"candidate/{store.get('found')}")["architecture"])
         done = {found: 1.0} if settled.get("seconds") is not None else {}
         count, _, expected = job.clock.settle([found], job.candidates.random, done)
-        undone = {f"done/{phase}": False for phase in ("random search", "reference", "test")}
+        undone = {f"done/{phase}": False for phase in ("known network", "random search", "reference", "test")}
         facts = {"settled": {**settled, "random": count}, "estimate": expected, "result": None, "asked/baseline": True}
         store.put_all({**facts, **undone})
     return job

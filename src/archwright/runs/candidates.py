@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +86,14 @@ class Candidates:
             # A state that version 0.1 left at the end, without a record, has no validation loss: that is done again.
             if begun is not None and begun["key"] == key and not _lacks_metrics(begun["fit"]):
                 fit.load_state_dict(begun["fit"])
-            pace = None if left is None else Pace(fit, left, threads=self.plan.threads)
+            pace = self._pace(fit, architecture, left)
             with any_failure():
                 for progress in fit:
                     steps = fit.steps
                     if pace is not None:
                         pace.stepped()
+                        if pace.step_seconds is not None and recipe is None:
+                            self.clock.measured(pace.step_seconds)
                     yield Progress(phase, number * steps + progress.step, of * steps, progress.metrics)
                     if fit.ends_epoch or time.monotonic() - self._saved > CHECKPOINT_SECONDS / 4:
                         self.store.save("training", {"key": key, "fit": fit.state_dict()})
@@ -123,6 +125,20 @@ class Candidates:
         if architecture is not None and self.trainings.begun(architecture):
             self.trainings.forget([architecture])
 
+    def _pace(self, fit: Fit, architecture: Architecture | None, left: Callable[[], float] | None) -> Pace | None:
+        if left is None:
+            return None
+        return Pace(fit, left, threads=self.plan.threads, look=self.clock.cost(architecture, self.plan).validation)
+
+    def seconds(self, architecture: Architecture | None) -> float:
+        """Return what the rest of a training is expected to take."""
+        settled = self.store.get("settled") or {}
+        if architecture is not None and self.trainings.begun(architecture):
+            return self.clock.whole_seconds * (1 - self.trainings.share(architecture))
+        if settled.get("seconds") is not None:
+            return float(settled["seconds"])
+        return self.clock.cost(architecture).of(settled.get("epochs", self.plan.final.recipe.epochs))
+
     def _fit(self, architecture: Architecture | None, recipe: Recipe | None, phase: str) -> Fit:
         """Return the training that the search has begun, or a new one."""
         if architecture is not None and recipe is None and self.trainings.begun(architecture):
@@ -130,11 +146,13 @@ class Candidates:
         network, recipe = network_of(self.plan, self.modality, architecture), recipe or self.recipe(architecture)
         return Fit(network, self.modality, recipe, seed=self.plan.seed, device=self.plan.device, phase=phase)
 
-    def test(self, key: str) -> None:
-        """Use the test part for one candidate, once."""
-        if self.store.get(f"test/{key}") is None:
-            tested = self.modality.test(self.network(key), self.plan.final.recipe, self.plan.device)
-            self.store.put(f"test/{key}", tested)
+    def test(self, key: str, part: str = "test") -> Mapping[str, Any]:
+        """Use the test part, or the validation part, for one candidate, once; return what is recorded."""
+        if self.store.get(f"{part}/{key}") is None:
+            tested = self.modality.test(self.network(key), self.plan.final.recipe, self.plan.device, part=part)
+            self.store.put(f"{part}/{key}", tested)
+        recorded: Mapping[str, Any] = self.store.get(f"{part}/{key}")
+        return recorded
 
     def record(self, key: str) -> Any:
         """Return what is known of a candidate; None before it is trained."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import Engine, Minutes, Tally, Trials
-from archwright.methods.cost import FORWARD, Cost, Rates, cost
+from archwright.methods.cost import Cost, Rates, cost
 from archwright.runs.assembly import recipe_of
 from archwright.runs.events import Stage
-from archwright.runs.grid import GRID_SHARE, grid
 from archwright.runs.plan import PHASES
+from archwright.runs.rates import test_seconds
 from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, step_seconds, timing_engine
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from archwright.space import Architecture
     from archwright.store import RunStore
 
-MARGIN = 0.97  # of a wall-time budget is planned; loading, measuring and writing take the rest
 LATEST, REPORT_SECONDS = 0.99, 5.0  # when the test begins, and what the model, pictures and report take
-SHORT = 1 / 6  # of final training, for the architectures on the shortlist
 OVERRUN = 1.05  # of its estimate, that a timed search may take
+KEPT = 0.95  # of what later phases are expected to take: the search ends when no more is left
 MOST_RANDOM = 64
 
 
@@ -41,31 +40,6 @@ class _Either:
         return max(self.count.spent(tally), self.time.spent(tally))
 
 
-def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
-    """Return the expected seconds by phase."""
-    final = plan.final
-    search, derive = plan.search.method.seconds(plan.context(modality), rates)
-    one = plan.search.method.whole_seconds(plan.context(modality), rates)
-    derive += final.shortlist * SHORT * one if final.shortlist > 1 else 0.0
-    trained = final.finalists * one
-    return {
-        "search": search,
-        "derive": derive,
-        "grid": len(grid(final.recipe)) * GRID_SHARE * one if final.grid else 0.0,
-        "final training": trained,
-        "random search": max(final.finalists, int((search + derive + trained) / one)) * one if final.baseline else 0.0,
-        "reference": one if final.reference else 0.0,
-        "test": test_seconds(plan, modality, rates),
-    }
-
-
-def test_seconds(plan: Plan, modality: Modality, rates: Rates) -> float:
-    """Return what the test of the network found and a few random ones takes, and the pictures."""
-    look = rates.child_step * FORWARD * len(modality.data.test) / modality.per_step(plan.final.recipe)
-    look *= plan.final.space.forwards
-    return 1.0 + (1 + 2 * (plan.final.baseline or plan.final.reference)) * look
-
-
 class Clock:
     """The seconds of a run by phase, resumed parts included, kept in its store."""
 
@@ -74,6 +48,7 @@ class Clock:
         self._timed = plan.budget.minutes is not None
         self._tick = time.monotonic()
         self._timing: Engine | None = None
+        self._test: float | None = None  # seconds, by the steps that were measured last
 
     @contextmanager
     def timing(self) -> Iterator[None]:
@@ -118,39 +93,50 @@ class Clock:
         budget = self.plan.budget
         assert budget.minutes is not None
         whole = 60 * budget.minutes
-        return (
-            min(LATEST * whole, whole - REPORT_SECONDS)
-            - float(self.store.get("overhead", 0.0))
-            - budget.estimate.get("test", 0.0)
-            - self.spent()
-        )
+        test = budget.estimate.get("test", 0.0) if self._test is None else self._test
+        until = min(LATEST * whole, whole - REPORT_SECONDS)
+        return until - float(self.store.get("overhead", 0.0)) - test - self.spent()
+
+    def measured(self, step: float) -> None:
+        """Note the seconds of a step of final training as it is now: the test takes as much longer or shorter."""
+        self._test = test_seconds(self.plan, self.modality, Rates(step))
+
+    def expected(self, *phases: str) -> float:
+        """Return the seconds that these phases are expected to take together."""
+        estimate = self.store.get("estimate") or self.plan.budget.estimate
+        return float(sum(estimate.get(phase, 0.0) for phase in phases))
 
     def search_budget(self) -> Trials | _Either:
-        """Return the budget of the search: in a timed run the plan's count is a forecast, the clock decides."""
+        """Return the budget of the search: in a timed run the plan's count is a forecast, the clock decides.
+
+        Later phases keep their time, whatever loading and planning took.
+        """
         trials = Trials(self.plan.search.trials)
         if not self._timed:
             return trials
-        left = OVERRUN * self.plan.budget.estimate["search"] - self.spent("search")
+        own, kept = self.expected("search"), KEPT * self.expected(*PHASES[1:-1])
+        left = min(OVERRUN * own - self.spent("search"), self.left - kept)
         return _Either(trials, Minutes(max(left, 1.0) / 60))
 
     def too_late(self, seconds: float) -> bool:
         """Return whether training one more candidate would overrun the deadline by a third of its duration."""
         return self._timed and self.left < seconds / 3 * 2
 
-    def cost(self, architecture: Architecture | None) -> Cost:
-        """Return what final training of an architecture costs, measured once."""
+    def cost(self, architecture: Architecture | None, plan: Plan | None = None) -> Cost:
+        """Return what final training of an architecture costs, measured once; by another plan if its space is."""
+        plan = plan or self.plan
         key = f"rate/{'reference' if architecture is None else architecture.id}"
         step = self.store.get(key) or self.plan.budget.rates.get(key)  # some were measured for the plan
         if step is None:
             least = TIMED_SHARE * 60 * (self.plan.budget.minutes or 0.0)
             try:
-                step = step_seconds(self.plan, self.modality, architecture, TIMED_STEPS, least, engine=self._timing)
+                step = step_seconds(plan, self.modality, architecture, TIMED_STEPS, least, engine=self._timing)
             except ChildFailure:  # its training will say so
                 step = self.plan.budget.rates.get("child step")
                 if step is None:
                     raise
             self.store.put(key, step)
-        return cost(recipe_of(self.plan, architecture), self.modality, step)
+        return cost(recipe_of(plan, architecture), self.modality, step)
 
     def stage(self, phases: Sequence[str]) -> Stage:
         """Return the beginning of the first of these phases, with what it and all of them are expected to take."""
@@ -158,19 +144,21 @@ class Clock:
         seconds = [expected.get(phase, 0.0) for phase in phases]
         return Stage(phases[0], seconds[0], sum(seconds))
 
-    def share_left(self, phase: str, trainings: int) -> Callable[[], float] | None:
-        """Return what gives the seconds left for the next of so many trainings of a phase; None without a deadline.
+    def share_left(self, own: float, later: float = 0.0) -> Callable[[], float] | None:
+        """Return what gives the seconds left for a training; None without a deadline.
 
-        Later phases keep the part of the time that they were expected to take.
+        The training is expected to take `own` seconds, and others `later` ones: it has its part of the time that there
+        is, so all become shorter on a machine that has become slower.
         """
         if not self._timed:
             return None
-        expected = self.store.get("estimate") or self.plan.budget.estimate
-        later = PHASES[PHASES.index(phase) + 1 : -1]
-        own, others = expected.get(phase, 0.0), sum(expected.get(name, 0.0) for name in later)
-        part = (own / (own + others) if own else 1.0) / max(1, trainings)
-        begun, whole = self.spent(), self.left * part
-        return lambda: whole - (self.spent() - begun)
+        begun, part = self.spent(), own / (own + later) if own > 0 else 1.0
+
+        def left() -> float:
+            spent = self.spent() - begun
+            return part * (self.left + spent) - spent
+
+        return left
 
     def settle(
         self,
@@ -184,6 +172,8 @@ class Clock:
 
         Architectures differ several times in cost, so those that will be trained are timed now. The random search gets
         the time that search and final training take together. `random` gives the random architecture of a number.
+        In a timed run the finalists keep the part of the time that was planned for them: where random architectures are
+        more expensive than they, these are trained for less.
         """
         final = self.plan.final
         spent, epochs = self.spent("search", "derive"), float(final.recipe.epochs)
@@ -199,17 +189,23 @@ class Clock:
                 if count >= len(finalists) and more.of(fitting) > spent + own.of(fitting):
                     break
                 randoms, count = more, count + 1
-        if self._timed:
-            epochs = (own + reference + randoms).epochs_within(self.left)
-        costs = {"final training": own, "random search": randoms, "reference": reference}
-        return count, epochs, {phase: cost.of(epochs) for phase, cost in costs.items()}
+        others = {"known network": own.times(final.known), "random search": randoms, "reference": reference}
+        if not self._timed:
+            return count, epochs, {"final training": own.of(epochs), **{p: c.of(epochs) for p, c in others.items()}}
+        left, planned = self.left, self.plan.budget.estimate
+        part = planned["final training"] / sum(planned.get(phase, 0.0) for phase in ("final training", *others))
+        epochs = max(sum(others.values(), own).epochs_within(left), own.epochs_within(part * left))
+        expected = {phase: cost.of(epochs) for phase, cost in others.items()}
+        fits = min(1.0, max(0.0, left - own.of(epochs)) / max(sum(expected.values()), 1e-9))
+        return count, epochs, {"final training": own.of(epochs), **{p: fits * s for p, s in expected.items()}}
 
     def _settled_race(self, spent: float, done: Mapping[Architecture, float]) -> tuple[int, float, dict[str, float]]:
         """Return the same where finalists go on with trainings of equal seconds: others then train for as long."""
         final, whole = self.plan.final, self.whole_seconds
         own = whole * sum(1 - share for share in done.values())
         count = max(len(done), min(MOST_RANDOM, int((spent + own) / whole))) if final.baseline else 0
-        expected = {"final training": own, "random search": count * whole, "reference": whole * final.reference}
+        expected = {"final training": own, "known network": final.known * whole}
+        expected |= {"random search": count * whole, "reference": whole * final.reference}
         return count, float(final.recipe.epochs), expected
 
     @property

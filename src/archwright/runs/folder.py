@@ -67,6 +67,7 @@ def config(plan: Plan) -> dict[str, Any]:
         **cluster,
         "seed": plan.seed,
         "device": plan.device,
+        "threads": plan.threads,
     }
     flat.pop("residual")
     return {**{k: v for k, v in flat.items() if v is not None}, **plan.data.options, "run": None}
@@ -82,6 +83,7 @@ def transfer_config(plan: Plan, sizes: tuple[str, ...]) -> dict[str, Any]:
         "compare": plan.final.baseline,
         "seed": plan.seed,
         "device": plan.device,
+        "threads": plan.threads,
         "final_space": {k: v for k, v in fields.items() if k not in ("name", *plan.final.space.reads)},
         "final_recipe": plan.to_json()["final"]["recipe"],
     }
@@ -136,8 +138,8 @@ def stored_plan(store: RunStore, space: str | None = None, controller: str | Non
 
 
 def found_in(store: RunStore) -> Architecture:
-    """Return the architecture that a finished run found."""
-    found = store.get(f"candidate/{store.get('found')}")
+    """Return the architecture that a finished run delivered."""
+    found = store.get(f"candidate/{store.get('delivered', store.get('found'))}")
     return Architecture.from_json(found["architecture"])
 
 

@@ -1,13 +1,13 @@
 """A run from its plan to its result, in stages. Each stage is recorded when it ends and can be taken up in the middle.
 
-search -> derive -> grid -> final training -> random search -> reference -> test. The test part of the data is used in
-the last stage only.
+search -> derive -> grid -> final training -> known network -> random search -> reference -> test. The test part of the
+data is used in the last stage only.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archwright.errors import RunError
@@ -18,13 +18,15 @@ from archwright.modalities import modality
 from archwright.report.words import counted
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
-from archwright.runs.clock import SHORT, Clock
+from archwright.runs.clock import Clock
 from archwright.runs.events import Event, Message
 from archwright.runs.grid import GRID_SHARE, changed, described, grid
 from archwright.runs.heats import Heats
-from archwright.runs.plan import Plan
-from archwright.runs.planner import pin_threads
+from archwright.runs.plan import PHASES, Plan
+from archwright.runs.rates import SHORT, pin_threads
+from archwright.runs.rivals import Rivals
 from archwright.space import Architecture
+from archwright.training import threads
 from archwright.training.measure import tune_malloc
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from archwright.store import RunStore
 
 TRIES = 5  # finalists that may fail to train before the run gives up
+AFTER = PHASES.index("final training") + 1
 ACCOUNTED = 10.0  # seconds between two records of the time that a search has taken
 
 
@@ -45,16 +48,25 @@ class Job:
         self.plan, self.store, self.modality = plan, store, modality(data)
         self.clock = Clock(plan, self.modality, store)
         self.candidates = Candidates(plan, self.modality, store, self.clock)
+        self.rivals = Rivals(plan, self.modality, store, self.clock)
         self._skip_search = skip_search
         tune_malloc()
         pin_threads(plan)
 
     def __iter__(self) -> Iterator[Event]:
+        pin_threads(self.plan)
+        try:
+            yield from self._stages()
+        finally:
+            threads.use(threads.available())  # the caller's own work has them again
+
+    def _stages(self) -> Iterator[Event]:
         stages = {
             "search": self._search,
             "derive": self._derive,
             "grid": self._try_recipes,
             "final training": self._train_finalists,
+            "known network": self._train_known,
             "random search": self._train_random,
             "reference": self._train_reference,
             "test": self._test,
@@ -118,7 +130,12 @@ class Job:
         """Train the best ranked from scratch for a short time: the score of a search is a rough guide."""
         for index, architecture in enumerate(architectures):
             part, recipe = (index, len(architectures)), self.candidates.recipe(architecture, SHORT)
-            yield from self.candidates.train(f"short-{index}", architecture, "derive", part, recipe=recipe, keep=False)
+            own = SHORT * self.clock.whole_seconds
+            later = own * (len(architectures) - index - 1) + self.clock.expected(*PHASES[2:-1])
+            left = self.clock.share_left(own, later)
+            yield from self.candidates.train(
+                f"short-{index}", architecture, "derive", part, recipe=recipe, keep=False, left=left
+            )
 
     def _reordered(self, best: list[tuple[Architecture, float]]) -> list[tuple[Architecture, float]]:
         """Return the shortlist by validation loss, which is finer than accuracy; then the others as they were."""
@@ -171,11 +188,17 @@ class Job:
             trained = len(self.candidates.trained("found"))
             if trained == finalists:
                 break
-            left = self.clock.share_left("final training", finalists - trained)
-            part = trained, finalists
+            part, left = (trained, finalists), self._left([architecture] * (finalists - trained), *PHASES[AFTER:-1])
             yield from self.candidates.train(f"found-{index}", architecture, "final training", part, left=left)
         if not self.candidates.trained("found"):
             raise RunError("no finalist could be trained; see the messages above")
+
+    def _left(self, architectures: Sequence[Architecture], *later: str) -> Callable[[], float] | None:
+        """Return what gives the seconds left for the first of these trainings, before the others and later phases."""
+        if self.plan.budget.minutes is None:
+            return None
+        own, *others = map(self.candidates.seconds, architectures)
+        return self.clock.share_left(own, sum(others) + self.clock.expected(*later))
 
     def _train_random(self) -> Iterator[Event]:
         count = self.store.get("settled")["random"]
@@ -185,8 +208,16 @@ class Job:
                 if self.clock.too_late(previous.get("seconds", 0.0)):
                     yield Message(f"random search: {index} of {count} architectures, because the time is up")
                     break
-            random = self.candidates.random(index)
-            yield from self.candidates.train(f"random-{index}", random, "random search", (index, count))
+            random, *others = map(self.candidates.random, range(index, count))
+            left = self._left([random, *others], "reference")
+            yield from self.candidates.train(f"random-{index}", random, "random search", (index, count), left=left)
+
+    def _train_known(self) -> Iterator[Event]:
+        """Train a known network for a share of the time, and compare it with the network found."""
+        found = self.candidates.best(self.candidates.trained("found"))
+        own = self.plan.final.known * self.candidates.record(found)["seconds"]
+        left = self.clock.share_left(own, self.clock.expected("random search", "reference"))
+        yield from self.rivals.train(self.candidates, found, left)
 
     def _train_reference(self) -> Iterator[Event]:
         """Train the best known network that lost, or else the space's reference, as what was found is trained."""
@@ -195,14 +226,24 @@ class Job:
             yield Message(f"{gain['known']} won, so it is the reference itself")
             return
         known = None if gain is None else Architecture.from_json(gain["architecture"])
-        yield from self.candidates.train("reference-0", known, "reference", (0, 1))
+        left = self.clock.share_left(1.0)
+        yield from self.candidates.train("reference-0", known, "reference", (0, 1), left=left)
 
     def _test(self) -> Iterator[Event]:
-        """Use the test part: once for the network found, once for each random one and the reference."""
+        """Use the test part: once for the network found, once for each it is compared with."""
         found = self.candidates.best(self.candidates.trained("found"))
         keys = [found, *self.candidates.trained("random"), *self.candidates.trained("reference")]
         yield Message("testing on the test part, which nothing has seen so far")
         for number, key in enumerate(keys):
             self.candidates.test(key)
             yield Progress("test", number + 1, len(keys))
-        self.store.put("found", found)
+        delivered = found
+        if (rival := self.rivals.last) is not None:
+            self.rivals.candidates(rival).test(rival)
+            best = self.plan.final.deliver == "best" and self.rivals.chosen[rival]["better"]
+            delivered = rival if best else found
+        self.store.put_all({"found": found, "delivered": delivered})
+
+    def candidates_of(self, key: str) -> Candidates:
+        """Return the candidates that the key belongs to."""
+        return self.rivals.candidates(key) if key in self.rivals.chosen else self.candidates

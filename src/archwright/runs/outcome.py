@@ -17,7 +17,7 @@ from archwright.report.escape import for_markdown, for_terminal
 from archwright.report.plots import comparison, search_curve
 from archwright.report.text import as_text
 from archwright.runs.job import Job
-from archwright.space import Architecture
+from archwright.space import Architecture, Space
 
 WORDS = {"same_count": "as many trained", "same_time": "as much time"}
 
@@ -26,13 +26,15 @@ def conclude(job: Job) -> dict[str, Any]:
     """Gather the result of a job that has ended, and write everything into the run folder. Can be done again."""
     begun = time.monotonic()
     store, plan, modality = job.store, job.plan, job.modality
-    key = store.get("found")
+    key = store.get("delivered", store.get("found"))
     record, test, trials = store.get(f"candidate/{key}"), store.get(f"test/{key}"), list(store.trials())
     architecture = Architecture.from_json(record["architecture"])
+    found, candidates = store.get("found"), job.candidates_of(key)
+    test_of_found = store.get(f"test/{found}")  # of what the search found, which the others are compared with
     metric, validation = f"test_{modality.metric}", f"validation_{modality.metric}"
     result: dict[str, Any] = {
         "architecture": architecture.id,
-        "space": plan.search.space.name,
+        "space": candidates.plan.final.space.name,
         "data": modality.data.name,
         "split": modality.data.split,
         "model_input": modality.contract(),
@@ -57,7 +59,7 @@ def conclude(job: Job) -> dict[str, Any]:
         groups = {"same_count": randoms[: plan.final.finalists]}
         if plan.transferred is None:  # otherwise nothing was searched
             groups["same_time"] = randoms
-        compared = {name: _compared(job, keys, test) for name, keys in groups.items()}
+        compared = {name: _compared(job, keys, test_of_found) for name, keys in groups.items()}
         tests = [store.get(f"test/{k}")[modality.metric] for k in randoms]
         result["random_search"] = {**compared, f"all_{metric}": tests}
         result[f"random_{metric}"] = compared["same_count"][metric]
@@ -65,9 +67,14 @@ def conclude(job: Job) -> dict[str, Any]:
         result["replicas"] = dict(zip(("updates", "mean_staleness", "most_staleness"), late, strict=True))
     if references := job.candidates.trained("reference"):
         name = gain["known"] if (gain := store.get("gain")) else plan.final.reference_name
-        result["reference"] = {"network": name, **_compared(job, references, test)}
-    network, space = job.candidates.network(key).cpu(), plan.final.space.for_architecture(architecture)
-    modality.save(network, architecture, space, inside(store.folder, "model"))
+        result["reference"] = {"network": name, **_compared(job, references, test_of_found)}
+    if (rival := job.rivals.last) is not None:
+        result["known"] = _offered(job, rival)
+        if result["known"]["better"]:
+            other = "found" if key == rival else "known"
+            _save(job, found if key == rival else rival, other)
+            result["known"]["folders"] = {other: str(store.folder / other)}
+    space = _save(job, key, "model")
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
     graphs = space.graphs(architecture)
     _draw(job, graphs, trials, result)
@@ -83,6 +90,36 @@ def conclude(job: Job) -> dict[str, Any]:
     write(store.folder / "result.json", json.dumps(result, indent=1).encode())
     write(store.folder / "report.md", "\n".join(_report(result, graphs, modality)).encode())
     return result
+
+
+def _save(job: Job, key: str, folder: str) -> Space:
+    """Write a trained candidate as a model, and return its space."""
+    candidates, store = job.candidates_of(key), job.store
+    architecture = Architecture.from_json(store.get(f"candidate/{key}")["architecture"])
+    space = candidates.plan.final.space.for_architecture(architecture)
+    job.modality.save(candidates.network(key).cpu(), architecture, space, inside(store.folder, folder))
+    return space
+
+
+def _offered(job: Job, key: str) -> dict[str, Any]:
+    """Return a known network beside what the search found: who is better in validation, and by how much."""
+    modality, store, rival = job.modality, job.store, job.rivals.chosen[key]
+    record, found = store.get(f"candidate/{key}"), store.get("found")
+    validation, figures = f"validation_{modality.metric}", modality.figures(store.get(f"test/{key}"))
+    theirs = store.get(f"candidate/{found}")
+    return {
+        "network": rival["network"],
+        "share": rival["share"],
+        "difference": rival["difference"],
+        "difference_interval": rival["interval"],
+        "better": rival["better"],
+        "delivered": store.get("delivered") == key,
+        **{name: record[name] for name in ("seconds", "epochs", "parameters", "multiply_adds", validation)},
+        **{name: figures[name] for name in (f"test_{modality.metric}", "test_interval")},
+        "architecture": Architecture.from_json(record["architecture"]).id,
+        "found": {"architecture": Architecture.from_json(theirs["architecture"]).id, validation: theirs[validation]}
+        | {name: value for name, value in modality.figures(store.get(f"test/{found}")).items() if "test" in name},
+    }
 
 
 def _compared(job: Job, keys: Sequence[str], test: dict[str, Any]) -> dict[str, Any]:
@@ -115,11 +152,15 @@ def _comparisons(result: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 def _draw(job: Job, graphs: Sequence[Graph], trials: Sequence[Trial], result: dict[str, Any]) -> None:
     folder, modality, search = job.store.folder, job.modality, job.plan.search
     reward = "validation accuracy" if hasattr(search.reward, "words") else f"reward ({search.objective})"
-    rows = [modality.estimate("found", result, found=True)]
+    known = result.get("known", {"delivered": False})
+    rows = [modality.estimate(known["network"] if known["delivered"] else "found", result, found=True)]
+    if "network" in known:
+        other = ("found", known["found"]) if known["delivered"] else (known["network"], known)
+        rows.append(modality.estimate(*other))
     rows += [modality.estimate(name, figures) for _, name, figures, _ in _comparisons(result)]
     measured = modality.wording.measure.partition(",")[0].capitalize()
     for suffix in ("png", "svg"):
-        draw(graphs, folder / f"cell.{suffix}", title=f"{search.space.name} {result['architecture']}")
+        draw(graphs, folder / f"cell.{suffix}", title=f"{result['space']} {result['architecture']}")
         if trials:
             search_curve(
                 [trial.reward for trial in trials],
@@ -169,6 +210,8 @@ def _summary(result: dict[str, Any], modality: Modality) -> list[str]:
         rows.append((kind, f"{ours}{modality.wording.words(group[metric])}{words}; {against}"))
         if group is result["random_search"].get("same_time"):
             rows.append(("verdict", verdict(modality, *group["difference_interval"])))
+    if known := result.get("known"):
+        rows.append(("known network", _known_in_words(known, modality, result["run"])))
     if gain := result.get("gain"):
         rows.append(("known networks", _gain_in_words(gain, modality)))
     lines = [f"{title:<16} {words}" for title, words in rows] + modality.details(result)
@@ -188,6 +231,23 @@ def _summary(result: dict[str, Any], modality: Modality) -> list[str]:
         f"seconds          {phases}",
         f"run folder       {result['run']}",
     ]
+
+
+def _known_in_words(known: dict[str, Any], modality: Modality, run: str) -> str:
+    """Say whether a known network is better than what the search found, and where the other is."""
+    name, share = known["network"], known["share"]
+    difference = modality.wording.words_of_difference(known["difference"], *known["difference_interval"])
+    low, high = known["difference_interval"]
+    words = (
+        f"{name}, trained for {known['seconds']:.0f} s ({share:.0%} of what was found): "
+        f"{modality.wording.words(known[f'test_{modality.metric}'])}; in validation found minus known {difference}"
+    )
+    if not known["better"]:
+        return f"{words}: the network found is better" if not low <= 0 <= high else words
+    sure = "is better" if not low <= 0 <= high else "is ahead, not certainly"
+    if known["delivered"]:
+        return f"{words}: {name} {sure} and is delivered; what the search found is in {run}/found"
+    return f"{words}: {name} {sure}; archwright predict or export {run}/known takes it (--deliver best delivers it)"
 
 
 def _gain_in_words(gain: dict[str, Any], modality: Modality) -> str:

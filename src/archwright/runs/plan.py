@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from archwright.components import named_again, space_from_json, space_to_json
 from archwright.engines.settings import Cluster
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
 
 FORMAT = 2
-OPTIONAL_PHASES = {"grid": "grid", "random search": "baseline", "reference": "reference"}  # and the fields that ask
+# And the fields that ask for them.
+OPTIONAL_PHASES = {
+    "grid": "grid",
+    "known network": "known",
+    "random search": "baseline",
+    "reference": "reference",
+}
 SEARCH_SETTINGS = ("trials", "objective", "objective_settings")
 OWN = ("seed", "device", "threads", "transferred")  # fields of the plan that are no part of it
-PHASES = ("search", "derive", "grid", "final training", "random search", "reference", "test")
+PHASES = ("search", "derive", "grid", "final training", "known network", "random search", "reference", "test")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,10 @@ class FinalTraining:
         baseline: train random architectures the same way: as many, and for as much time.
         reference: train a network to compare with the same way: the best known one of a race, or the space's reference
             (`nas-recurrent`: an LSTM of as many parameters).
+        known: train a known network of the data's usual space for this share of the seconds of the network found, and
+            offer it where it is better in validation (0.1 with --minutes, where the method races none); 0: none.
+        deliver: what `model/` has: the network "found" by the search, or the "best" in validation of it and the known
+            one. The other is kept beside it.
         residual: train a hand-made residual network of about so many parameters the same way, as the reference.
     """
 
@@ -67,12 +77,18 @@ class FinalTraining:
     grid: bool = False
     baseline: bool = False
     reference: bool = False
+    known: float = 0.0
+    deliver: Literal["found", "best"] = "found"
     residual: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("shortlist", "finalists"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.known <= 1:
+            raise ConfigError(f"known is {self.known}; it must be 0 to 1, a share of final training")
+        if self.deliver not in ("found", "best"):
+            raise ConfigError(f"deliver is {self.deliver!r}; it must be found or best")
 
     @property
     def reference_name(self) -> str | None:
@@ -236,4 +252,4 @@ def upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def wanted_phases(final: Mapping[str, Any]) -> list[str]:
     """Return the phases of a plan, in order, from the fields of its final training (or their JSON)."""
-    return [phase for phase in PHASES if final.get(OPTIONAL_PHASES.get(phase, ""), True)]
+    return [phase for phase in PHASES if phase not in OPTIONAL_PHASES or final.get(OPTIONAL_PHASES[phase])]

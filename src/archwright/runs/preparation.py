@@ -40,6 +40,7 @@ def prepare(
     minutes: float | None = None,
     seed: int = 0,
     device: str = "auto",
+    threads: int | None = None,
     data_options: Mapping[str, Any] | None = None,
     begun: float | None = None,
 ) -> Prepared:
@@ -64,6 +65,7 @@ def prepare(
         minutes=minutes,
         seed=seed,
         device=device,
+        threads=threads,
         begun=begun,
     )
     return Prepared(plan, loaded, time.monotonic() - begun)

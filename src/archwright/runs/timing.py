@@ -86,13 +86,18 @@ def step_seconds(
     return result.reward
 
 
+def timed_architectures(plan: Plan) -> list[Architecture]:
+    """Return the architectures that are timed for a plan: known networks, or else random ones."""
+    known = list(plan.search.method.known(plan.search).values())
+    return known or [sample(plan.search.space, (plan.seed, 99, i)) for i in range(MEASURED)]
+
+
 def measure(plan: Plan, modality: Modality, known: Rates | None = None) -> Rates:
     """Time a few steps of everything the plan repeats, over several architectures: their mean is what a run pays.
 
     `known` are the rates of a plan that differs in the size of its networks: only children are timed then.
     """
-    architectures = list(plan.search.method.known(plan.search).values())
-    architectures = architectures or [sample(plan.search.space, (plan.seed, 99, i)) for i in range(MEASURED)]
+    architectures = timed_architectures(plan)
     seconds: list[float] = []
     failure: ChildFailure | None = None
     with contextlib.closing(timing_engine(plan)) as engine:

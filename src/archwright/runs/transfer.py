@@ -23,6 +23,7 @@ from archwright.runs.folder import begin as begin_folder
 from archwright.runs.folder import transfer_config
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
+from archwright.runs.rates import pin_threads, with_threads
 from archwright.runs.timing import TIMED_STEPS, step_seconds
 from archwright.space import Architecture, Space
 from archwright.store import RunStore
@@ -45,6 +46,7 @@ def plan_transfer(
     preset: str = "small",
     seed: int = 0,
     device: str = "auto",
+    threads: int | None = None,
     space: str | None = None,
 ) -> Plan:
     """Return the plan. `final_space` and `final_recipe` are fields over those of the preset; `source` is recorded.
@@ -76,9 +78,11 @@ def plan_transfer(
         preset=preset,
         seed=seed,
         device=device,
+        threads=threads,
         timed=False,
     )
-    plan = replace(plan, transferred=source)
+    plan = replace(plan if threads is not None else with_threads(plan, loaded, architecture), transferred=source)
+    pin_threads(plan)
     if compare:
         network = without_auxiliary(network_of(plan, loaded, architecture))
         plan = plan.changed({"reference": True, "residual": parameters(network)})

@@ -65,6 +65,7 @@ class Fit:
         self.model, self.phase = model, phase
         self.recipe = recipe = recipe or Recipe()
         self.step, self.seconds = 0, 0.0
+        self.looking = 0.0  # seconds of looks at the validation part, in this process
         self.validation: list[tuple[int, float]] = []  # (epoch counted from 1, score), where it was measured
         self.metrics: dict[str, float] = {}  # of the last validation
         self._seed, self._device, self._limit = seed, resolve_device(device), time_limit
@@ -192,8 +193,10 @@ class Fit:
         Training goes on to the same bits, and the seconds are the caller's. Empty without a validation part.
         """
         average = None if self._delivered else self._average
+        began = time.perf_counter()
         with out_of_memory("the validation part"), average.exchanged() if average else nullcontext():
             metrics = self._data.validate(self.model)
+        self.looking += time.perf_counter() - began
         if metrics and not math.isfinite(loss := metrics["validation_loss"]):
             raise Diverged(f"{self.phase}: after epoch {self._epoch} the validation loss is {loss:g}")
         return metrics
@@ -224,6 +227,17 @@ class Fit:
         falling = max(1, round(best.step * (1 - constant) / constant))
         self._replanned = self.step, constant, min(self.steps, self.step + falling)
         self.shortened = True
+
+    def looks(self, steps: int) -> int:
+        """Return how many looks at the validation part are to come, if the whole training has so many steps."""
+        each = self._data.per_epoch
+        coming = -(-steps // each) - self.step // each
+        if self._validate_last is not None:
+            coming = min(coming, self._validate_last)
+        if self.recipe.looks:
+            every = each * math.ceil(steps / each / self.recipe.looks)
+            coming += (steps - 1) // every - self.step // every
+        return coming
 
     def _validated(self) -> Mapping[str, float]:
         epochs = -(-self.steps // self._data.per_epoch)

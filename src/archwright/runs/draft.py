@@ -1,0 +1,124 @@
+"""A plan as a preset and the user's settings give it, before anything is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from archwright.components import frozen, space_class, with_fields
+from archwright.controllers.guided import START
+from archwright.errors import ConfigError
+from archwright.methods import method_class
+from archwright.methods.cost import Rates
+from archwright.methods.protocol import Search
+from archwright.presets import as_published, preset, presets_of
+from archwright.presets.values import Preset, Size
+from archwright.runs.cluster import on_a_cluster
+from archwright.runs.plan import FinalTraining, Plan
+from archwright.runs.rates import estimate, pin_threads, with_threads
+from archwright.runs.rivals import usual_share
+from archwright.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from archwright.modalities.protocol import Modality
+    from archwright.space import Space
+
+FEW_TRIALS = 1000
+
+
+@dataclass(frozen=True)
+class UserSettings:
+    """What the user set; everything else is the preset's or planned. Mappings are fields of the component.
+
+    `settings` are the other settings of the plan by name: trials, finalists, baseline, evaluator, workers...
+    """
+
+    space: str
+    space_fields: Mapping[str, Any] = field(default_factory=dict)
+    final_space_fields: Mapping[str, Any] = field(default_factory=dict)
+    controller: str | None = None
+    controller_settings: Mapping[str, Any] = field(default_factory=dict)
+    search_recipe: Mapping[str, Any] = field(default_factory=dict)
+    final_recipe: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes plans for one set of data and one user; `base` has the fields of the plan that do not depend on sizes."""
+
+    modality: Modality
+    user: UserSettings
+    preset: str
+    base: Mapping[str, Any]
+    choose_threads: bool
+
+    def plan(self, size: Size | None = None) -> Plan:
+        """Return a preset, and over it what the user set."""
+        user, cls = self.user, space_class(self.user.space)
+        usual = preset(self.preset, cls, self.modality, size)
+        final_recipe = _changed(usual.final_recipe, user.final_recipe)
+        following = {name: getattr(final_recipe, source) for name, source in usual.follows.items()}
+        space_fields, final_space = {**usual.space, **following}, {**usual.final_space, **following}
+        space = with_fields(cls, {**space_fields, **user.space_fields})
+        carried = {k: v for k, v in user.space_fields.items() if k in space_fields}
+        final_fields = {**final_space, **carried, **user.final_space_fields}
+        settings = dict(usual.settings)
+        settings.setdefault("evaluator", "shared-weights" if space.shares_weights else "from-scratch")
+        method = method_class(user.settings.get("evaluator", settings["evaluator"]))
+        sized = method.sized(user.settings, usual.settings, user.search_recipe.get("epochs"), final_recipe)
+        recipe = replace(usual.search_recipe, epochs=sized.pop("epochs", usual.search_recipe.epochs))
+        settings.update({**sized, **user.settings})
+        controller, controller_settings = self._controller(cls, usual, method, settings)
+        if settings.get("engine", "local") != "local":
+            settings, controller_settings = on_a_cluster(settings, controller_settings, str(self.base["device"]))
+        search = Search(space, method(), controller, controller_settings, recipe=_changed(recipe, user.search_recipe))
+        final = FinalTraining(space.final(**frozen(final_fields)), final_recipe)
+        plan = Plan(**self.base, search=search, final=final).changed(settings)
+        return plan.changed({"known": usual_share(plan, self.modality, user.settings)})
+
+    def _controller(
+        self, cls: type[Space], usual: Preset, method: Any, settings: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the controller and its settings.
+
+        Unless the user names one it is `guided` when trials are expensive and few (docs/lab.md), otherwise the paper's.
+        """
+        name, trials = self.user.controller, settings["trials"]
+        if name is None:
+            few = not as_published(self.preset) and method.expensive and trials < FEW_TRIALS
+            usually = "guided" if few else presets_of(cls).controller
+            name = "reinforce" if settings.get("replicas") else usually
+        defaults: Mapping[str, Any] = usual.controllers.get(name, {})
+        if name == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
+            defaults = {**defaults, "start": max(3, trials // 4)}
+        return name, {**defaults, **self.user.controller_settings}
+
+    def threaded(self, plan: Plan) -> Plan:
+        """Return the plan with the threads that are used from here on: the user's, or the faster number."""
+        if self.choose_threads:
+            return with_threads(plan, self.modality)
+        pin_threads(plan)
+        return plan
+
+    def estimated(self, plan: Plan, rates: Rates) -> Plan:
+        """Return the plan with what it is expected to take, and the rates that say so."""
+        measured = {"child step": rates.child_step, **rates.search}
+        return plan.changed({"estimate": estimate(plan, self.modality, rates), "rates": measured})
+
+    def suited(self, plan: Plan) -> Plan:
+        """Return the plan with the controller for the trials that fit."""
+        cls, search = space_class(self.user.space), plan.search
+        if self.user.controller is not None or search.trials < FEW_TRIALS or search.controller != "guided":
+            return plan
+        usual = preset(self.preset, cls, self.modality)
+        name, settings = self._controller(cls, usual, search.method, {"trials": search.trials})
+        return replace(plan, search=replace(search, controller=name, controller_settings=settings))
+
+
+def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
+    try:
+        return replace(recipe, **fields)
+    except TypeError as error:
+        raise ConfigError(f"a recipe has no such field: {error}") from None
