@@ -1,4 +1,4 @@
-"""PyTorch's optimizer of a recipe: SGD with momentum, Adam or RMSProp. Its state goes by the parameters' names."""
+"""The optimizer of a recipe: PyTorch's SGD, Adam or RMSProp, or Muon. Its state goes by the parameters' names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from archwright.training.muon import Muon
 from archwright.training.placement import saved
 from archwright.training.recipe import Recipe
 from archwright.training.regularisation import clip_to
@@ -17,6 +18,7 @@ from archwright.training.regularisation import clip_to
 SLOTS: Mapping[str, Mapping[str, str]] = {
     "sgd": {"momentum": "momentum_buffer"},
     "adam": {"first": "exp_avg", "second": "exp_avg_sq", "steps": "step"},
+    "muon": {"momentum": "momentum_buffer"},
     "rmsprop": {"second": "square_avg", "momentum": "momentum_buffer", "steps": "step"},
 }
 
@@ -93,6 +95,8 @@ def _optimizer(parameters: list[Tensor], recipe: Recipe) -> torch.optim.Optimize
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused, **common)
+    if recipe.optimizer == "muon":
+        return Muon(groups, momentum=recipe.momentum, **common)
     if recipe.optimizer == "adam":
         betas = recipe.momentum, recipe.second_decay
         return torch.optim.Adam(groups, betas=betas, eps=recipe.epsilon, fused=fused, **common)

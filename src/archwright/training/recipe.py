@@ -10,6 +10,8 @@ from archwright.errors import ConfigError
 from archwright.training.precision import Precision
 from archwright.training.schedules import cosine_with_restarts, falling, step_decay
 
+OPTIMIZERS = ("sgd", "adam", "rmsprop", "muon")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -35,7 +37,8 @@ class Recipe:
         decay_every: epochs after which the learning rate is multiplied by `decay_factor`, again and again, instead.
         decay_factor: the factor.
         decay_from: the epoch at which that begins.
-        optimizer: "sgd", "adam" or "rmsprop" (PyTorch's; TensorFlow's RMSProp has epsilon inside the root).
+        optimizer: "sgd", "adam", "rmsprop" (PyTorch's; TensorFlow's RMSProp has epsilon inside the root), or "muon",
+            which is SGD with Nesterov's momentum but for convolutions (see `archwright.training.muon`).
         momentum: of SGD and RMSProp; of Adam the decay of the mean gradient (beta 1).
         nesterov: Nesterov's momentum, of SGD.
         second_decay: of the mean squared gradient: Adam's beta 2, RMSProp's alpha.
@@ -79,7 +82,7 @@ class Recipe:
     decay_every: float | None = None
     decay_factor: float = 0.97
     decay_from: float = 0.0
-    optimizer: Literal["sgd", "adam", "rmsprop"] = "sgd"  # ENAS 2018, section 3.2
+    optimizer: Literal["sgd", "adam", "rmsprop", "muon"] = "sgd"  # ENAS 2018, section 3.2
     momentum: float = 0.9  # official code, utils.py
     nesterov: bool = True  # ENAS 2018, section 3.2
     second_decay: float = 0.999
@@ -117,7 +120,7 @@ class Recipe:
         for name in ("momentum", "label_smoothing", "average", "warmup"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         self._require("nesterov", not self.nesterov or self.momentum > 0, "False when momentum is 0")
-        self._require("optimizer", self.optimizer in ("sgd", "adam", "rmsprop"), "'sgd', 'adam' or 'rmsprop'")
+        self._require("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
         self._require("second_decay", 0 < self.second_decay < 1, "between 0 and 1")
         self._require("epsilon", self.epsilon > 0, "greater than zero")
         for name in ("clip_norm", "decay_every"):
