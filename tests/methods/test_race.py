@@ -19,6 +19,7 @@ from archwright.controllers.starting import Starting
 from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Progress, Result, Trial
 from archwright.methods.race import RaceMethod
+from archwright.methods.sizing import sized
 from archwright.modalities import modality
 from archwright.presets import default_space
 from archwright.runs.clock import Clock
@@ -31,7 +32,7 @@ from archwright.space import Architecture, replay, sample
 from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
 from archwright.store import RunStore
-from archwright.training.recipe import MINUTES
+from archwright.training.recipe import MINUTES, Recipe
 
 SPACE = Stages(widths=(8, 12), blocks=(1, 2, 3, 4), most_stages=8)
 ARGUMENTS: dict[str, Any] = {
@@ -348,3 +349,17 @@ def test_mirror_images_are_averaged_where_they_are_the_same_class() -> None:
         assert plan.search.space.mirror is plan.final.space.mirror is mirrored  # type: ignore[attr-defined]
     asked = UserSettings("stages", space_fields={"mirror": False})
     assert prepare(colour, user=asked, device="cpu").plan.final.space.forwards == 1
+
+
+@pytest.mark.parametrize(("cost", "optimizer"), [(1.05, "muon"), (1.4, "sgd")])
+def test_muon_is_taken_where_its_steps_are_not_much_slower(cost: float, optimizer: str) -> None:
+    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200})
+    context = given.plan.context(modality(given.data))
+
+    def step(architecture: Architecture, recipe: Recipe) -> float:
+        slower = {"muon": cost, "sgd": 1.0}[recipe.optimizer] * {"bfloat16": 1.2, "float32": 1.0}[recipe.precision]
+        return 1e-3 * slower
+
+    _, recipe = sized(context, 60.0, 13.0, (), step)
+    assert (recipe.optimizer, recipe.precision) == (optimizer, "float32")
+    assert sized(context, 60.0, 13.0, ("optimizer",), step)[1].optimizer == "sgd"

@@ -11,7 +11,6 @@ from archwright.errors import ConfigError
 from archwright.evaluators.objective import Objective, make_objective
 from archwright.loop import Progress
 from archwright.methods.cost import Cost, Rates, cost
-from archwright.training.precision import Precision
 from archwright.training.recipe import ENAS_MICRO_SEARCH, Recipe
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
     from archwright.space import Architecture, Space
 
-StepSeconds: TypeAlias = "Callable[[Architecture, Precision], float]"
+StepSeconds: TypeAlias = "Callable[[Architecture, Recipe], float]"
 Settings = dict[str, Any]  # settings of a plan by the names of their flags
 
 
@@ -151,8 +150,8 @@ class Method(ABC):
     ) -> Settings | None:
         """Return settings with which search and final training fill `seconds`, or None: `fitted` and sizes do it.
 
-        "recipe" among them has fields of the recipe. `step_seconds` measures a step of an architecture's training at a
-        precision; settings and fields in `fixed` are the user's and stay.
+        "recipe" among them has fields of the recipe. `step_seconds` measures a step of an architecture's training by a
+        recipe; settings and fields in `fixed` are the user's and stay.
         """
         return None
 

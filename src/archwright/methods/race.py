@@ -148,7 +148,7 @@ class RaceMethod(ChildrenMethod):
             "trials": entrants,
             "whole": whole,
             "passes": passes if starters else None,
-            "recipe": {name: getattr(recipe, name) for name in ("epochs", "precision", "augment")},
+            "recipe": {name: getattr(recipe, name) for name in ("epochs", "precision", "optimizer", "augment")},
             "first_share": min(share, 1 / (self.growth + 1)),
             "starters": {name: architecture.to_json() for name, architecture in starters.items()},
         }

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 START_SIZE, SIZINGS, COST_POWER = 0.25, 3, 1.4  # sizes that are timed; seconds grow with the width to this power
 BALANCE = 13.0  # for images (docs/value.md)
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")  # the faster is taken (docs/value.md)
+# Muon learns more in a step. Its matrix products cost the same for images of any size, so where images are small a step
+# takes longer and what it learns more is lost: it is taken where its step costs at most so many times SGD's.
+MUON_COST = 1.15
 # Networks that see each image a few times do not learn images by heart, and learn moved ones more slowly: augmentation
 # is half as strong below so many passes.
 FEW_PASSES = 20.0
@@ -49,11 +52,15 @@ def sized(
         return {}, recipe
     first = next(iter(small.values()))
     if "precision" not in fixed:
-        recipe = replace(recipe, precision=min(PRECISIONS, key=lambda precision: step_seconds(first, precision)))
+        recipe = min((replace(recipe, precision=p) for p in PRECISIONS), key=partial(step_seconds, first))
+    if recipe.optimizer == "sgd" and "optimizer" not in {*fixed, *space.recipe(first)}:
+        turning = replace(recipe, optimizer="muon")
+        if step_seconds(first, turning) <= MUON_COST * step_seconds(first, recipe):
+            recipe = turning
 
     def passes(architecture: Architecture) -> float:
         own = child_recipe(space, architecture, recipe)
-        return whole / cost(own, modality, step_seconds(architecture, recipe.precision)).training
+        return whole / cost(own, modality, step_seconds(architecture, recipe)).training
 
     target = max(LEAST_PASSES, math.sqrt(balance * passes(first)))
     if "augment" not in fixed and target < FEW_PASSES:

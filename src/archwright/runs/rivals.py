@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from archwright.runs.plan import Plan
     from archwright.space import Space
     from archwright.store import RunStore
-    from archwright.training.precision import Precision
 
 SHARE = 0.1  # of the seconds that the network found has in final training, where a run of --minutes plans a rival
 LEAST_SECONDS = 5.0  # of a rival's training: less says nothing
@@ -128,8 +127,8 @@ class Rivals:
         space, usual, balance = known
         measured: dict[Architecture, float] = {}
 
-        def step(architecture: Architecture, precision: Precision) -> float:
-            final = replace(self.plan.final, space=space, recipe=replace(usual, precision=precision))
+        def step(architecture: Architecture, recipe: Recipe) -> float:
+            final = replace(self.plan.final, space=space, recipe=recipe)
             plan = replace(self.plan, final=final)
             measured[architecture] = step_seconds(plan, self.modality, architecture, TIMED_STEPS)
             return measured[architecture]

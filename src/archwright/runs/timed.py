@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archwright.runs.draft import Planner
     from archwright.runs.plan import Plan
     from archwright.space import Architecture
-    from archwright.training.precision import Precision
+    from archwright.training.recipe import Recipe
 
 SEARCH_PASSES, FINAL_PASSES = 8.0, 20.0  # over the training part, at least, for a larger network to be worth it
 
@@ -67,10 +67,10 @@ class TimedPlanner:
         measured: dict[str, float] = {}
         modality, user, final = self.planner.modality, self.planner.user, plan.final
 
-        def step(architecture: Architecture, precision: Precision) -> float:
-            at_precision = replace(plan, final=replace(final, recipe=replace(final.recipe, precision=precision)))
+        def step(architecture: Architecture, recipe: Recipe) -> float:
+            so = replace(plan, final=replace(final, recipe=recipe))
             least = TIMED_SHARE * self.seconds
-            seconds = step_seconds(at_precision, modality, architecture, TIMED_STEPS, least)
+            seconds = step_seconds(so, modality, architecture, TIMED_STEPS, least)
             measured[f"rate/{architecture.id}"] = seconds
             return seconds
 
