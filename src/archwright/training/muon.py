@@ -65,9 +65,10 @@ def _turn(weight: Tensor, gradient: Tensor, momentum: Tensor, rate: float) -> No
 def orthogonalised(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
     """Return about U V^T of the matrix U S V^T: a few Newton-Schulz steps bring singular values near 1."""
     a, b, c = COEFFICIENTS
-    x = matrix / matrix.norm().clamp(min=TINY)
+    x: Tensor = matrix / matrix.norm().clamp(min=TINY)
     tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
+    if tall:
+        x = x.T
     for _ in range(ITERATIONS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
