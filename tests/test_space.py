@@ -129,7 +129,7 @@ def test_the_stored_form_is_frozen() -> None:
         ({"answers": [["first", 8], ["first", 16]]}, "answers a question twice"),
         ({"space": None}, "belongs to the space"),
         ({"fields": {"nodes": 3}}, "made with"),
-        ({"answers": [["first", {"size": 8}]]}, "is not an option"),
+        ({"answers": [["first", {"size": 8}]]}, "not an architecture"),
     ],
 )
 def test_damaged_files_are_errors_that_say_what(change: dict[str, Any], message: str) -> None:

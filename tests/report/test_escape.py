@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import nn
 from archwright.cli.commands import dispatch
 from archwright.cli.display import Display
 from archwright.data.images import Preprocessing
+from archwright.data.units import Units
 from archwright.graph import Edge, Graph, Node
 from archwright.loop import Proposal, Result, Trial
 from archwright.modalities.images.modality import Images
@@ -31,6 +33,7 @@ from archwright.runs.outcome import _report
 from archwright.space import sample
 from archwright.store import RunStore
 from archwright.testing.small_spaces import Chain
+from small_images import noise_data
 
 EVIL = "\x1b[2Jred\x9b31m\r\n|<script>alert(1)</script>`*_[x](y)"
 SHOWN = r"\x1b[2Jred\x9b31m\r\n|<script>alert(1)</script>`*_[x](y)"
@@ -80,22 +83,25 @@ def test_the_report_is_not_changed_by_names_in_it() -> None:
         **{"seconds": {EVIL: 1.0}, "trials": 0, "random_search": {}},
         **{"per_class": {EVIL: {"accuracy": 0.5, "images": 3}}},
     }
-    report = "\n".join(_report(result, [graph], Images(None)))  # type: ignore[arg-type]
+    data = replace(noise_data(), split=EVIL, notes=(EVIL,), reader_warnings=(EVIL,))
+    report = "\n".join(_report(result, [graph], Images(data)))
     assert "\x1b" not in report
     tokens = MarkdownIt("commonmark").enable(["table"]).parse(report)
     kinds = [token.type for token in tokens] + [c.type for token in tokens for c in token.children or []]
     assert not {"html_block", "html_inline", "link_open", "em_open", "code_inline"} & set(kinds)
-    assert (kinds.count("heading_open"), kinds.count("fence"), kinds.count("table_open")) == (4, 2, 2)
+    assert (kinds.count("heading_open"), kinds.count("fence"), kinds.count("table_open")) == (5, 2, 2)
     assert kinds.count("td_open") == 3 + 2
     headings = [one.content for token, one in pairwise(tokens) if token.type == "heading_open"]
-    assert headings[2:] == ["Accuracy by class", "Seconds"]
+    assert headings[2:] == ["Accuracy by class", "Data", "Seconds"]
 
 
 def test_predictions_are_one_line_each(tmp_path: Path) -> None:
     path = tmp_path / "a\x1b[2J\nb.png"
     Image.new("L", (6, 6)).save(path)
     network = nn.Sequential(nn.Flatten(), nn.Linear(36, 1))
-    model = TrainedModel(network, sample(Chain(), 0), Chain(), (EVIL,), Preprocessing((0.0,), (1.0,), 1, 6, 6))
+    model = TrainedModel(
+        network, sample(Chain(), 0), Chain(), (EVIL,), Preprocessing((0.0,), (1.0,), 1, 6, 6, units=Units(0, 255))
+    )
     ((figures, line),) = model.answers([path], tokens=1, seed=0)
     assert figures["class"] == EVIL
     assert line == rf"{tmp_path}/a\x1b[2J\nb.png  {SHOWN}  100.0%"
