@@ -39,17 +39,15 @@ Errors are one line and exit code 2; --debug shows where they come from.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0, 2 for an error the user can mend, 130 for Ctrl-C."""
-    from archwright.cli.guarded import guarded, settle_streams
+    from archwright.cli.guarded import guarded
 
-    if arguments is None:
-        settle_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    return guarded(lambda: _run(words, debug), debug=debug)
+    return guarded(lambda: _run(words, debug, program=arguments is None), debug=debug)
 
 
-def _run(words: Sequence[str], debug: bool) -> int:
+def _run(words: Sequence[str], debug: bool, *, program: bool) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP.format(commands="\n".join(f"  {name:<11} {what}" for name, what in COMMANDS.items())), end="")
         return 0
@@ -60,6 +58,10 @@ def _run(words: Sequence[str], debug: bool) -> int:
         return 0
     if words[0] not in COMMANDS:
         raise ConfigError(f"{words[0]!r} is not a command; there are {', '.join(COMMANDS)}")
+    if program:
+        from archwright.cli.guarded import settle_streams
+
+        settle_streams()
     from archwright.cli.commands import dispatch
 
     return dispatch(words[0], words[1:], debug=debug)

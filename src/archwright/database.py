@@ -141,10 +141,9 @@ class Database:
             raise RunError(f"{self.path} has format {version}; this version of archwright reads up to {VERSION}")
         if found != {sql for schema in SCHEMAS[:version] for sql in schema}:  # also a stranger's triggers and views
             raise RunError(f"{self.path} was not written by archwright, or is damaged")
+        missing = [sql for schema in SCHEMAS[version:] for sql in schema]
         if not self._writing:
-            for sql in (
-                sql for schema in SCHEMAS[version:] for sql in schema
-            ):  # empty ones, as a new version would have
+            for sql in missing:  # empty tables, as a file that was just brought up to date has
                 self.connection.execute(sql.replace("CREATE TABLE", "CREATE TEMP TABLE"))
             return version
         if (report := self.rows("PRAGMA quick_check")) != [("ok",)]:
@@ -153,7 +152,7 @@ class Database:
             self.connection.execute("PRAGMA journal_mode = WAL")
         if version < VERSION:
             with self.transaction() as connection:
-                for sql in (sql for schema in SCHEMAS[version:] for sql in schema):
+                for sql in missing:
                     connection.execute(sql)
                 connection.execute(KEEP_FACT)
                 connection.execute(KEEP_TRIAL)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-import archwright.data.decode
+import archwright.data.limits
 from archwright.data.decode import Encodings, decode, preprocess_image
 from archwright.data.depth import BYTES
 from archwright.data.images import Preprocessing
@@ -224,7 +224,7 @@ def test_postscript_is_never_interpreted(tmp_path: Path) -> None:
 def test_tiny_images_and_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="3x9 pixels; the least is 4x4"):
         decoded(png(Image.new("L", (9, 3))))
-    monkeypatch.setattr(archwright.data.decode, "physical_memory", lambda: 10**6)
+    monkeypatch.setattr(archwright.data.limits, "usable_memory", lambda: 10**6)
     with pytest.raises(DataError, match=r"1 images of 2000x1000 would take 0.0 GB .* give a smaller image size"):
         decoded(png(Image.new("L", (1000, 2000))))
 

@@ -83,6 +83,17 @@ def test_the_best_weights_are_delivered() -> None:
     assert training.metrics["validation_loss"] < 4.0
 
 
+def test_the_ends_of_epochs_are_looks_and_the_score_is_that_of_what_is_delivered() -> None:
+    worse_at_the_end = {passes: 9.0 if passes > 14 else 5 - passes / 10 for passes in range(30)}
+    source: Any = SimpleNamespace(training_data=lambda model, recipe, **_: Steps(worse_at_the_end))
+    training = Fit(Count(), source, RECIPE, device="cpu")  # validated after each epoch
+    assert training.looks(training.steps) == 20
+    for _ in training:
+        pass
+    assert len(training._data.looked) == 20  # type: ignore[attr-defined]
+    assert training.score == training.metrics["validation_loss"] < training.validation[-1][1]
+
+
 def test_one_worse_look_changes_nothing() -> None:
     losses = {passes: 5 - passes / 10 for passes in range(30)} | {4: 6.0}
     training = fit(losses)

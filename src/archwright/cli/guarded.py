@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from archwright import errors
 from archwright.errors import ArchwrightError
-from archwright.report.escape import for_terminal
 
 INTERRUPTED = 130
 
@@ -55,6 +54,8 @@ def in_words(error: Exception) -> str:
 
 
 def _complain(text: str) -> None:
+    from archwright.report.escape import for_terminal
+
     with suppress(OSError):
         print(for_terminal(f"archwright: {' '.join(text.split())}"), file=sys.stderr)
 

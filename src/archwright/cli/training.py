@@ -15,7 +15,7 @@ from archwright.components import space_for
 from archwright.errors import ConfigError
 from archwright.files import target, write
 from archwright.modalities import MODALITIES, modality, read
-from archwright.modalities.protocol import data_lines
+from archwright.modalities.protocol import data_facts, data_lines
 from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Stage
@@ -76,8 +76,7 @@ def train(arguments: Sequence[str]) -> int:
         result: dict[str, Any] = {
             "architecture": architecture.id,
             "data": data.name,
-            "model_input": judge.contract(),
-            **{f"data_{kind}": sentences for kind, sentences in judge.remarks().items()},
+            **data_facts(judge),
             **figures,
             fit.scored_by: fit.score,
             "parameters": parameters(network),

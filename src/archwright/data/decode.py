@@ -24,7 +24,7 @@ from torch import Tensor
 from archwright.data.depth import NARROW, Look, Pixels, unified
 from archwright.data.found import Progress, Size
 from archwright.data.images import Preprocessing
-from archwright.data.limits import usable_memory
+from archwright.data.limits import require_room
 from archwright.data.units import Units
 from archwright.errors import DataError, DataWarning
 
@@ -77,12 +77,8 @@ def decode(parts: dict[str, Encodings], image_size: Size | None, progress: Progr
     channels = 3 if any(look.colour for look in every) else 1
     kind: type[np.generic] = np.float32 if any(look.deep for look in every) else np.uint8
     check_size(size)
-    need, have = 2 * len(every) * channels * size[0] * size[1] * np.dtype(kind).itemsize, physical_memory()
-    if need > have:  # twice the images: splitting copies
-        raise DataError(
-            f"{len(every):,} images of {size[0]}x{size[1]} would take {need / 1e9:.1f} GB of memory and this machine "
-            f"has {have / 1e9:.1f} GB; give a smaller image size"
-        )
+    need = 2 * len(every) * channels * size[0] * size[1] * np.dtype(kind).itemsize  # twice: splitting copies
+    require_room(need, f"{len(every):,} images of {size[0]}x{size[1]}", "give a smaller image size")
     done, decoded = 0, {}
     for part, encodings in parts.items():
         out = np.empty((len(encodings.images), channels, *size), kind)
@@ -144,11 +140,6 @@ def check_size(size: Size) -> None:
     """Refuse images too small for a network."""
     if min(size) < SMALLEST:
         raise DataError(f"images are {size[0]}x{size[1]} pixels; the least is {SMALLEST}x{SMALLEST}")
-
-
-def physical_memory() -> int:
-    """Return the bytes of memory that this process can have: of the machine, the container, its limits."""
-    return usable_memory()
 
 
 @contextmanager

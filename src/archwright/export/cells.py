@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ def cell_source(cell: RecurrentCell) -> CellSource:
     if isinstance(cell, TreeCell):
         definitions, wiring, weights = (activate, Node, Tree), cell.tree, {}
         x, h = (f"({name}).chunk({wiring.leaves}, 1)" for name in ("x @ self.input", "h @ self.hidden"))
-        states, result = "h: Tensor, c: Tensor", f"CELL.step({x}, {h}, c)"
+        result = f"CELL.step({x}, {h}, c)"
     elif isinstance(cell, HighwayCell):
         if cell.normalised:
             raise ExportError("the cell normalises h over the batch, so a text's logits would depend on others")
@@ -42,45 +43,40 @@ def cell_source(cell: RecurrentCell) -> CellSource:
         definitions, wiring = (activate, Chain), cell.fixed
         pairs = enumerate(wiring.sources, start=2)
         weights = {f"weights.{index}": f"weights.{node}_{source}" for index, (node, source) in enumerate(pairs)}
-        states, result = "h: Tensor", "(CELL.step(x @ self.input + h @ self.hidden, h, self.weights),)"
+        result = "(CELL.step(x @ self.input + h @ self.hidden, h, self.weights),)"
     else:
         raise ExportError(f"a {type(cell).__name__} cannot be written as plain PyTorch; archwright predict runs it")
     hidden = f"torch.empty{tuple(cell.hidden.shape)}"
     modules = [f"input = nn.Parameter(torch.empty{tuple(cell.input.shape)})", f"hidden = nn.Parameter({hidden})"]
     modules += [f"weights = nn.ParameterList({hidden} for _ in range({len(weights)}))"] * bool(weights)
-    modules_text = "\n".join(f"        self.{module}" for module in modules)
     parts = [
         *(inspect.getsource(definition).rstrip() for definition in definitions),
         fold(f"CELL = {wiring!r}".replace("'", '"'), 0),
-        f'''\
-class Cell(nn.Module):
-    """One step of the recurrent cell."""
-
-    def __init__(self) -> None:
-        super().__init__()
-{modules_text}
-
-    def forward(self, x: Tensor, {states}) -> tuple[Tensor, ...]:
-        """The state after a step that reads x; its first tensor is the output."""
-        return {result}''',
+        _module(modules, cell.states, result),
     ]
     return CellSource("\n\n\n".join(parts), {"input": "input", "hidden": "hidden", **weights})
 
 
 def _library_cell(cell: LibraryCell) -> CellSource:
-    name, states = f"{cell.library.upper()}Cell", "h: Tensor, c: Tensor" if cell.states == 2 else "h: Tensor"
+    layer, parts = cell.layer, ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    module = f"cell = nn.{cell.library.upper()}Cell({layer.input_size}, {layer.hidden_size})"
     result = "self.cell(x, (h, c))" if cell.states == 2 else "(self.cell(x, h),)"
-    layer = cell.layer
-    text = f'''\
+    text = _module([module], cell.states, result)
+    return CellSource(text, {f"cell.{part}": f"{cell.library}.{part}_l0" for part in parts})
+
+
+def _module(modules: Sequence[str], states: int, result: str) -> str:
+    """Write the class of a step: what it holds, and its result from x and the first `states` of h and c."""
+    holds = "\n".join(f"        self.{module}" for module in modules)
+    given = ", ".join(f"{name}: Tensor" for name in ("x", "h", "c")[: 1 + states])
+    return f'''\
 class Cell(nn.Module):
-    """One step of PyTorch's {cell.library.upper()}."""
+    """One step of the recurrent cell."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cell = nn.{name}({layer.input_size}, {layer.hidden_size})
+{holds}
 
-    def forward(self, x: Tensor, {states}) -> tuple[Tensor, ...]:
+    def forward(self, {given}) -> tuple[Tensor, ...]:
         """The state after a step that reads x; its first tensor is the output."""
         return {result}'''
-    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return CellSource(text, {f"cell.{part}": f"{cell.library}.{part}_l0" for part in parts})

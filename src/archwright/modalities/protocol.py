@@ -157,6 +157,12 @@ def data_lines(modality: Modality) -> list[str]:
     ]
 
 
+def data_facts(modality: Modality) -> dict[str, Any]:
+    """Return what a result says of its data, beside the split: `model_input`, `data_notes` and `data_warnings`."""
+    remarks = {f"data_{kind}": sentences for kind, sentences in modality.remarks().items()}
+    return {"model_input": modality.contract(), **remarks}
+
+
 def verdict(modality: Modality, low: float, high: float) -> str:
     """Return the verdict over a random search of the same time, from the interval of the difference to it."""
     if low <= 0 <= high:

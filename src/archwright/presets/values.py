@@ -52,6 +52,10 @@ class Preset:
     controllers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     follows: Mapping[str, str] = field(default_factory=dict)
 
+    def following(self, recipe: Recipe) -> dict[str, Any]:
+        """Return the fields of spaces that follow a final recipe, with their values."""
+        return {name: getattr(recipe, source) for name, source in self.follows.items()}
+
 
 @dataclass(frozen=True)
 class SpacePresets:

@@ -140,9 +140,7 @@ class Clock:
 
     def stage(self, phases: Sequence[str]) -> Stage:
         """Return the beginning of the first of these phases, with what it and all of them are expected to take."""
-        expected = self.store.get("estimate") or self.plan.budget.estimate
-        seconds = [expected.get(phase, 0.0) for phase in phases]
-        return Stage(phases[0], seconds[0], sum(seconds))
+        return Stage(phases[0], self.expected(phases[0]), self.expected(*phases))
 
     def share_left(self, own: float, later: float = 0.0) -> Callable[[], float] | None:
         """Return what gives the seconds left for a training; None without a deadline.

@@ -59,7 +59,7 @@ class Planner:
         user, cls = self.user, space_class(self.user.space)
         usual = preset(self.preset, cls, self.modality, size)
         final_recipe = _changed(usual.final_recipe, user.final_recipe)
-        following = {name: getattr(final_recipe, source) for name, source in usual.follows.items()}
+        following = usual.following(final_recipe)
         space_fields, final_space = {**usual.space, **following}, {**usual.final_space, **following}
         space = with_fields(cls, {**space_fields, **user.space_fields})
         carried = {k: v for k, v in user.space_fields.items() if k in space_fields}

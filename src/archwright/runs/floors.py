@@ -41,8 +41,8 @@ def divide(seconds: float, left: float, final: FinalTraining, two_passes: float)
     """Divide the seconds that are `left` of a run of `seconds`.
 
     A random search takes as long as search and final training, a reference as long as final training, and a known
-    network a share of that. `two_passes` are
-    the seconds of so much final training: where they are more than the usual share, the search is shorter.
+    network a share of that. `two_passes` are the seconds of so much final training: where they are more than the usual
+    share, the search is shorter.
     """
 
     def own(share: float) -> float:

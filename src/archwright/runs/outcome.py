@@ -11,7 +11,7 @@ from archwright.controllers.sharding import lateness
 from archwright.files import inside, write
 from archwright.graph import Graph
 from archwright.loop import Trial
-from archwright.modalities.protocol import Modality, data_lines, verdict
+from archwright.modalities.protocol import Modality, data_facts, data_lines, verdict
 from archwright.report.drawing import draw
 from archwright.report.escape import for_markdown, for_terminal
 from archwright.report.plots import comparison, search_curve
@@ -37,8 +37,7 @@ def conclude(job: Job) -> dict[str, Any]:
         "space": candidates.plan.final.space.name,
         "data": modality.data.name,
         "split": modality.data.split,
-        "model_input": modality.contract(),
-        **{f"data_{kind}": sentences for kind, sentences in modality.remarks().items()},
+        **data_facts(modality),
         **modality.figures(test),
         validation: record[validation],
         f"random_{metric}": None,

@@ -45,8 +45,7 @@ def known_in(modality: Modality) -> tuple[Space, Recipe, float] | None:
     cls = space_class(DEFAULT_SPACES[modality.name])
     usual = preset("small", cls, modality)
     recipe = usual.final_recipe
-    following = {name: getattr(recipe, source) for name, source in usual.follows.items()}
-    space = with_fields(cls, {**usual.space, **following}).final()
+    space = with_fields(cls, {**usual.space, **usual.following(recipe)}).final()
     balance = float(usual.settings.get("balance", BALANCE))
     return (space, recipe, balance) if space.known(START_SIZE, recipe, len(modality.data.train)) else None
 

@@ -6,16 +6,14 @@ import functools
 import itertools
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, TextTask
 from archwright.spaces.known_language import RACING, TREE, known
 from archwright.spaces.nas_recurrent import NasRecurrent
-from archwright.spaces.settings import check_fields, only
+from archwright.spaces.settings import check_fields, fitting, only
 
 if TYPE_CHECKING:
     from archwright.nets.language import LanguageModel
@@ -127,11 +125,7 @@ class Recurrent(Space):
         if recipe is not None:
             given = {"batch": recipe.batch, "length": recipe.length}
             given["read"] = None if examples is None else recipe.epochs / examples
-        found: dict[str, Architecture] = {}
-        for name in RACING:
-            with suppress(SpaceError):  # a space of fewer cells lacks some
-                found[name] = known(name, self, width=size, **given)
-        return found
+        return fitting(RACING, functools.partial(known, space=self, width=size, **given))
 
     def network(self, open: Open, task: TextTask) -> LanguageModel:
         from archwright.nets.language import LanguageModel

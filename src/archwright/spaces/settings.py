@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from archwright.errors import SpaceError
@@ -48,6 +49,15 @@ def whole_numbers(text: str, length: int, what: str) -> list[int]:
     if len(parts) != length or not all(part.isdecimal() for part in parts):
         raise SpaceError(f"{what} must have {length} numbers, whole numbers from 0 up, not {text!r}")
     return [int(part) for part in parts]
+
+
+def fitting(names: Iterable[str], build: Callable[[str], Architecture]) -> dict[str, Architecture]:
+    """Return what `build` makes of each name, without those of which the space lacks something."""
+    found: dict[str, Architecture] = {}
+    for name in names:
+        with suppress(SpaceError):
+            found[name] = build(name)
+    return found
 
 
 def nearest(options: Sequence[Any], value: float) -> Any:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Decision, Open, Option, Program, Space, Task
 from archwright.spaces.known import RACING, known
-from archwright.spaces.settings import check_fields, only, settings
+from archwright.spaces.settings import check_fields, fitting, only, settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -158,11 +157,7 @@ class Stages(Space):
             }
             given = {"rate": recipe.learning_rate * 128 / recipe.batch}
             given |= {name: getattr(recipe, field) for name, field in names.items()}
-        found: dict[str, Architecture] = {}
-        for name in RACING:
-            with suppress(SpaceError):  # a space of fewer kinds lacks some
-                found[name] = known(name, self, width=size, **given)
-        return found
+        return fitting(RACING, functools.partial(known, space=self, width=size, **given))
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
         """Return the learning rate at the architecture's batch, and what else of training it says."""

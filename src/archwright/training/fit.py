@@ -124,7 +124,9 @@ class Fit:
 
     @property
     def score(self) -> float:
-        """The last validation accuracy, or perplexity, that was measured; NaN before the first."""
+        """The validation accuracy, or perplexity, measured last, in the end that of the best weights; NaN before."""
+        if self.scored_by in self.metrics:
+            return self.metrics[self.scored_by]
         return self.validation[-1][1] if self.validation else math.nan
 
     def __iter__(self) -> Iterator[Progress]:
@@ -135,10 +137,10 @@ class Fit:
         while self.step < min(step, self.steps):
             began = time.perf_counter()
             metrics = self._advance()
-            if self.ends_epoch:
-                metrics |= self._validated()
+            validated = self._validated() if self.ends_epoch else {}
+            metrics |= validated
             if self._best is not None:
-                self._look(self._best)
+                self._look(self._best, validated)
             self.seconds += time.perf_counter() - began
             if self._limit is not None and self.seconds > self._limit and self.step < self.steps:
                 raise TimedOut(
@@ -208,13 +210,14 @@ class Fit:
         with average.exchanged() if average else nullcontext():
             yield self.model.eval()
 
-    def _look(self, best: BestWeights) -> None:
-        """Measure validation where a look is due; from the best weights on the rate falls, if it got worse since."""
-        ended = self.step == self.steps
-        every = self.per_epoch * math.ceil(self.steps / self.per_epoch / self.recipe.looks)
-        if not ended and self.step % every:
+    def _look(self, best: BestWeights, validated: Mapping[str, float]) -> None:
+        """Take a look if one is due; from the best weights on the rate falls, if validation got worse since.
+
+        `validated` is what has been measured after this step, if anything.
+        """
+        if self.step < self.steps and self.step % self._between_looks(self.steps):
             return
-        if not (metrics := self.metrics if ended else self.validate()):
+        if not (metrics := validated or self.validate()):
             return
         with self.averaged() as network:
             best.look(network, metrics, self.step)
@@ -234,10 +237,14 @@ class Fit:
         coming = -(-steps // each) - self.step // each
         if self._validate_last is not None:
             coming = min(coming, self._validate_last)
-        if self.recipe.looks:
-            every = each * math.ceil(steps / each / self.recipe.looks)
-            coming += (steps - 1) // every - self.step // every
+            if self.recipe.looks:  # otherwise the ends of epochs serve for them too
+                every = self._between_looks(steps)
+                coming += (steps - 1) // every - self.step // every
         return coming
+
+    def _between_looks(self, steps: int) -> int:
+        """Return the steps between two looks at the best weights, whole epochs, in a training of so many steps."""
+        return self.per_epoch * math.ceil(steps / self.per_epoch / self.recipe.looks)
 
     def _validated(self) -> Mapping[str, float]:
         epochs = -(-self.steps // self._data.per_epoch)
