@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from archwright.architecture import Architecture
-from archwright.decisions import Anchor, Answer, Decides, Links, options
+from archwright.decisions import Anchor, Answer, Decides, Links, Option, options
 from archwright.errors import SpaceError
 from archwright.explore import questions
 from archwright.walk import decisions_of
+
+
+class Mixes(Protocol):
+    """The part of a `Space` that a mixture needs."""
+
+    @property
+    def mixture(self) -> Mapping[str, tuple[Option, ...]]:
+        """The options that each soft weight weighs, by its name."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,13 @@ class Open:
         )
 
     @staticmethod
-    def mixture(space: Decides) -> Open:
-        """Open everything at once: a network whose `forward(x, soft)` weighs each decision's options in the order of
-        `open[name]`, by the weights of its name in `Proposal.soft`. See `Space.mixes`."""
-        return replace(Open.all(space), mixed=True)
+    def mixture(space: Mixes) -> Open:
+        """Open everything at once: a network that weighs the options of `open[name]` by `soft[name]`.
+
+        It is given soft weights, a mapping of tensors, where a supernet is given an architecture. Their names are those
+        of `Space.mixture`; `Space.mixes` says whether the network can be built.
+        """
+        return Open(dict(space.mixture), mixed=True)
 
     @staticmethod
     def only(space: Decides, architecture: Architecture) -> Open:

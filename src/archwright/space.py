@@ -105,6 +105,39 @@ class Space(ABC):
         return False
 
     @property
+    def mixture(self) -> Mapping[str, tuple[Option, ...]]:
+        """The soft weights of a gradient search: the options that each weighs, by its name.
+
+        Those of a static space are its Choices and Links with their options. They need not be decisions: in DARTS an
+        edge has weights, and a node's predecessors are chosen by the weights of all its edges.
+        """
+        weighed: dict[str, tuple[Option, ...]] = {}
+        for question in questions(self):
+            if isinstance(question, Links):
+                raise SpaceError(f"{self.name}: {question.name} picks a set, and a mixture weighs single answers")
+            if not isinstance(question, Anchor):
+                weighed[question.name] = tuple(options(question))
+        return weighed
+
+    def discrete(self, soft: Mapping[str, Sequence[float]]) -> Architecture:
+        """Return the architecture that soft weights stand for, as published; of equal weights the first counts.
+
+        By default the strongest option of each.
+        """
+        return replay(self, {name: choices[strongest(soft[name])] for name, choices in self.mixture.items()})
+
+    def one_hot(self, architecture: Architecture) -> Mapping[str, tuple[float, ...]]:
+        """Return the soft weights under which the mixture computes what the child computes.
+
+        By default 1 at each answer. They need not sum to 1: a weight of predecessors may be 1 at each that is chosen.
+        """
+        answers = dict(check(self, architecture).answers)
+        return {
+            name: tuple(float((type(option), option) == (type(answers[name]), answers[name])) for option in choices)
+            for name, choices in self.mixture.items()
+        }
+
+    @property
     def forwards(self) -> int:
         """How many times a delivered network reads an example, to average over views of it."""
         return 1
@@ -159,3 +192,8 @@ class Space(ABC):
     @property
     def fields(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.reads}
+
+
+def strongest(weights: Sequence[float]) -> int:
+    """Return the place of the largest weight, the first of equal ones."""
+    return max(range(len(weights)), key=lambda place: weights[place])

@@ -9,8 +9,8 @@ gradient that is added to it contiguous too, and the kernels of BatchNorm then t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -18,19 +18,37 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+Shared = TypeVar("Shared")
+
 
 class FeatureMap:
-    """A tensor that several modules read, some of them after a ReLU."""
+    """A tensor that several modules read, some of them after a ReLU. What they share is computed once."""
 
     def __init__(self, tensor: Float[Tensor, "batch channels height width"]) -> None:
         self.tensor = tensor
-        self._relu: Tensor | None = None
+        self._shared: dict[Hashable, Any] = {}
 
     def relu(self) -> Float[Tensor, "batch channels height width"]:
         """Return max(tensor, 0)."""
-        if self._relu is None:
-            self._relu = torch.relu(self.tensor)
-        return self._relu
+        return self.once("relu", lambda: torch.relu(self.tensor))
+
+    def once(self, key: Hashable, compute: Callable[[], Shared]) -> Shared:
+        """Return what `compute` returned the first time that it was asked for `key`."""
+        if key not in self._shared:
+            self._shared[key] = compute()
+        found: Shared = self._shared[key]
+        return found
+
+    def parts(self, first: int) -> tuple[FeatureMap, FeatureMap]:
+        """Return the first channels and the others, each dense in memory."""
+
+        def split() -> tuple[FeatureMap, FeatureMap]:
+            x = self.tensor
+            own, rest = x.split([first, x.shape[1] - first], dim=1)  # its backward pass keeps the memory format
+            form = _format(x)
+            return FeatureMap(own.contiguous(memory_format=form)), FeatureMap(rest.contiguous(memory_format=form))
+
+        return self.once(("parts", first), split)
 
 
 def apply(module: nn.Module, features: FeatureMap) -> Tensor:
@@ -46,6 +64,12 @@ def concatenate(tensors: Sequence[Float[Tensor, "batch _ height width"]], *, tra
             if tensor.requires_grad:
                 tensor.register_hook(_dense)  # type: ignore[no-untyped-call]
     return torch.cat(list(tensors), dim=1)
+
+
+def shuffled(x: Float[Tensor, "batch channels height width"], groups: int) -> Tensor:
+    """Return the channels in turn from each of `groups` equal parts of them, in the memory format that they have."""
+    form = _format(x)
+    return functional.channel_shuffle(x, groups).contiguous(memory_format=form)
 
 
 def _dense(gradient: Tensor) -> Tensor:

@@ -141,6 +141,34 @@ class SpaceContract(ABC):
             assert reached.keys() == names, f"the pass of one architecture reaches {sorted(reached.keys() ^ names)}"
             assert_close(reached, expected, rtol=0, atol=0)
 
+    def test_weights_of_one_stand_for_their_architecture(self) -> None:
+        for space, architecture in self._sampled() if self.make().mixes else ():
+            soft = space.one_hot(architecture)
+            assert {name: len(weights) for name, weights in soft.items()} == {
+                name: len(choices) for name, choices in space.mixture.items()
+            }
+            assert space.discrete(soft) == architecture
+
+    def test_a_mixture_under_weights_of_one_is_the_child(self) -> None:
+        """For spaces that mix: the same parameters by name, the same outputs, up to the order of sums."""
+        import torch
+        from torch.testing import assert_close
+
+        space = self.make()
+        if not space.mixes:
+            return
+        mixture = self._network(space, Open.mixture(space))
+        weights = mixture.state_dict()
+        for _, architecture in self._sampled(built=True):
+            alone = self._network(space, Open.only(space, architecture))
+            missing = alone.state_dict().keys() - weights.keys()
+            assert not missing, f"the mixture has no parameters {sorted(missing)}"
+            alone.load_state_dict({name: weights[name] for name in alone.state_dict()})
+            soft: Any = {name: torch.tensor(values) for name, values in space.one_hot(architecture).items()}
+            for training in (False, True):
+                ours = self._run(mixture.train(training), soft, progress=0.0)
+                assert_close(ours, self._run(alone.train(training), progress=0.0), rtol=1e-4, atol=1e-5)
+
     def _sampled(self, built: bool = False) -> Iterator[tuple[Space, Architecture]]:
         """Return the space with each sample; none if networks are to be `built` and the space describes none."""
         space = self.make()
@@ -154,12 +182,12 @@ class SpaceContract(ABC):
             torch.manual_seed(0)
             return space.network(open, self.task)
 
-    def _run(self, network: Any, *architecture: Architecture) -> list[Tensor]:
-        """Return the outputs under one draw of dropout."""
+    def _run(self, network: Any, *architecture: Architecture, progress: float = 1.0) -> list[Tensor]:
+        """Return the outputs under one draw of dropout; drop path grows with `progress`."""
         import torch
 
         if hasattr(network, "set_progress"):
-            network.set_progress(1.0)
+            network.set_progress(progress)
         with torch.random.fork_rng([]):
             torch.manual_seed(1)
             return self.outputs(network, *architecture)
