@@ -17,12 +17,14 @@ from archwright.space import (
     Choice,
     Link,
     Links,
+    Open,
     Space,
     Walk,
     check,
     checked,
     decisions_of,
     generator,
+    operations_of,
     replay,
     sample,
 )
@@ -264,3 +266,34 @@ def test_a_field_read_through_a_property_is_noticed() -> None:
                 yield Choice(f"{layer}", ("conv", "pool"), "op")
 
     assert fields_read(Careless(), 0) == {"depth", "kinds"}
+
+
+def test_a_mixture_weighs_choices_and_links_and_stands_for_the_strongest() -> None:
+    space = Chain(nodes=2)
+    assert space.mixture == {
+        "1/from": ("input",),
+        "1/op": ("conv", "pool"),
+        "2/from": ("input", "1"),
+        "2/op": ("conv", "pool"),
+    }
+    assert Open.mixture(space) == Open(space.mixture, mixed=True)
+    soft = {"1/from": [1.0], "1/op": [0.5, 0.5], "2/from": [0.4, 0.6], "2/op": [0.2, 0.8]}
+    architecture = space.discrete(soft)
+    assert dict(architecture.answers) == {"1/from": "input", "1/op": "conv", "2/from": "1", "2/op": "pool"}
+    assert space.one_hot(architecture)["2/from"] == (0.0, 1.0)
+    assert space.discrete(space.one_hot(architecture)) == architecture
+    assert operations_of(space, architecture) == ("conv", "pool")
+
+
+def test_options_of_equal_value_and_different_type_have_weights_of_their_own() -> None:
+    space = Static()
+    architecture = replay(space, {"first": 8, "second": 16, "extra": False})
+    assert space.one_hot(architecture)["extra"] == (0.0, 0.0, 0.0, 1.0)
+    assert Static().mixture["extra"] == ("relu", 2, 0.5, False)
+
+
+def test_sets_and_conditional_programs_have_no_mixture() -> None:
+    with pytest.raises(SpaceError, match="picks a set"):
+        _ = Skips().mixture
+    with pytest.raises(SpaceError, match="depends on the answer to depth"):
+        Open.mixture(Ragged())

@@ -116,7 +116,7 @@ class Space(ABC):
             if isinstance(question, Links):
                 raise SpaceError(f"{self.name}: {question.name} picks a set, and a mixture weighs single answers")
             if not isinstance(question, Anchor):
-                weighed[question.name] = tuple(options(question))
+                weighed[question.name] = question.options if isinstance(question, Choice) else question.among
         return weighed
 
     def discrete(self, soft: Mapping[str, Sequence[float]]) -> Architecture:
@@ -197,3 +197,9 @@ class Space(ABC):
 def strongest(weights: Sequence[float]) -> int:
     """Return the place of the largest weight, the first of equal ones."""
     return max(range(len(weights)), key=lambda place: weights[place])
+
+
+def operations_of(space: Space, architecture: Architecture) -> tuple[str, ...]:
+    """Return the operations that an architecture has, in the order asked."""
+    asked = decisions_of(space, architecture)
+    return tuple(str(architecture[question.name]) for question in asked if space.role(question) == "operation")

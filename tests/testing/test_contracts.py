@@ -187,13 +187,21 @@ class Teaching(Static):
 
 @dataclass(frozen=True)
 class Networked(Static):
-    """A linear classifier for each answer to `first`; the supernet has them all."""
+    """A linear classifier for each answer to `first`; the supernet has them all, the mixture weighs them."""
 
     wrong: ClassVar[str] = ""
 
     @property
     def shares_weights(self) -> bool:
         return True
+
+    @property
+    def mixes(self) -> bool:
+        return True
+
+    def one_hot(self, architecture: Any) -> Mapping[str, tuple[float, ...]]:
+        soft = dict(super().one_hot(architecture))
+        return {**soft, "first": soft["first"][1:] + soft["first"][:1]} if self.wrong == "shifted" else soft
 
     def network(self, open: Open, task: Any) -> nn.Module:
         return Heads(self.wrong, [str(option) for option in open["first"]], task)
@@ -212,6 +220,11 @@ class Heads(nn.Module):
         if architecture is None:
             (head,) = self.heads.values()
             return head(x.flatten(1))
+        if isinstance(architecture, dict):  # soft weights
+            summed = sum(
+                w * head(x.flatten(1)) for w, head in zip(architecture["first"], self.heads.values(), strict=True)
+            )
+            return summed * 1.001 if self.wrong == "mixed" else summed
         logits = self.heads[str(architecture["first"])](x.flatten(1))
         if self.wrong == "all":
             return logits + 0 * sum(head(x.flatten(1)) for head in self.heads.values())
@@ -238,6 +251,11 @@ def networked(wrong: str) -> type[Networked]:
         (networked("unused"), {"every_child_trains_a_step"}),
         (networked("all"), {"a_child_is_its_supernet_with_the_rest_taken_away"}),
         (networked("scaled"), {"a_child_is_its_supernet_with_the_rest_taken_away"}),
+        (networked("mixed"), {"a_mixture_under_weights_of_one_is_the_child"}),
+        (
+            networked("shifted"),
+            {"weights_of_one_stand_for_their_architecture", "a_mixture_under_weights_of_one_is_the_child"},
+        ),
     ],
 )
 def test_spaces(cls: Any, laws: set[str]) -> None:

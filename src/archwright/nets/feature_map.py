@@ -44,7 +44,8 @@ class FeatureMap:
 
         def split() -> tuple[FeatureMap, FeatureMap]:
             x = self.tensor
-            own, rest = x.split([first, x.shape[1] - first], dim=1)  # its backward pass keeps the memory format
+            # Its backward pass keeps the memory format.
+            own, rest = torch.split(x, [first, x.shape[1] - first], dim=1)
             form = _format(x)
             return FeatureMap(own.contiguous(memory_format=form)), FeatureMap(rest.contiguous(memory_format=form))
 

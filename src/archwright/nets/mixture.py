@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TypeAlias
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -63,8 +62,8 @@ class MixedOperation(nn.Module):
                 output = self._output(name, read)
                 term = output if weights is None else weights[place] * output
                 mixed = term if mixed is None else mixed + term
-        if mixed is None:
-            mixed = torch.zeros_like(read.tensor[:, :, :: self.stride, :: self.stride])
+        if mixed is None:  # a product: what only zeros read has a gradient of zero, as in the official code
+            mixed = 0.0 * read.tensor[:, :, :: self.stride, :: self.stride]
         if rest is None:
             return mixed
         return shuffled(concatenate([mixed, self._passed(rest)], training=self.training), self.partial)
