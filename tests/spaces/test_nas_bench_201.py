@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from archwright.errors import SpaceError
-from archwright.space import count, enumerate_space, sample
-from archwright.spaces.nas_bench_201 import NasBench201
+from archwright.space import Open, Task, count, enumerate_space, sample
+from archwright.spaces.nas_bench_201 import NAMES, OPERATIONS, NasBench201
 from archwright.spaces.paths import paths
 
 # Index 0 of the official benchmark file.
@@ -57,3 +57,32 @@ def test_paths_tell_fewer_cells_apart_than_graphs_do() -> None:
     space = NasBench201()
     different = {frozenset(space.features(a)["paths"].items()) for a in enumerate_space(space)}
     assert len(different) == 4_120 < 6_466
+
+
+# In millions, from the official benchmark file (CIFAR-10; the classifier included).
+PUBLISHED = {
+    FIRST: 0.129306,  # index 0
+    "|nor_conv_3x3~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|nor_conv_3x3~1|none~2|": 0.559386,  # 258
+    "|none~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|": 0.587386,  # 42
+    "|skip_connect~0|+|avg_pool_3x3~0|avg_pool_3x3~1|+|skip_connect~0|none~1|skip_connect~2|": 0.073306,  # 345
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|nor_conv_3x3~0|nor_conv_1x1~1|nor_conv_1x1~2|": 0.858426,  # 8212
+}
+
+
+@pytest.mark.parametrize("text", PUBLISHED)
+def test_the_network_has_the_published_number_of_parameters(text: str) -> None:
+    space = NasBench201().final()
+    network = space.network(Open.only(space, space.from_arch(text)), Task(3, 32, 32, 10))
+    assert sum(parameter.numel() for parameter in network.parameters()) == round(PUBLISHED[text] * 1e6)
+
+
+def test_a_mixture_weighs_five_operations_on_each_edge() -> None:
+    space = NasBench201(repeats=1, filters=4)
+    assert space.mixes
+    assert space.mixture == dict.fromkeys(NAMES, OPERATIONS)
+    soft = {name: [0.1, 0.2, 0.3, 0.3, 0.1] for name in NAMES}  # of equal ones the first
+    assert {answer for _, answer in space.discrete(soft).answers} == {"nor_conv_1x1"}
+    with pytest.raises(SpaceError, match="shares no weights"):
+        space.network(Open.all(space), Task(1, 8, 8, 3))
+    with pytest.raises(SpaceError, match="a divisor of filters, 6"):
+        NasBench201(filters=6, partial=4)

@@ -25,7 +25,9 @@ from archwright.testing.small_spaces import SMALL
 STATISTICS = ("batch", "running")
 IMAGES = [
     *SMALL,
-    NasBench201(),
+    NasBench201(repeats=1, filters=4),
+    NasBench201(repeats=2, filters=4, partial=2, affine=True, stem_stride=2),
+    NasBench201(repeats=1, filters=4).final(),
     *(
         EnasMicro(nodes=3, repeats=1, filters=4, dropout=0.0, reduction=reduction, base=base, statistics=statistics)
         for reduction, base, statistics in product(("before", "strided"), (False, True), STATISTICS)
@@ -96,6 +98,7 @@ class TestDefaults(Made, SpaceContract):
 
     test_every_child_trains_a_step = None
     test_a_child_is_its_supernet_with_the_rest_taken_away = None
+    test_a_mixture_under_weights_of_one_is_the_child = None
 
 
 def test_every_registered_space_is_built_small() -> None:

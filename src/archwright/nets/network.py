@@ -94,6 +94,14 @@ def use_batch_statistics(network: nn.Module) -> None:
             module.num_batches_tracked = None
 
 
+def remove_scales(network: nn.Module) -> None:
+    """Take scale and shift away from every BatchNorm."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.affine = False
+            module.weight = module.bias = cast(nn.Parameter, None)
+
+
 def set_norms(network: nn.Module, *, epsilon: float, momentum: float) -> None:
     """Set every BatchNorm: TensorFlow's decay d is a momentum of 1 - d here."""
     for module in network.modules():

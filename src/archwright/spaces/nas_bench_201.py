@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
-from archwright.space import Architecture, Choice, Option, Program, Space, replay
+from archwright.space import Architecture, Choice, Open, Option, Program, Space, Task, replay
 from archwright.spaces.paths import paths, used
+from archwright.spaces.settings import check_fields, only, settings
+
+if TYPE_CHECKING:
+    from torch import nn
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # in the official order
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (source, target), in the order of an arch string
@@ -21,10 +25,32 @@ NAMES = tuple(f"{target}<-{source}" for source, target in EDGES)  # as in the of
 class NasBench201(Space):
     """A cell of 4 nodes, 0 the input and 3 the output, with one of 5 operations on each of its 6 edges.
 
-    A node is the sum of its edges. The space describes no network: its architectures are looked up in a table.
+    A node is the sum of its edges. The network has the published sizes (`nets.nas_bench_201`); in the search the
+    BatchNorms of its cells have no scale, as in DARTS, and all use the statistics of their minibatch. It shares no
+    weights; a gradient search descends in the weights of its operations.
+
+    Args:
+        repeats: cells of each of the three stages; the paper's N.
+        filters: channels of the first stage; each of the others has twice as many as the one before.
+        stem_stride: 1, 2 or 4: the cells see the image at that fraction of its size.
+        partial: K of partial channels (PC-DARTS: Xu et al. 2020); 1: off.
+        affine: BatchNorms of the cells have scale and shift.
+        statistics: of BatchNorm: "batch" in the search, "running" in a delivered model.
     """
 
     name: ClassVar[str] = "nas-bench-201"
+    delivered: ClassVar[Mapping[str, Any]] = {"partial": 1, "affine": True, "statistics": "running"}
+
+    repeats: int = 5  # Dong & Yang 2020, section 2.1, in the search too
+    filters: int = 16
+    stem_stride: int = 1
+    partial: int = 1
+    affine: bool = False
+    statistics: Literal["batch", "running"] = "batch"
+
+    def __post_init__(self) -> None:
+        check_fields(self, positive=("repeats", "filters", "partial"))
+        self.require("partial", self.filters % self.partial == 0, f"a divisor of filters, {self.filters}")
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
@@ -33,6 +59,25 @@ class NasBench201(Space):
     def decide(self) -> Program:
         for name in NAMES:
             yield Choice(name, OPERATIONS, vocabulary="op")
+
+    @property
+    def mixes(self) -> bool:
+        return True
+
+    def network(self, open: Open, task: Task) -> nn.Module:
+        from archwright.nets.nas_bench_201 import NasBench201Network
+        from archwright.nets.network import remove_scales, use_batch_statistics
+
+        if not open.mixed:
+            only(self, open)
+        edges = {edge: (name, open[name]) for edge, name in zip(EDGES, NAMES, strict=True)}
+        sizes = settings(self, "filters", "repeats", "stem_stride", "partial")
+        network = NasBench201Network(edges, task, mixed=open.mixed, **sizes)
+        if not self.affine:
+            remove_scales(network.cells)
+        if self.statistics == "batch":
+            use_batch_statistics(network)
+        return network
 
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
         """Return its operation paths, and how often each operation is used."""

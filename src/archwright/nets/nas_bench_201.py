@@ -1,0 +1,106 @@
+"""The network of NAS-Bench-201 (Dong & Yang 2020): one cell in three stages, residual blocks of stride 2 between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from archwright.nets.feature_map import FeatureMap, apply
+from archwright.nets.mixture import MixedOperation, Soft
+from archwright.nets.network import Images, Logits, Network, initialise, stem
+from archwright.nets.ops import OPERATIONS, Stacked
+from archwright.space import Architecture, Task
+
+STAGES = 3  # 16, 32 and 64 channels as published
+# What the space's operations are called here: ReLU, convolution, BatchNorm; average pooling without the pixels outside.
+NAMES = {"skip_connect": "identity", "nor_conv_1x1": "conv_1x1", "nor_conv_3x3": "conv_3x3", "avg_pool_3x3": "avg_3x3"}
+
+Edge = tuple[int, int]  # source and target node
+
+
+def make(name: str, channels: int, stride: int) -> nn.Module:
+    """Build an operation of the space."""
+    return OPERATIONS[NAMES[name]](channels, stride)
+
+
+class Reduction(nn.Module):
+    """Two 3x3 convolutions, the first at stride 2, and the 2x2 means of the input by a 1x1 convolution.
+
+    The official code's `ResNetBasicblock`: 3x3 convolutions follow a ReLU, and BatchNorm follows them.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = Stacked(inputs, outputs, 2, [(3, 3)])
+        self.second = Stacked(outputs, outputs, 1, [(3, 3)])
+        self.means = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, features: FeatureMap) -> Float[Tensor, "batch outputs half_h half_w"]:
+        inner = FeatureMap(apply(self.first, features))
+        joined: Tensor = self.shortcut(self.means(features.tensor)) + apply(self.second, inner)
+        return joined
+
+
+class Cell(nn.Module):
+    """Nodes that are the sums of their edges; the last is the output."""
+
+    def __init__(self, edges: Mapping[Edge, tuple[str, Sequence[str]]], channels: int, partial: int) -> None:
+        super().__init__()
+        self._edges = [(source, target, name) for (source, target), (name, _) in edges.items()]
+        self.edges = nn.ModuleDict(
+            {name: MixedOperation(operations, make, channels, partial=partial) for name, operations in edges.values()}
+        )
+
+    def forward(self, features: FeatureMap, soft: Soft | None) -> FeatureMap:
+        nodes, sums = {0: features}, dict[int, Tensor]()
+        for source, target, name in self._edges:  # in the order of their targets
+            if source not in nodes:
+                nodes[source] = FeatureMap(sums[source])
+            output = self.edges[name](nodes[source], None if soft is None else soft[name])
+            sums[target] = sums[target] + output if target in sums else output
+        return FeatureMap(sums[target])
+
+
+class NasBench201Network(Network):
+    """Stem, `repeats` cells in each of three stages, a reduction between two of them, BatchNorm, ReLU, linear.
+
+    `edges` has the name and the open operations of each edge; with several of them the network is a mixture.
+    """
+
+    def __init__(
+        self,
+        edges: Mapping[Edge, tuple[str, Sequence[str]]],
+        task: Task,
+        *,
+        filters: int,
+        repeats: int,
+        stem_stride: int,
+        partial: int,
+        mixed: bool,
+    ) -> None:
+        super().__init__()
+        self._mixed, self._repeats = mixed, repeats
+        self.stem = stem(task.channels, filters, stem_stride)
+        self.cells, self.reductions = nn.ModuleList(), nn.ModuleList()
+        for stage in range(STAGES):
+            channels = filters * 2**stage
+            if stage:
+                self.reductions.append(Reduction(channels // 2, channels))
+            self.cells.extend(Cell(edges, channels, partial) for _ in range(repeats))
+        self.norm = nn.BatchNorm2d(channels)
+        self.classify = nn.Linear(channels, task.classes)
+        initialise(self)
+
+    def with_auxiliary(self, x: Images, architecture: Architecture | Soft | None = None) -> tuple[Logits, None]:
+        """Return logits and no auxiliary ones; a mixture is given its soft weights."""
+        soft: Soft | None = architecture if self._mixed else None  # type: ignore[assignment]
+        features = FeatureMap(self.stem(x))
+        for index, cell in enumerate(self.cells):
+            if index and index % self._repeats == 0:
+                features = FeatureMap(self.reductions[index // self._repeats - 1](features))
+            features = cell(features, soft)
+        logits: Tensor = self.classify(self.norm(features.tensor).relu().mean(dim=(2, 3)))
+        return logits, None
