@@ -7,6 +7,7 @@ from archwright.loop import Proposal, Result, Trial
 from archwright.space import Architecture, replay, sample
 from archwright.spaces.enas_macro import EnasMacro
 from archwright.spaces.enas_micro import EnasMicro
+from archwright.spaces.nas_bench_201 import NAMES, NasBench201
 
 
 def warnings(collapse: Collapse, architectures: list[Architecture], entropies: list[float] | None = None) -> list[str]:
@@ -51,3 +52,21 @@ def test_nearly_all_skips_or_none_are_warned_of() -> None:
     for architecture, share in ((full, "100%"), (bare, "0%")):
         (words,) = warnings(Collapse(1000, space), [architecture] * WINDOW)
         assert words.startswith(f"warning: {share} of the possible skip connections")
+
+
+def soft_warnings(names: list[str], count: int, trials: int) -> list[str]:
+    """What is said of a gradient search whose strongest operations are these all the time."""
+    space = NasBench201()
+    architecture, collapse = replay(space, dict(zip(NAMES, names, strict=True))), Collapse(trials, space)
+    proposals = (Proposal(number, architecture, soft={}) for number in range(count))
+    made = (Trial(p.stream, p, Result(0.5, {}), 0.0, {"entropy": 1e-9}) for p in proposals)
+    return [words for trial in made if (words := collapse.see(trial))]
+
+
+def test_skips_that_take_over_a_gradient_search_are_warned_of_once_with_what_to_do() -> None:
+    half = ["skip_connect", "nor_conv_3x3"] * 3
+    (words,) = soft_warnings(half, 200, 200)
+    assert words.startswith("warning: 3 of the 6 strongest operations are skip connections")
+    assert "--controller.beta-decay 50" in words
+    assert soft_warnings(half, WINDOW + 19, 200) == []  # a tenth of the search, and then not for long enough
+    assert soft_warnings(["nor_conv_3x3", *half[:2] * 2, "none"], 200, 200) == []

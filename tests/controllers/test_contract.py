@@ -14,10 +14,11 @@ from archwright.evaluators.function import Function
 from archwright.loop import Controller, Trials, run
 from archwright.space import Space, sample
 from archwright.testing import ControllerContract
-from archwright.testing.small_spaces import Static
+from archwright.testing.small_spaces import Chain, Static
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "evolution": {"population": 4},
+    "gradient": {"init": 1.0},
     "guided": {"start": 4, "random": 10, "mutants": 10},
     "reinforce": {"batch": 4, "units": 8},
 }
@@ -36,6 +37,8 @@ class TestController(ControllerContract):
     @pytest.fixture(autouse=True)
     def _given(self, name: str) -> None:
         self.name = name
+        if name == "gradient":  # it weighs the answers of static spaces, and not sets
+            self.spaces = [Static(), Chain(nodes=6)]
 
     def make(self, space: Space, seed: int) -> Controller:
         controller, settings = WITH[self.name]

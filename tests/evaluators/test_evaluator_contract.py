@@ -7,17 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
+from archwright.evaluators.bilevel import Bilevel
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.evaluators.function import Function
 from archwright.evaluators.objective import Accuracy, InversePerplexity, Objective
 from archwright.evaluators.race import Race
 from archwright.evaluators.shared_weights import SharedWeights
 from archwright.evaluators.table import Table
-from archwright.loop import Evaluator, Progress
+from archwright.loop import Evaluator, Progress, Proposal
 from archwright.modalities import modality
-from archwright.space import Architecture, Space
-from archwright.spaces import EnasMicro, EnasRecurrent, Stages
+from archwright.space import Architecture, Space, generator
+from archwright.spaces import EnasMicro, EnasRecurrent, NasBench201, Stages
 from archwright.testing import EvaluatorContract
 from archwright.testing.searches import Phased
 from archwright.testing.small_spaces import Ragged, Static
@@ -28,6 +30,7 @@ from small_text import text_data
 
 MICRO = EnasMicro(nodes=1, repeats=1, filters=8)
 RECURRENT = EnasRecurrent(nodes=3, units=8, recurrent_dropout=0.1)
+EDGES = NasBench201(repeats=1, filters=4)
 STAGES = Stages(widths=(8,), blocks=(1, 2), most_stages=2, training=False)
 IMAGES, TEXT = image_data(), text_data()
 RECIPE = Recipe(epochs=3, batch=8, cutout=3, restart_period=1)
@@ -68,6 +71,10 @@ class Kept:
         self.states[architecture.id] = fit.state_dict()
 
 
+def bilevel(space: Space, data: Any, recipe: Recipe, **settings: Any) -> Callable[[], Evaluator]:
+    return lambda: Bilevel(space, data, recipe, device="cpu", steps=8, **settings)
+
+
 def race(space: Space, data: Any, recipe: Recipe, objective: Objective) -> Callable[[], Evaluator]:
     return lambda: Race(Kept(space, data, recipe), modality(data), 0.5, objective)
 
@@ -80,6 +87,8 @@ MADE: dict[str, tuple[Space, Callable[[], Evaluator]]] = {
     "from-scratch-text": (RECURRENT, from_scratch(RECURRENT, TEXT, TEXT_RECIPE)),
     "race": (STAGES, race(STAGES, IMAGES, RECIPE, Accuracy())),
     "race-text": (RECURRENT, race(RECURRENT, TEXT, TEXT_RECIPE, InversePerplexity())),
+    "bilevel": (EDGES, bilevel(EDGES, IMAGES, RECIPE)),
+    "bilevel-2": (EDGES, bilevel(EDGES, IMAGES, RECIPE, order=2, weights_first=0.2)),
     "shared": (MICRO, shared(MICRO, IMAGES, RECIPE)),
     "shared-2": (MICRO, shared(MICRO, IMAGES, RECIPE, architectures_per_step=2)),
     "shared-uniform": (MICRO, shared(MICRO, IMAGES, RECIPE, sampling="uniform")),
@@ -98,3 +107,11 @@ class TestEvaluator(EvaluatorContract):
 
     def make(self) -> Evaluator:
         return self.made()
+
+    def proposal(self, stream: int) -> Proposal:
+        plain = super().proposal(stream)
+        if not self.space.mixes:
+            return plain
+        rng, mixture = generator((7, stream)), self.space.mixture
+        soft = {name: torch.tensor(rng.dirichlet([1.0] * len(o)), dtype=torch.float32) for name, o in mixture.items()}
+        return replace(plain, soft=soft)

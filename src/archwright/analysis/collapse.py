@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from archwright.loop import Trial
-from archwright.space import Architecture, Links, Space, decisions_of
+from archwright.space import Architecture, Links, Space, decisions_of, operations_of
 
 WINDOW = 40  # latest trials
 SETTLED = 0.05  # share of the first entropy
@@ -18,6 +18,9 @@ EARLY = 0.6  # share of the trials
 WEIGHTLESS = ("identity", "none", "skip", "skip_connect")
 MOSTLY = 0.8  # share of the operations
 LINKED, UNLINKED = 0.95, 0.02  # share of the links that are in
+# Of the operations that a gradient search finds strongest: DARTS collapses to all of them in NAS-Bench-201.
+SKIPS, SKIPPED = ("identity", "skip", "skip_connect"), 0.5
+BEGUN = 0.1  # share of the trials: before that the first, random weights decide what is strongest
 
 
 class Collapse:
@@ -29,9 +32,12 @@ class Collapse:
         self._entropy: float | None = None
         self._recent: deque[tuple[int, int, int, int]] = deque(maxlen=WINDOW)
         self._said: set[str] = set()
+        self._skipping = 0  # trials in a row with too many skip connections
 
     def see(self, trial: Trial) -> str | None:
         """Return a warning after this trial, or None; the entropy in its figures is of a decision, in nats."""
+        if trial.proposal.soft is not None:  # proposals change little by little, and nothing is drawn
+            return self._skips(trial)
         self._recent.append(self._counts(trial.architecture))
         self._entropy = trial.figures.get("entropy", self._entropy)
         if self._first_entropy is None:
@@ -63,6 +69,21 @@ class Collapse:
                 f"{linked / links:.0%} of the possible skip connections in the last {WINDOW} trials are in; a "
                 "skip_weight holds the controller to its skip_target",
             )
+
+    def _skips(self, trial: Trial) -> str | None:
+        if trial.number < BEGUN * self._trials or "skips" in self._said:
+            return None
+        strongest = operations_of(self._space, trial.architecture)
+        skips = sum(name in SKIPS for name in strongest)
+        self._skipping = self._skipping + 1 if skips >= SKIPPED * max(1, len(strongest)) else 0
+        if self._skipping < WINDOW:
+            return None
+        self._said.add("skips")
+        return (
+            f"warning: {skips} of the {len(strongest)} strongest operations are skip connections, which grow fastest "
+            "while the others are hardly trained; --controller.beta-decay 50 holds them back, and so do partial "
+            "channels (--space.partial 4) or fewer --trials"
+        )
 
     def _counts(self, architecture: Architecture) -> tuple[int, int, int, int]:
         """Count weightless operations, links that are in, operations, and possible links."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from contextlib import AbstractContextManager
 
 from archwright.cli.progress import ProgressView
+from archwright.components import space_for
 from archwright.loop import Progress, Trial
 from archwright.report.words import duration
 from archwright.runs.events import Event, Message, Stage
+from archwright.space import Architecture, operations_of
 
 
 class Display(AbstractContextManager["Display"]):
@@ -22,6 +25,7 @@ class Display(AbstractContextManager["Display"]):
         self._progress = Progress("", 0, 1)
         self._figures: dict[str, float] = {}
         self._trials, self._best, self._failed = 0, -math.inf, 0
+        self._soft: Architecture | None = None  # what soft weights stand for: their rewards rank nothing
         self._began = time.monotonic()
         self._share = 0.0  # of the stage that was done at its first event, in a run that goes on
 
@@ -45,6 +49,8 @@ class Display(AbstractContextManager["Display"]):
         if isinstance(event, Trial):
             self._trials = event.number + 1
             self._figures = {**self._figures, **event.figures}
+            if event.proposal.soft is not None:
+                self._soft = event.architecture
             if event.result.error is None:
                 self._best = max(self._best, event.reward)
             else:
@@ -65,9 +71,9 @@ class Display(AbstractContextManager["Display"]):
             if self._progress.phase != self._stage.name:  # otherwise the steps are the trials
                 parts.append(f"trial {self._trials}")
             figures = {"reward": "reward {:.4g}", "baseline": "baseline {:.4g}", "entropy": "entropy {:.3f}"}
-            figures["staleness"] = "{:.0f} updates late"  # in a search by replicas
+            figures |= {"skips": "skips {:.0%}", "staleness": "{:.0f} updates late"}  # of soft weights; by replicas
             parts += [text.format(self._figures[name]) for name, text in figures.items() if name in self._figures]
-            parts.append(f"best {self._best:.4g}")
+            parts.append(_strongest(self._soft) if self._soft is not None else f"best {self._best:.4g}")
             if self._failed:
                 parts.append(f"{self._failed} failed")
         return ", ".join([*parts, f"{duration(self._left())} left"])
@@ -80,3 +86,9 @@ class Display(AbstractContextManager["Display"]):
         if self._progress.phase != self._stage.name or not share > self._share >= 0:
             return max(0.0, self._stage.seconds - used) + later
         return used * (1 - share) / (share - self._share) + later
+
+
+def _strongest(architecture: Architecture) -> str:
+    """Return the operations that soft weights find strongest, with how many there are of each."""
+    counts = Counter(operations_of(space_for(architecture), architecture))
+    return "strongest " + " ".join(f"{count}x{name}" for name, count in counts.most_common())

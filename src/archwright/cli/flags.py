@@ -40,8 +40,8 @@ DESCRIPTION = "Find an architecture for a data set, train it, and test it once. 
 DETAILS = (
     "--space NAME, --controller NAME (or FILE.py:NAME) and --objective NAME choose components; their fields "
     "follow as --space.FIELD. Without --controller it is guided where fewer than a thousand children are trained from "
-    "scratch, and otherwise that of the space's paper, whose fields are those below. Defaults shown for them are the "
-    "papers'; the small preset sizes them for the machine."
+    "scratch, gradient in a gradient search, and otherwise that of the space's paper, whose fields are those below. "
+    "Defaults shown for them are the papers'; the small preset sizes them for the machine."
 )
 MORE = """
   archwright search --help all       every flag, with its default
@@ -75,7 +75,8 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     names = {kind: first[kind] or _name(config.get(kind)) for kind in NAMED}
     data = first["data"] or config.get("data")
     space = names["space"] or default_space(data)
-    papers = presets_of(space_class(space)).controller
+    evaluator = leading(arguments, "evaluator")[0]["evaluator"] or config.get("evaluator")
+    papers = _usual_controller(space, evaluator)
     parser = _parser(space, names["controller"] or papers, names["objective"])
     show_help(first["help"], parser, lambda: short_help(parser, EXAMPLE, DESCRIPTION, COMMON, MORE, NAMED))
     given = parsed(parser, words, config) | {"data": data}
@@ -98,6 +99,14 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     )
     own = ("data", "preset", "minutes", "seed", "device", "threads", "run", "json", "dry_run")
     return Flags(user, chosen(given, data_options()), **chosen(given, own))
+
+
+def _usual_controller(space: str, evaluator: str | None) -> str:
+    """Return the controller of a method that has its own, or else that of the space's paper."""
+    usual = presets_of(space_class(space))
+    method = evaluator or usual.published.settings.get("evaluator")
+    own: str | None = method_class(method).controller if method in METHODS else None
+    return own or usual.controller
 
 
 def leading(arguments: Sequence[str], *names: str) -> tuple[dict[str, Any], list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 CONTROLLERS: dict[str, str] = {
     "evolution": "archwright.controllers.evolution:RegularizedEvolution",
+    "gradient": "archwright.controllers.gradient:Gradient",
     "guided": "archwright.controllers.guided:Guided",
     "local": "archwright.controllers.local:LocalSearch",
     "optuna": "archwright.controllers.optuna_sampler:OptunaSampler",

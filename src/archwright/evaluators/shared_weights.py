@@ -162,17 +162,12 @@ class SharedWeights:
                 loss, others = self._data.loss(self.network, position, architecture)
                 (loss / len(sampled)).backward()  # type: ignore[no-untyped-call]
                 figures.append({"loss": loss.detach(), **others})
-            means = [torch.stack([found[name] for found in figures]).mean() for name in figures[0]]
-            # The one moment of a step at which the host waits for the device.
-            *values, norm = torch.stack([*means, self._optimizer.gradient_norm()]).tolist()
-            metrics = dict(zip(figures[0], values, strict=True))
-            if math.isfinite(metrics["loss"]) and math.isfinite(norm):
-                self._optimizer.step(rate, norm)
-            else:
+            means = {name: torch.stack([found[name] for found in figures]).mean() for name in figures[0]}
+            metrics, moved = self._optimizer.descend(rate, means)
+            if not moved:
                 self.skipped += 1
                 self._skipped_in_epoch += 1
                 self._data.restart()
-            self._optimizer.clear()
         return {**metrics, "learning_rate": rate, "epoch": self.epoch + 1, "skipped": self.skipped}
 
     def evaluate(self, proposal: Proposal) -> Result:

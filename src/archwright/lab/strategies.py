@@ -13,6 +13,7 @@ from archwright.components import controller_class, typed
 from archwright.controllers import CONTROLLERS
 from archwright.errors import ConfigError
 from archwright.loop import Controller
+from archwright.methods import METHODS, method_class
 from archwright.presets import presets_of
 from archwright.space import Space
 from archwright.spaces import NasConv
@@ -72,6 +73,8 @@ def _strategy(text: str) -> Strategy:
     if ".py:" not in controller and controller not in CONTROLLERS:
         known = ", ".join(sorted({*CONTROLLERS, *NAMED}))
         raise ConfigError(f"{name!r} is not a strategy; pick from {known}, or file.py:Name; settings follow as +name=3")
+    if controller in {method_class(method).controller for method in METHODS}:
+        raise ConfigError(f"{name} learns from gradients, and a table has none")
     given = dict(presets_of(paper).published.controllers[controller]) if paper is not None else {}
     pairs = (setting.split("=", 1) for setting in settings)
     return Strategy(text, controller, given | {key: _value(text, value) for key, value in pairs})

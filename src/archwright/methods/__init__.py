@@ -10,6 +10,7 @@ from archwright.errors import ConfigError
 METHODS = {
     "shared-weights": "archwright.methods.shared_weights:SharedWeightsMethod",
     "race": "archwright.methods.race:RaceMethod",
+    "gradient": "archwright.methods.gradient:GradientMethod",
     "from-scratch": "archwright.methods.from_scratch:FromScratchMethod",
 }
 

@@ -94,12 +94,14 @@ class Method(ABC):
 
     `name` is what the user calls it. `expensive`: a trial costs the training of a network, so trials are few.
     `in_one_process`: proposals share something in memory. `phrase` stands behind a reward in the words of a run.
+    `controller`: the only one of ours that it works with, and that no other method works with.
     """
 
     name: ClassVar[str]
     expensive: ClassVar[bool]
     in_one_process: ClassVar[bool]
     phrase: ClassVar[str] = ""
+    controller: ClassVar[str | None] = None
 
     @staticmethod
     @abstractmethod
@@ -112,6 +114,10 @@ class Method(ABC):
 
     def check(self, search: Search, finalists: int) -> None:  # noqa: B027  most methods accept every search
         """Raise `ConfigError` where the search does not fit the method."""
+
+    def controller_settings(self, search: Search) -> Mapping[str, Any]:
+        """Return arguments of the controller that follow from the search, unless the plan has them."""
+        return {}
 
     @abstractmethod
     def evaluator(self, context: Context) -> Any:

@@ -101,6 +101,9 @@ class Modality(TrainingSource, Protocol):
     def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> Scoring:
         """Return the validation part in minibatches of `size`."""
 
+    def halves(self, seed: int) -> tuple[TrainingSource, TrainingSource]:
+        """Return what weights and what soft weights are trained on in a gradient search."""
+
     def residual(self, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Any:
         """Return a hand-made residual network of about so many parameters."""
         raise ConfigError(f"a residual network is for images, and {self.data.name} is {self.name}")

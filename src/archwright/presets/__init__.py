@@ -22,6 +22,7 @@ SPACE_PRESETS = {
     "nas-conv": "archwright.presets.nas:CONV",
     "nas-recurrent": "archwright.presets.nas:RECURRENT",
     "nasnet": "archwright.presets.nasnet:NASNET",
+    "nas-bench-201": "archwright.presets.nas_bench_201:SPACE",
     "enas-micro": "archwright.presets.enas:MICRO",
     "enas-macro": "archwright.presets.enas:MACRO",
     "enas-recurrent": "archwright.presets.enas:RECURRENT",

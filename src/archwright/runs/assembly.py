@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def controller(plan: Plan) -> Any:
     """Return the untrained controller, which proposes known networks first where the method has any."""
     search = plan.search
-    made = controller_class(search.controller)(search.space, seed=plan.seed, **search.controller_settings)
+    settings = {**search.method.controller_settings(search), **search.controller_settings}
+    made = controller_class(search.controller)(search.space, seed=plan.seed, **settings)
     known = search.method.known(search)
     return Starting(made, list(known.values())) if known else made
 

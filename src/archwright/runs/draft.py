@@ -67,7 +67,8 @@ class Planner:
         settings = dict(usual.settings)
         settings.setdefault("evaluator", "shared-weights" if space.shares_weights else "from-scratch")
         method = method_class(user.settings.get("evaluator", settings["evaluator"]))
-        sized = method.sized(user.settings, usual.settings, user.search_recipe.get("epochs"), final_recipe)
+        its = {"epochs": usual.search_recipe.epochs, **usual.settings}
+        sized = method.sized(user.settings, its, user.search_recipe.get("epochs"), final_recipe)
         recipe = replace(usual.search_recipe, epochs=sized.pop("epochs", usual.search_recipe.epochs))
         settings.update({**sized, **user.settings})
         controller, controller_settings = self._controller(cls, usual, method, settings)
@@ -83,12 +84,13 @@ class Planner:
     ) -> tuple[str, dict[str, Any]]:
         """Return the controller and its settings.
 
-        Unless the user names one it is `guided` when trials are expensive and few (docs/lab.md), otherwise the paper's.
+        Unless the user names one it is the method's own, `guided` when trials are expensive and few (docs/lab.md), or
+        the paper's.
         """
         name, trials = self.user.controller, settings["trials"]
         if name is None:
             few = not as_published(self.preset) and method.expensive and trials < FEW_TRIALS
-            usually = "guided" if few else presets_of(cls).controller
+            usually = method.controller or ("guided" if few else presets_of(cls).controller)
             name = "reinforce" if settings.get("replicas") else usually
         defaults: Mapping[str, Any] = usual.controllers.get(name, {})
         if name == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more

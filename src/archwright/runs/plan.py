@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from archwright.components import named_again, space_from_json, space_to_json
+from archwright.controllers import CONTROLLERS
 from archwright.engines.settings import Cluster
 from archwright.errors import ConfigError, RunError
 from archwright.methods import METHODS, method_class
@@ -151,6 +152,7 @@ class Plan:
             )
             name = search.method.name.replace("-", " ")
             raise ConfigError(f"{what}, but the method {name} needs one process; use --evaluator from-scratch")
+        _require_fitting(search)
         if cluster.replicas and search.controller != "reinforce":
             raise ConfigError(f"replicas need the controller reinforce, not {search.controller}")
         if self.final.grid and self.budget.minutes is not None:
@@ -213,6 +215,16 @@ class Plan:
             parts = {**values, "search": search, "final": final}
             own = {name: values[name] for name in OWN}
             return made(Plan, {n: made(kind, parts[n], n) for n, kind in kinds.items()} | own, "a plan")
+
+
+def _require_fitting(search: Search) -> None:
+    """Raise `ConfigError` where controller and method do not work together."""
+    needed, used = search.method.controller, search.controller
+    if needed is not None and used in CONTROLLERS and used != needed:
+        raise ConfigError(f"the method {search.method.name} needs the controller {needed}, not {used}")
+    owner = next((name for name in METHODS if method_class(name).controller == used), None)
+    if owner is not None and needed is None:
+        raise ConfigError(f"the controller {used} learns from gradients; use --evaluator {owner}")
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -32,12 +33,53 @@ class Optimizer:
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         self._parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
-        self._slots, self._clip_norm = SLOTS[recipe.optimizer], recipe.clip_norm
+        self._recipe, self._slots, self._clip_norm = recipe, SLOTS[recipe.optimizer], recipe.clip_norm
         self._optimizer = _optimizer(list(self._parameters.values()), recipe)
         # The fused SGD of PyTorch cannot begin for some parameters later than for others.
         self._begins = recipe.optimizer == "sgd" and recipe.momentum > 0
         self._active: list[Tensor] = []
         self._gradients: list[Tensor] = []
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters that it moves."""
+        return list(self._parameters.values())
+
+    def velocity(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+        """Return what a step of SGD on gradients of all `parameters` subtracts, divided by the learning rate.
+
+        With momentum and weight decay, without clipping; nothing is moved.
+        """
+        found: list[Tensor] = []
+        groups = self._optimizer.param_groups
+        decays = {parameter: group["weight_decay"] for group in groups for parameter in group["params"]}
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            slope = parameter.detach() * decays[parameter]
+            slope = slope if gradient is None else slope + gradient
+            buffer = self._optimizer.state.get(parameter, {}).get("momentum_buffer")
+            speed = slope if buffer is None else self._recipe.momentum * buffer + slope
+            found.append(slope + self._recipe.momentum * speed if self._recipe.nesterov else speed)
+        return found
+
+    @property
+    def gain(self) -> float:
+        """The derivative of `velocity` by a gradient."""
+        return 1 + self._recipe.momentum * self._recipe.nesterov
+
+    def descend(self, learning_rate: float, figures: Mapping[str, Tensor]) -> tuple[dict[str, float], bool]:
+        """Move the parameters by the gradients collected since the last `clear`, and drop these.
+
+        Returns the figures, the "loss" among them, as numbers, and whether it moved: not where the loss or the gradient
+        is not finite.
+        """
+        # The one moment of a step at which the host waits for the device.
+        *values, norm = torch.stack([*figures.values(), self.gradient_norm()]).tolist()
+        numbers = dict(zip(figures, values, strict=True))
+        finite = math.isfinite(numbers["loss"]) and math.isfinite(norm)
+        if finite:
+            self.step(learning_rate, norm)
+        self.clear()
+        return numbers, finite
 
     def gradient_norm(self) -> Float[Tensor, ""]:
         """Collect the gradients of the backward passes since the last `clear`, and return their total norm."""

@@ -21,6 +21,7 @@ class Stream(IntEnum):
     NOISE = 3  # dropout and drop path
     VALIDATION = 4
     SAMPLING = 5  # architectures of shared training that no controller proposes
+    HALVES = 6  # of the training part in a gradient search
 
 
 def stream(purpose: Stream, seed: int, position: int = 0) -> np.random.Generator:

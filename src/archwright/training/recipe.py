@@ -265,3 +265,26 @@ NASNET_IMAGENET = replace(
     label_smoothing=0.1,
     average=0.9999,
 )
+
+# The weights of DARTS's search on CIFAR-10 (Liu et al. 2019, appendix A.1.1; official train_search.py, whose least rate
+# is 0.001 where the paper has 0): clipped at 5, all parameters decay.
+DARTS_SEARCH = Recipe(
+    epochs=50,
+    batch=64,
+    learning_rate=0.025,
+    learning_rate_min=1e-3,
+    restart_period=1000,
+    nesterov=False,
+    weight_decay=3e-4,
+)
+
+# How the cells of NAS-Bench-201's table are trained (Dong & Yang 2020, table 1; configs/nas-benchmark/hyper-opts/200E).
+NAS_BENCH_201 = Recipe(
+    epochs=200,
+    batch=256,
+    learning_rate=0.1,
+    learning_rate_min=0.0,
+    restart_period=1000,
+    weight_decay=5e-4,
+    clip_norm=None,
+)

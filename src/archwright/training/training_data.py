@@ -27,7 +27,10 @@ class TrainingData(Protocol):
     progress: float = 1.0
 
     def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a step, and other figures of its batch. `architecture` is for a supernet."""
+        """Return the loss of a step, and other figures of its batch.
+
+        `architecture` is for a supernet; a mixture is given its soft weights there.
+        """
 
     def validate(self, model: Any) -> Mapping[str, float]:
         """Return the metrics of the validation part, `validation_loss` among them; none without such a part."""

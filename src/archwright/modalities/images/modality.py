@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +22,7 @@ from archwright.report.statistics import paired_difference, wilson
 from archwright.space import Architecture, Space, Task
 from archwright.training.accuracy import evaluate_accuracy
 from archwright.training.measure import latency, multiply_adds, parameters
+from archwright.training.randomness import Stream, stream
 
 if TYPE_CHECKING:
     from archwright.nets.residual import Residual
@@ -104,6 +105,15 @@ class Images(Modality):
 
     def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> ImageScoring:
         return ImageScoring(self.data, size, device, channels_last=channels_last)
+
+    def halves(self, seed: int) -> tuple[Images, Images]:
+        """Return two random halves of the training part (DARTS 2019, section 3.1)."""
+        count = len(self.data.train)
+        if count < 4:
+            raise ConfigError(f"{count} training images are too few to be halved; a gradient search needs at least 4")
+        order = torch.from_numpy(stream(Stream.HALVES, seed).permutation(count))
+        first, second = (self.data.train[half.sort().values] for half in (order[: count // 2], order[count // 2 :]))
+        return Images(replace(self.data, train=first)), Images(replace(self.data, train=second))
 
     def residual(self, parameters: int, *, stem_stride: int = 1, dropout: float = 0.0) -> Residual:
         from archwright.nets.residual import residual_network

@@ -69,8 +69,10 @@ class TextTrainingData:
         return {"carried": [[part.cpu().clone() for part in state] for state in self._carried]}
 
     def load_state_dict(self, state: State) -> None:
-        if "carried" in state:
-            self._carried = tuple(tuple(part.to(self._device) for part in layer) for layer in state["carried"])
+        self._begun = None
+        self._carried = (
+            tuple(tuple(part.to(self._device) for part in layer) for layer in state.get("carried", ())) or None
+        )
 
 
 class TextScoring:

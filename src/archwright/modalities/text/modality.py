@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -111,6 +111,10 @@ class Text(Modality):
 
     def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> TextScoring:
         return TextScoring(self.data, size, recipe.length, device)
+
+    def halves(self, seed: int) -> tuple[Text, Text]:
+        """Return the training and the validation part, as the official code of DARTS divides a text."""
+        return self, Text(replace(self.data, train=self.data.validation))
 
     def size(self, network: Any) -> dict[str, int]:
         """Return the multiply-adds of one token: every matrix once."""
