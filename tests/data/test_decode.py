@@ -289,3 +289,16 @@ def test_a_pipe_is_refused_not_waited_for(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone.png: no such file"):
         preprocess_image(tmp_path / "gone.png", preprocessing(1, 5, 6))
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_a_damaged_tiff_is_one_error_and_libtiff_prints_nothing(
+    compression: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.tif", compression=compression)
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:300] + bytes(900) + content[1200:])
+    with pytest.raises(DataError, match="image 0: unreadable image"):
+        decoded(tmp_path / "a.tif")
+    assert capfd.readouterr() == ("", "")

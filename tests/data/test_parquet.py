@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +199,22 @@ def test_corrupt_files_are_one_clear_line(tmp_path: Path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(DataError, match=r"^[^\n]*a\.parquet[^\n]*$"):
             load(file)
+
+
+OBJECTS = {
+    "lists": [[0], [1, 2]],
+    "lists of one length": [[0, 1], [1, 0]],
+    "a list and nothing": [None, [1]],
+    "structs": [{"a": 1}, {"a": 2}],
+    "times": [datetime(2020, 1, 1), datetime(2021, 1, 1)],
+    "durations": [timedelta(1), timedelta(2)],
+    "fractions": [Decimal("1.5"), Decimal("2.5")],
+    "maps": pa.array([[("a", 1)], [("b", 2)]] * 10, pa.map_(pa.string(), pa.int64())),
+}
+
+
+@pytest.mark.parametrize("labels", OBJECTS.values(), ids=OBJECTS)
+def test_labels_that_are_no_numbers_or_strings_are_one_clear_line(labels: Any, tmp_path: Path) -> None:
+    pq.write_table(table(labels * 10 if isinstance(labels, list) else labels), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"^[^\n]*a\.parquet, label[^\n]*$"):
+        load(tmp_path / "a.parquet")

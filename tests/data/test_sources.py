@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from archwright.cli.commands import dispatch
 from archwright.data.sources import load
 from archwright.errors import ConfigError, DataError
+from archwright.modalities import read
 
 
 def test_digits_are_the_embedded_default() -> None:
@@ -96,3 +99,28 @@ def test_readers_are_imported_only_when_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.npz", "pipe.parquet", "pipe.txt", "folder"])
+def test_a_pipe_is_not_waited_for_wherever_it_lies(name: str, tmp_path: Path) -> None:
+    if name == "folder":
+        (tmp_path / name).mkdir()
+        os.mkfifo(tmp_path / name / "train.parquet")
+    else:
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match=r"is no regular file|1 pipes|1 pipes, devices or links to nothing"):
+        read(str(tmp_path / name), seed=0)
+    with pytest.raises(DataError, match="is no regular file"):
+        read("/dev/zero", seed=0)
+
+
+def test_the_layout_of_arrays_can_be_given_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.random.default_rng(0).integers(0, 255, (40, 5, 6, 7), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(40) % 2)
+    assert dispatch("check", [str(tmp_path / "x.npz")]) == 2
+    assert "--layout" in capsys.readouterr().err
+    for layout, size in (("NHWC", "5x6 pixels, 7 channels"), ("NCHW", "6x7 pixels, 5 channels")):
+        assert dispatch("check", [str(tmp_path / "x.npz"), "--layout", layout]) == 0
+        assert size in capsys.readouterr().out

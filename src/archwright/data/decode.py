@@ -24,7 +24,8 @@ from torch import Tensor
 from archwright.data.depth import NARROW, Look, Pixels, unified
 from archwright.data.found import Progress, Size
 from archwright.data.images import Preprocessing
-from archwright.data.limits import require_room
+from archwright.data.libtiff import silence
+from archwright.data.limits import at_a_time, require_room
 from archwright.data.units import Units
 from archwright.errors import DataError, DataWarning
 
@@ -79,6 +80,10 @@ def decode(parts: dict[str, Encodings], image_size: Size | None, progress: Progr
     check_size(size)
     need = 2 * len(every) * channels * size[0] * size[1] * np.dtype(kind).itemsize  # twice: splitting copies
     require_room(need, f"{len(every):,} images of {size[0]}x{size[1]}", "give a smaller image size")
+    costs = {(part, i): look.memory(channels) for part, found in looks.items() for i, look in enumerate(found)}
+    part, i = max(costs, key=costs.__getitem__)
+    _require_room(looks[part][i], parts[part].name(i), channels, need // 2)
+    threads = at_a_time(list(costs.values()), os.cpu_count() or 1, need // 2)
     done, decoded = 0, {}
     for part, encodings in parts.items():
         out = np.empty((len(encodings.images), channels, *size), kind)
@@ -89,7 +94,7 @@ def decode(parts: dict[str, Encodings], image_size: Size | None, progress: Progr
                 out[i] = _pixels(encodings.images[i], encodings.name(i), size, channels)
             return len(block)
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             for count in pool.map(fill, blocks):
                 done += count
                 if progress is not None:
@@ -119,6 +124,8 @@ def preprocess_image(
     source = Path(image) if isinstance(image, str) else image
     name = str(source) if isinstance(source, Path) else "the image"
     size, units = (preprocessing.height, preprocessing.width), preprocessing.units
+    look = _look(source, name)
+    _require_room(look, name, preprocessing.channels)
     x = torch.from_numpy(_pixels(source, name, size, preprocessing.channels).copy("C"))
     remark = None
     if units is None:  # a model of a version that reduced all images to 8 bits
@@ -129,7 +136,7 @@ def preprocess_image(
         remark = units.remark(x, name)
     elif not units.bounded:
         remark = f"the model was trained on pixels of {units.words()}"
-    elif x.max() < NARROW and _look(source, name).cut:
+    elif x.max() < NARROW and look.cut:
         remark = f"{name} has 16 bits a colour; the upper 8, which are read, are almost black"
     if remark:
         warnings.warn(remark, DataWarning, stacklevel=3)
@@ -147,6 +154,7 @@ def _open(source: Encoded, name: str) -> Iterator[Image.Image]:
     """Open an image; errors of Pillow, which have no common class, become a DataError with its name."""
     from PIL import Image, UnidentifiedImageError
 
+    silence()
     try:
         if isinstance(source, Path) and source.exists() and not source.is_file():  # a pipe would be waited for
             raise DataError(f"{name} is no regular file")
@@ -188,6 +196,12 @@ def _look(source: Encoded, name: str) -> Look:
         several = bool(getattr(image, "is_animated", False))
         colour = image.mode not in GREY
         return Look(height, width, colour, _alpha(image), _deep(image), _cut(image), several)
+
+
+def _require_room(look: Look, name: str, channels: int, taken: int = 0) -> None:
+    """Raise DataError if there is no memory to decode an image beside the bytes that are `taken`."""
+    what = f"{name}, of {look.height}x{look.width} pixels,"
+    require_room(taken + look.memory(channels), what, "save it with fewer pixels")
 
 
 def _turned(image: Image.Image) -> int:

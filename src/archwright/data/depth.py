@@ -28,6 +28,13 @@ class Look:
     cut: bool  # 16 bits a colour, of which Pillow reads the upper 8
     several: bool  # frames or pages
 
+    def memory(self, channels: int) -> int:
+        """Return the bytes that decoding takes: Pillow has four for a pixel, one if it is grey, and converts a copy."""
+        if self.alpha:
+            return 16 * self.height * self.width  # laid on white it is there four times
+        grey = channels == 1 and not (self.colour or self.deep)
+        return (2 if grey else 8) * self.height * self.width
+
 
 def unified(parts: dict[str, Pixels], looks: dict[str, list[Look]]) -> tuple[Units, list[str]]:
     """Bring images of different depth to common units in place; return the units, found in the training part."""

@@ -57,6 +57,9 @@ def _from_one_hot(array: Labels, where: str) -> Labels:
 
 def _from_objects(array: Labels, where: str) -> Labels:
     for position, value in enumerate(array):
+        if isinstance(value, (list, tuple, dict, np.ndarray)):
+            what = "one number or string per image is needed"
+            raise DataError(f"{where}: the label of image {position} is a {type(value).__name__}; {what}")
         if value is None or value != value:  # NaN is not equal to itself
             raise DataError(f"{where}: the label of image {position} is missing ({value})")
     kinds = {"string" if isinstance(value, str) else type(value).__name__ for value in array}

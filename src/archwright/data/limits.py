@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 
 from archwright.errors import DataError
@@ -33,3 +35,13 @@ def require_room(need: int, what: str, advice: str) -> None:
         raise DataError(
             f"{what} would take {need / 1e9:,.1f} GB of memory, and {have / 1e9:.1f} GB can be had; {advice}"
         )
+
+
+def at_a_time(needs: Sequence[int], most: int, taken: int) -> int:
+    """Return how many pieces of work may be under way at once: as many of the largest as there is room for, or `most`.
+
+    `needs` are the bytes of each piece, `taken` those of what stays. The first piece has room: see `require_room`.
+    """
+    room = usable_memory() - taken
+    together = accumulate(sorted(needs, reverse=True)[:most])
+    return max(1, sum(need <= room for need in together))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,11 +16,14 @@ import numpy as np
 from archwright.data.decode import Encodings, decode
 from archwright.data.found import Found, Labels, Part, Progress, Size
 from archwright.data.labels import canonical
+from archwright.data.limits import require_room, usable_memory
 from archwright.data.tree import PART_NAMES, PARTS, Inside, Tree, listed, part_called, part_named
 from archwright.errors import DataError
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "target", "class", "y")
+ROWS = 256  # read at a time
+ADVICE = "use fewer of its files, or smaller images"
 
 
 @dataclass(frozen=True)
@@ -96,10 +101,20 @@ def _read_files(
 ) -> Found:
     columns = _columns(files["train"][0])
     notes = [*notes, *columns.notes]
-    encodings, labels = {}, {}
+    claimed = sum(sum(_pieces(file, columns)) for file in chain(*files.values()))
+    require_room(claimed, f"the images of {files['train'][0]}", ADVICE)
+    encodings, labels, held = {}, {}, 0
     for part, shards in files.items():
-        contents, paths, numbers = zip(*(_read(shard, columns) for shard in shards), strict=True)
-        images, names, y = list(chain(*contents)), list(chain(*paths)), np.concatenate(numbers)
+        images: list[bytes] = []
+        names: list[str] = []
+        numbers: list[Labels] = []
+        for shard in shards:
+            contents, rows, found = _read(shard, columns, held)
+            held += sum(map(len, contents))
+            images += contents
+            names += rows
+            numbers.append(found)
+        y = np.concatenate(numbers)
         if not images:
             raise DataError(f"{shards[0]}: there are no rows")
         if part != "train" and y.dtype.kind == "i" and (y == -1).all():
@@ -150,18 +165,45 @@ def _class_names(feature: dict[str, Any]) -> tuple[str, ...] | None:
     return tuple(str(name) for name in names) if isinstance(names, list) else None
 
 
-def _file(file: Path) -> Any:
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Turn the errors of pyarrow into a DataError that names the file."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(file)
+        yield
+    except MemoryError:  # one of pyarrow is an ArrowException, too
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{file}: not a readable parquet file: {str(error).splitlines()[0]}") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{file}: not a readable parquet file: {reason}") from error
 
 
-def _read(file: Path, columns: _Columns) -> tuple[list[bytes], list[str], Labels]:
-    """Return the encoded images, their names for errors, and the labels of one file."""
+def _file(file: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    with _readable(file):
+        return pq.ParquetFile(file)
+
+
+def _pieces(file: Path, columns: _Columns) -> list[int]:
+    """Return the bytes that the file claims for each of its pieces of the two columns."""
+    found = []
+    with _readable(file):
+        about = _file(file).metadata
+        for group in map(about.row_group, range(about.num_row_groups)):
+            for piece in map(group.column, range(group.num_columns)):
+                if f"{piece.path_in_schema}.".startswith((f"{columns.image}.", f"{columns.label}.")):
+                    found.append(max(0, piece.total_uncompressed_size))
+    return found
+
+
+def _read(file: Path, columns: _Columns, held: int) -> tuple[list[bytes], list[str], Labels]:
+    """Return the encoded images, their names for errors, and the labels of one file.
+
+    A file can hold a million times the image that it has once. So images are counted while they are read, beside the
+    `held` bytes of other files, and few at a time: that many as have room if each is as large as a whole piece.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -169,15 +211,20 @@ def _read(file: Path, columns: _Columns) -> tuple[list[bytes], list[str], Labels
     missing = [name for name in (columns.image, columns.label) if name not in opened.schema_arrow.names]
     if missing:
         raise DataError(f"{file}: no column {missing[0]}; found {', '.join(opened.schema_arrow.names)}")
-    try:
-        table = opened.read(columns=[columns.image, columns.label])
-        contents = pc.struct_field(table[columns.image], "bytes").to_pylist()
-        labels = table[columns.label]
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{file}: not a readable parquet file: {str(error).splitlines()[0]}") from error
-    for row, content in enumerate(contents):
-        if not isinstance(content, bytes):
-            raise DataError(f"{file}: row {row} has no image in it, at most a path; the images must be embedded")
+    rows = min(ROWS, max(1, usable_memory() // 2 // max([1, *_pieces(file, columns)])))
+    contents: list[bytes] = []
+    pieces = []
+    with _readable(file):
+        for batch in opened.iter_batches(batch_size=rows, columns=[columns.image, columns.label]):
+            for content in pc.struct_field(batch.column(columns.image), "bytes").to_pylist():
+                if not isinstance(content, bytes):
+                    what = f"row {len(contents)} has no image in it, at most a path"
+                    raise DataError(f"{file}: {what}; the images must be embedded")
+                contents.append(content)
+                held += len(content)
+            require_room(held, str(file), ADVICE)
+            pieces.append(batch.column(columns.label))
+        labels = pa.chunked_array(pieces, type=opened.schema_arrow.field(columns.label).type)
     names = [f"{file}, row {row}" for row in range(len(contents))]
     y = labels.to_pylist() if labels.null_count else labels.to_numpy()
     return contents, names, canonical(y, f"{file}, {columns.label}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from archwright.data.limits import require_room
 from archwright.data.tree import PARTS, Tree, has_images_in_folders, part_named, tree
 from archwright.errors import ConfigError, DataError
 from archwright.space import TextTask
@@ -22,6 +23,7 @@ from archwright.space import TextTask
 EOS, UNKNOWN = "<eos>", "<unk>"
 LEAST = 100  # tokens in a part
 LONG_WORD = 15  # characters of a word on average, from where a text is probably in a script without spaces
+MEMORY = 8  # bytes, at least, that a byte of text takes as tokens
 Level = Literal["words", "characters"]
 
 
@@ -136,6 +138,7 @@ def load_text(
             raise ConfigError(f"{name} has parts of its own; leave out validation and test")
         lying = tree(Path(name))
         texts = {part: _part_file(lying, part) for part in PARTS}
+        _require_room(name, texts.values())
         notes = lying.unused([(path.name,) for path in texts.values()], "none of its parts")
         notes += [f"not used: {len(lying.images):,} images"] if lying.images else []
         parts = {part: tokens_of(read_text(path), level) for part, path in texts.items()}
@@ -211,11 +214,17 @@ def _part_file(lying: Tree, part: str) -> Path:
     return found[0]
 
 
+def _require_room(name: str, paths: Iterable[Path]) -> None:
+    """Raise DataError if texts take more memory than there is."""
+    require_room(MEMORY * sum(path.stat().st_size for path in paths), name, "use a part of it")
+
+
 def read_text(path: Path) -> str:
     """Return a text file in UTF-8, without the mark at its beginning (BOM) that some editors write."""
     try:
         if path.exists() and not path.is_file():
             raise DataError(f"{path} is no regular file")
+        _require_room(str(path), [path])
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         wanted = "a text file, or a folder with train, valid and test .txt"
