@@ -130,8 +130,7 @@ def search(
         threads=threads,
         data_options=data_options,
     )
-    for line in data_lines(modality(prepared.data)):
-        (watch or _ignore)(Message(line))
+    _say(prepared.data, watch)
     with prepared.begin(new_folder(run, prepared.data.name)) as store:
         return complete(Job(prepared.plan, prepared.data, store), watch)
 
@@ -153,6 +152,7 @@ def resume(
     """
     typed(engine or "")
     with opened(run, data=data, space=space, controller=controller) as (store, plan, loaded):
+        _say(loaded, watch)
         plan = plan if engine is None else plan.changed({"engine": engine})
         return complete(Job(plan, loaded, store, skip_search=finish), watch)
 
@@ -164,6 +164,7 @@ def compare(run: str | Path, *, data: Any = None, space: str | None = None, watc
     needed as `resume` needs them.
     """
     with opened(run, data=data, space=space) as (store, plan, loaded):
+        _say(loaded, watch)
         return complete(with_baseline(plan, loaded, store), watch)
 
 
@@ -189,6 +190,12 @@ def complete(job: Job, watch: Watch | None = None) -> Run:
         watch(Message("writing model, pictures and report"))
         result = conclude(job)
     return Run(job.store.folder, result, found_in(job.store))
+
+
+def _say(data: Any, watch: Watch | None) -> None:
+    """Show what is said of the data."""
+    for line in data_lines(modality(data)):
+        (watch or _ignore)(Message(line))
 
 
 def _ignore(event: Event) -> None:

@@ -16,6 +16,7 @@ from archwright.errors import ConfigError, RunError
 from archwright.files import write
 from archwright.methods.cost import cost
 from archwright.modalities import modality
+from archwright.modalities.protocol import data_facts
 from archwright.report.plots import agreement
 from archwright.report.statistics import kendall_tau
 from archwright.report.words import counted
@@ -124,6 +125,7 @@ class Ranking:
             "verdict": verdict(tau, low, agreed),
             "failed": self._count - len(pairs),
             "seconds": round(seconds, 2),
+            **data_facts(judge),
             "pairs": pairs,
         }
         folder, values = self.store.folder, [pair[metric] for pair in pairs]

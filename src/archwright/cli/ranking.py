@@ -9,6 +9,8 @@ from archwright.analysis.ranking import Ranking
 from archwright.cli.commands import Parser, print_json
 from archwright.cli.display import Display
 from archwright.cli.guarded import INTERRUPTED
+from archwright.modalities import modality
+from archwright.modalities.protocol import data_lines
 from archwright.runs.folder import opened
 
 
@@ -36,6 +38,8 @@ def rank(arguments: Sequence[str]) -> int:
     with Display(json_output=given.json) as display:
         run = opened(given.run, data=given.data, space=given.space, controller=given.controller)
         with run as (store, plan, data):
+            for line in data_lines(modality(data)):
+                display.say(line)
             ranking = Ranking(
                 plan,
                 data,

@@ -14,6 +14,8 @@ from archwright.lab.contest import Allowance
 from archwright.lab.strategies import Strategy
 from archwright.lab.training import Searched, Setup, compare, prepare
 from archwright.loop import Trial
+from archwright.modalities import modality
+from archwright.modalities.protocol import data_facts, data_lines
 from archwright.report.words import counted
 
 
@@ -30,6 +32,8 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
     trials, epochs = setup.plan.search.trials, setup.plan.search.recipe.epochs
     total, ended = len(strategies) * runs * trials, 0
     with ProgressView(json_output=True) as view:
+        for line in data_lines(modality(setup.data)):
+            view.say(line)
         view.say(
             f"{counted(len(strategies), 'strategy', 'strategies')}, {counted(runs, 'run')} of "
             f"{counted(trials, 'child', 'children')} of {counted(epochs, 'epoch')}: "
@@ -58,6 +62,7 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
         "command": command,
         "children": {"epochs": epochs, "trials": trials},
         "test": tests,
+        **data_facts(modality(setup.data)),
     }
     courses, score = [one.course for one in searched], "validation accuracy, %"
     conclude(courses, Allowance(trials=trials), about, out=folder, score=score, json_output=given.json)
