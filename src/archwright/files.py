@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -62,14 +63,28 @@ def inside(folder: Path, name: str) -> Path:
 
 def target(folder: Path) -> Path:
     """Return a folder that will be written; raise RunError if it cannot be made or written. It need not exist yet."""
-    at = folder.absolute()
-    while not os.path.lexists(at):
-        at = at.parent
+    at = _existing(folder)
     if not at.is_dir():
         raise RunError(f"{folder} cannot be written: {at} is not a folder")
     if not os.access(at, os.W_OK | os.X_OK):
         raise RunError(f"{folder} cannot be written: {at} is read-only here; name another folder")
     return folder
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raise RunError if the disk of a folder, which need not exist yet, has less than `size` bytes left."""
+    left = shutil.disk_usage(_existing(folder)).free
+    if left < size:
+        needed = f"it takes {size / 1e6:,.1f} MB, and {left / 1e6:,.1f} MB are left on its disk"
+        raise RunError(f"{folder} cannot be written: {needed}; name another folder")
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that there is."""
+    at = folder.absolute()
+    while not os.path.lexists(at):
+        at = at.parent
+    return at
 
 
 @contextmanager

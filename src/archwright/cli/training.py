@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from archwright.cli.commands import Parser, chosen, data_options, print_json
 from archwright.cli.display import Display
+from archwright.cli.guarded import in_words
 from archwright.cli.showing import architecture_at
 from archwright.components import space_for
-from archwright.errors import ConfigError
-from archwright.files import target, write
+from archwright.errors import ConfigError, RunError
+from archwright.files import require_space, target, write
 from archwright.modalities import MODALITIES, modality, read
-from archwright.modalities.protocol import data_facts, data_lines
+from archwright.modalities.protocol import Modality, data_facts, data_lines
 from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Stage
 from archwright.runs.planner import UserSettings, make_plan
 from archwright.runs.rates import with_threads
+from archwright.space import Architecture, Space
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters, tune_malloc
 
@@ -51,6 +56,9 @@ def train(arguments: Sequence[str]) -> int:
     with Display(json_output=given.json) as display:
         source = given.data or MODALITIES[space.data].default_data
         data = read(source, seed=given.seed, **options)
+        judge = modality(data)
+        for line in data_lines(judge):
+            display.say(line)
         user = UserSettings(
             space=given.space or architecture.space,
             space_fields=dict(architecture.fields),
@@ -61,12 +69,10 @@ def train(arguments: Sequence[str]) -> int:
             data, user, data_name=source, data_options=options, seed=given.seed, device=given.device, timed=False
         )
         tune_malloc()
-        judge = modality(data)
         plan = with_threads(plan, judge, architecture)
         network = network_of(plan, judge, architecture)
+        require_space(folder, sum(value.nbytes for value in network.state_dict().values()))
         fit = Fit(network, judge, recipe_of(plan, architecture), seed=given.seed, device=plan.device)
-        for line in data_lines(judge):
-            display.say(line)
         display(Stage("training", 0.0, 0.0))
         begun = time.monotonic()
         for progress in fit:
@@ -84,16 +90,43 @@ def train(arguments: Sequence[str]) -> int:
             "seconds": {"training": round(time.monotonic() - begun, 2)},
             "model": str(folder),
         }
-        judge.save(network.cpu(), architecture, plan.final.space.for_architecture(architecture), folder)
-        write(folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
-        write(folder / "result.json", json.dumps(result, indent=1).encode())
-        if not given.json:
+        if not given.json:  # before it is written: that may fail
             value, (low, high) = figures[f"test_{judge.metric}"], figures["test_interval"]
             display.say(f"{judge.label}: {judge.wording.words(value)}, {judge.wording.words_of_interval(low, high)}")
             for line in judge.details(figures):
                 display.say(line)
             display.say(f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds")
+        own = plan.final.space.for_architecture(architecture)
+        _kept(folder, lambda at: _write(judge, network.cpu(), architecture, own, result, at))
+        if not given.json:
             display.say(f"model folder {folder}")
     if given.json:
         print_json(result)
     return 0
+
+
+def _write(
+    judge: Modality, network: Any, architecture: Architecture, space: Space, result: dict[str, Any], folder: Path
+) -> None:
+    judge.save(network, architecture, space, folder)
+    write(folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
+    write(folder / "result.json", json.dumps({**result, "model": str(folder)}, indent=1).encode())
+
+
+def _kept(folder: Path, save: Callable[[Path], None]) -> None:
+    """Write what was trained; where that fails, elsewhere, and raise RunError that says where."""
+    try:
+        save(folder)
+        return
+    except (OSError, RunError) as error:
+        failure = in_words(error)
+    for place in (None, "/dev/shm"):  # where temporary files are, then in memory
+        with contextlib.suppress(OSError):
+            elsewhere = Path(tempfile.mkdtemp(prefix="archwright-", dir=place))
+            try:
+                save(elsewhere)
+            except OSError:
+                shutil.rmtree(elsewhere, ignore_errors=True)
+                raise
+            raise RunError(f"{failure}; what was trained is in {elsewhere}")
+    raise RunError(f"{failure}; the folders for temporary files cannot take what was trained either")
