@@ -12,12 +12,13 @@ import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import IO, Any
 
 from archwright.errors import ConfigError
 
 _SOURCES: dict[str, tuple[str, bytes]] = {}  # by module name: the file's path and source
+_PLACES: set[str] = set()  # of the files that have been run, or are just being run
 
 
 def module_of(path: Path) -> ModuleType:
@@ -36,12 +37,34 @@ def _run(name: str, place: str, source: bytes) -> None:
     module = ModuleType(name)
     module.__file__ = place
     sys.modules[name] = module  # dataclasses and pickles look their module up
+    _PLACES.add(place)
     try:
         exec(compile(source, place, "exec"), vars(module))
     except BaseException:
         del sys.modules[name]
         raise
     _SOURCES[name] = (place, source)
+
+
+def place_in(frame: FrameType | None) -> str | None:
+    """Return where the user's code is in a frame and those that called it: "my_space.py, line 12, in decide"."""
+    while frame is not None and frame.f_code.co_filename not in _PLACES:
+        frame = frame.f_back
+    return None if frame is None else _words(frame.f_code, frame.f_lineno)
+
+
+def place_of(error: BaseException) -> str | None:
+    """Return where in the user's code an error was raised, in the same words."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        if (code := trace.tb_frame.f_code).co_filename in _PLACES:
+            found = _words(code, trace.tb_lineno)
+        trace = trace.tb_next
+    return found
+
+
+def _words(code: CodeType, line: int) -> str:
+    return f"{Path(code.co_filename).name}, line {line}, in {code.co_name}"
 
 
 def pickled(thing: object, dump: Callable[[object, IO[bytes]], None] = pickle.dump) -> bytes:

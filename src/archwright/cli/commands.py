@@ -9,9 +9,11 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from archwright.cli.guarded import guarded
+from archwright.cli.hanging import interruptible, watched
 from archwright.components import typed
 from archwright.errors import DataWarning
 from archwright.modalities import MODALITIES
@@ -58,11 +60,13 @@ def dispatch(command: str, arguments: Sequence[str], *, debug: bool = False) -> 
         module = importlib.import_module(MODULES[command])
         run: Callable[[Sequence[str]], int] = getattr(module, command.replace("list", "list_"))
         typed(*arguments)
-        with warnings.catch_warnings():
+        own = any(".py:" in word for word in arguments)  # other code of the user's is not loaded
+        with warnings.catch_warnings(), watched() if own else nullcontext():
             warnings.showwarning = _once(set())
             return run([underscored(word) for word in arguments])
 
-    return guarded(work, debug=debug)
+    with interruptible():
+        return guarded(work, debug=debug)
 
 
 def _once(shown: set[str]) -> Callable[..., None]:

@@ -25,17 +25,22 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
         finally:
             if sys.stdout is not None:  # it may be closed
                 sys.stdout.flush()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if debug:
             raise
-        _complain("stopped")
+        complain(" in ".join(filter(None, ("stopped", _place(stop)))))
         return INTERRUPTED
+    except SystemExit as end:  # `--help` and wrong flags end the program, and so may code of the user's
+        if debug or (place := _place(end)) is None:
+            raise
+        complain(f"{place}: SystemExit: {end}")
+        return 2
     except BrokenPipeError:  # `archwright list | head`
         return 0
     except Exception as error:
         if debug:
             raise
-        _complain(in_words(error))
+        complain(in_words(error))
         return 2
     finally:
         _drop_unwritable()
@@ -50,10 +55,18 @@ def in_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         named = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
         return ": ".join([*named[:1], error.strerror])
-    return f"{type(error).__name__}: {error} (--debug shows where it comes from)"
+    return f"{type(error).__name__}: {error} ({_place(error) or '--debug shows where it comes from'})"
 
 
-def _complain(text: str) -> None:
+def _place(error: BaseException) -> str | None:
+    """Return where in the user's own code an error was raised, if there."""
+    from archwright.userfiles import place_of
+
+    return place_of(error)
+
+
+def complain(text: str) -> None:
+    """Print one line on standard error."""
     from archwright.report.escape import for_terminal
 
     with suppress(OSError):

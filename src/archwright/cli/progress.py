@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from archwright.cli.hanging import progressed
 from archwright.errors import RunError
 from archwright.report.escape import for_terminal
 from archwright.report.words import duration
@@ -51,16 +52,19 @@ class ProgressView(AbstractContextManager["ProgressView"]):
         """Print one line, which stays."""
         from rich.text import Text
 
+        progressed()
         self.console.print(Text(for_terminal(text)), soft_wrap=True)
 
     def begin(self, title: str) -> None:
         """Begin a stage; its first plain line comes after ten seconds."""
+        progressed()
         self._title, self._share = title, 0.0
         self._words: Callable[[], str] = str
         self._began = self._printed = time.monotonic()
 
     def show(self, share: float, words: Callable[[], str]) -> None:
         """Show the share of the stage that is done; `words` are asked for whenever they are drawn or printed."""
+        progressed()
         self._share, self._words = share, words
         if self._live is None and time.monotonic() - self._printed >= PLAIN_SECONDS:
             self._printed = time.monotonic()
