@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,14 @@ def test_a_run_begins_with_all_its_facts_or_none(tmp_path: Path) -> None:
         assert store.get("ranked") is None
         with pytest.raises(RunError, match="was stopped before it began"):
             stored_plan(store)
+
+
+def test_a_network_without_a_figure_of_validation_is_an_error_and_gets_no_record(tmp_path: Path) -> None:
+    """It would be sorted by a figure that nobody measured."""
+    whole = noise_data()
+    data = modality(replace(whole, validation=whole.validation[:0]))
+    with RunStore(tmp_path / "run", create=True) as store:
+        candidates = Candidates(plan(), data, store, Clock(plan(), data, store))
+        with pytest.raises(RunError, match="no validation part to judge"):
+            list(candidates.train("found-0", candidates.random(0), "final training", (0, 1)))
+        assert candidates.record("found-0") is None

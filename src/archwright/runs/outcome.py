@@ -85,9 +85,9 @@ def conclude(job: Job) -> dict[str, Any]:
     seconds["total"] = sum(seconds.values())
     result["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     result["summary"] = _summary(result, modality)
-    store.put("result", result)
     write(store.folder / "result.json", json.dumps(result, indent=1).encode())
     write(store.folder / "report.md", "\n".join(_report(result, graphs, modality)).encode())
+    store.put("result", result)  # last: a run that has one is finished, and resume writes nothing
     return result
 
 
