@@ -40,3 +40,22 @@ def test_a_command_of_the_docs_parses(line: str) -> None:
 
 def test_there_are_commands_to_parse() -> None:
     assert len([line for line in commands() if line.startswith("archwright search")]) > 20
+
+
+def test_an_extra_that_is_recommended_exists() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", listed, flags=re.MULTILINE))
+    pages = [*PAGES, *(ROOT / "src").rglob("*.py")]
+    named = {name for page in pages for name in re.findall(r"archwright\[(\w+)\]", page.read_text(encoding="utf-8"))}
+    assert {"optuna", "ray", "onnx"} <= named <= extras
+
+
+def test_nobody_is_told_to_stop_every_ray_of_a_machine() -> None:
+    assert [page.name for page in PAGES if "ray stop" in page.read_text(encoding="utf-8")] == []
+
+
+def test_a_crash_of_a_test_worker_fails_the_suite() -> None:
+    """A worker that is started anew for the same file would crash again, and the suite would wait for ever."""
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ntest:")[2].partition("\n\n")[0]
+    assert "--max-worker-restart=0" in recipe

@@ -9,16 +9,17 @@ import contextlib
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from archwright.analysis.comparing import compared
@@ -28,14 +29,18 @@ from archwright.data.decode import FORMATS, Encodings, decode
 from archwright.data.images import Preprocessing
 from archwright.data.npz import read_npz
 from archwright.data.parquet import read_parquet
+from archwright.data.text import TextData, load_text
 from archwright.errors import ArchwrightError, ConfigError, DataError, RunError
 from archwright.lab.contest import Course
 from archwright.lab.record import Record
+from archwright.modalities import read
 from archwright.modalities.images.model import TrainedModel
 from archwright.runs.plan import Plan
 from archwright.space import Architecture, Open, Task, sample
 from archwright.spaces.nas_conv import NasConv
 from archwright.states import pack, unpack
+from archwright.store import RunStore
+from archwright.testing.stores import proposal, trial
 
 EXAMPLES = int(os.environ.get("FUZZ", "60"))
 fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -135,6 +140,8 @@ def test_architectures(document: Any) -> None:
 
 
 @fuzzed
+@example({**PLAN, "space": ""})
+@example({**PLAN, "space": {"name": ""}})
 @given(documents(PLAN) | documents(Plan.from_json(PLAN).to_json()))
 def test_plans(document: Any) -> None:
     reads(RunError, lambda: Plan.from_json(document).to_json())
@@ -237,3 +244,84 @@ def test_tables(content: bytes) -> None:
         path = Path(folder, "x.parquet")
         path.write_bytes(content)
         reads(DataError, lambda: read_parquet(path, None, None))
+
+
+@fuzzed
+@given(damaged("Ein Satz mit W\u00f6rtern, und noch einer.\n".encode() * 60), st.sampled_from(("words", "characters")))
+def test_texts(content: bytes, level: Literal["words", "characters"]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.txt")
+        path.write_bytes(content)
+        reads(DataError, lambda: load_text(path, level=level))
+
+
+@lru_cache(maxsize=1)
+def database() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        with RunStore(Path(folder, "run"), create=True) as store:
+            store.put("plan", PLAN)
+            store.proposed([(number, proposal(number)) for number in range(3)], 3)
+            store.told([trial(number) for number in range(2)], {"weights": np.arange(30)})
+        return Path(folder, "run", "run.sqlite").read_bytes()
+
+
+@fuzzed
+@given(damaged(database()), st.booleans())
+def test_databases(content: bytes, writing: bool) -> None:
+    def read(folder: str) -> None:
+        with RunStore(folder) if writing else RunStore.reading(folder) as store:
+            store.load()
+            list(store.trials())
+            store.get("plan")
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "run.sqlite").write_bytes(content)
+        reads(RunError, lambda: read(folder))
+
+
+FOLDERS = st.sampled_from(("train", "test", "val", "train2017", "a", "b", "c d", "train_a", ".x", "__x", "@eaDir"))
+FILES = {
+    **{"image.png": picture("PNG"), "photo": picture("JPEG"), ".hidden.png": b"", "Thumbs.db": b"no image"},
+    **{"notes.txt": b"not an image, and no part of a text " * 50, "train.txt": b"a training part of a text " * 100},
+    **{"valid.txt": b"a part of a text " * 100, "test.txt": b"a part of a text " * 100, "pipe": None, "link": None},
+}
+PLACES = st.tuples(st.lists(FOLDERS, max_size=3), st.sampled_from(sorted(FILES)), st.integers(1, 12))
+USUAL: dict[str, list[tuple[list[str], str, int]]] = {
+    "nothing": [],
+    "classes": [(["a"], "image.png", 12), (["b"], "photo", 12)],
+    "an unpacked archive": [(["c d", "train_a", inner], "image.png", 12) for inner in "ab"],
+    "parts": [([part, inner], "image.png", 12) for part in ("train", "test", "val") for inner in "ab"],
+    "parts in words": [([part, inner], "photo", 12) for part in ("train_a", "a_test") for inner in "ab"],
+    "texts": [([], name, 1) for name in ("train.txt", "valid.txt", "test.txt")],
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's
+@fuzzed
+@given(st.sampled_from(sorted(USUAL)), st.lists(PLACES, max_size=5))
+def test_folders(usual: str, more: list[tuple[list[str], str, int]]) -> None:
+    """Every file is used, or counted as not used, but for those in folders that are not entered."""
+    with tempfile.TemporaryDirectory() as root:
+        made = set()
+        for folders, name, count in USUAL[usual] + more:
+            folder = Path(root, *folders)
+            folder.mkdir(parents=True, exist_ok=True)
+            for number in range(count if name in ("image.png", "photo") else 1):
+                path = folder / (f"{number} {name}" if number else name)
+                if os.path.lexists(path):
+                    continue
+                if name == "pipe":
+                    os.mkfifo(path)
+                elif name == "link":
+                    path.symlink_to("nowhere")
+                else:
+                    path.write_bytes(FILES[name] or b"")
+                if not any(inner.startswith((".", "__")) or inner == "@eaDir" for inner in folders):
+                    made.add(path)
+        try:
+            data = read(root, seed=0)
+        except DataError:
+            return
+        used = 3 if isinstance(data, TextData) else sum(map(len, data.parts.values()))
+        left = re.findall(r"^not used: ([\d,]+) (?!folders)", "\n".join(data.notes), flags=re.MULTILINE)
+        assert used + sum(int(count.replace(",", "")) for count in left) == len(made)

@@ -146,3 +146,47 @@ def test_classes_of_any_name_are_checked(tmp_path: Path, capsys: pytest.CaptureF
         "a\\nb",
         "\\udcff",
     }
+
+
+SEARCHED = """
+import sys
+from archwright.cli.commands import dispatch
+from archwright.cli.guarded import settle_streams
+settle_streams()
+small = "--space nas-conv --space.layers 1 --space.first_layers 1 --trials 1 --search-recipe.epochs 1".split()
+small += "--final-recipe.epochs 1 --device cpu --image-size 8 --run run".split()
+print("codes", dispatch("search", ["--data", "data", *small]), dispatch("predict", ["run", "data"]))
+print("codes", dispatch("export", ["run", "--formats", "source"]), dispatch("show", ["run", "--no-pictures"]))
+"""
+
+
+def test_a_run_on_classes_of_any_name_is_complete_in_any_locale(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("\u00e4\u5341".encode(), b"\xff", b"a\nb"):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/data/" + name))
+        folder.mkdir(parents=True)
+        for number in range(12):
+            Image.new("L", (8, 8), 9 * number).save(folder / f"{number}.png")
+    environment = {**os.environ, **WITHOUT_ENCODING}
+    words = [sys.executable, "-c", SEARCHED]
+    process = subprocess.run(words, capture_output=True, check=False, cwd=tmp_path, env=environment)
+    assert process.stdout.count(b"codes 0 0") == 2, process.stderr
+    assert b"Traceback" not in process.stderr
+    assert process.stdout.isascii()
+    for name in ("report.md", "result.json", "model/model.json", "export/model.py"):
+        assert (tmp_path / "run" / name).stat().st_size, name
+
+
+def test_a_batch_of_one_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BatchNorm refuses to be trained with it."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--space", "nas-conv", "--final-recipe.batch", "1", "--search-recipe.batch", "1", "--limit", "64"]
+    assert dispatch("search", [*words, "--device", "cpu", "--dry-run"]) in (0, 2)
+
+
+def test_a_configuration_in_another_encoding_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.yaml").write_bytes("data: B\u00e4ume\n".encode("latin-1"))
+    assert dispatch("search", ["--config", str(tmp_path / "config.yaml"), "--dry-run"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "config.yaml is not YAML" in line
