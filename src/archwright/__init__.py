@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from archwright.loop import Trials as Trials
     from archwright.modalities.images.model import TrainedModel as TrainedModel
     from archwright.modalities.text.model import TrainedLanguageModel as TrainedLanguageModel
+    from archwright.spaces import Darts as Darts
+    from archwright.spaces import DartsRecurrent as DartsRecurrent
     from archwright.spaces import EnasMacro as EnasMacro
     from archwright.spaces import EnasMicro as EnasMicro
     from archwright.spaces import EnasRecurrent as EnasRecurrent
@@ -59,7 +61,10 @@ _LAZY = {
     "loop": ("Epochs", "Minutes", "Trials"),
     "modalities.images.model": ("TrainedModel",),
     "modalities.text.model": ("TrainedLanguageModel",),
-    "spaces": ("EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasNet", "NasRecurrent", "Stages"),
+    "spaces": (
+        *("Darts", "DartsRecurrent", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasNet"),
+        *("NasRecurrent", "Stages"),
+    ),
 }
 _MODULES = {name: f"archwright.{module}" for module, names in _LAZY.items() for name in names}
 

@@ -24,7 +24,7 @@ from archwright.export import ExportError
 from archwright.modalities.text.model import TrainedLanguageModel
 from archwright.nets.recurrent import SteppedCell
 from archwright.space import Open, TextTask, sample
-from archwright.spaces import EnasRecurrent, NasRecurrent, Recurrent
+from archwright.spaces import DartsRecurrent, EnasRecurrent, NasRecurrent, Recurrent
 from archwright.spaces.nas_recurrent import NAS_CELL
 from archwright.training.perplexity import evaluate_perplexity
 
@@ -55,6 +55,7 @@ enas = st.builds(
     normalised=st.just(False),
 )
 
+darts = st.builds(DartsRecurrent, nodes=st.integers(1, 4), units=st.just(4), normalised=st.just(False))
 recurrent = st.builds(
     Recurrent, cells=st.sampled_from([("lstm",), ("gru",), ("tree",)]), widths=st.just((5,)), base=st.just(3)
 )
@@ -63,7 +64,7 @@ recurrent = st.builds(
 class OfAUser(SteppedCell):
     states = 1
 
-    def stepper(self, architecture: Any) -> Any:
+    def stepper(self, architecture: Any, mask: Any) -> Any:
         return lambda x, h, state: ((x + h @ self.hidden).tanh(),)
 
 
@@ -94,7 +95,7 @@ def nascell(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedLanguageMo
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.one_of(nas, enas, recurrent), st.integers(0, 2**32), st.sampled_from(["words", "characters"]))
+@given(st.one_of(nas, enas, darts, recurrent), st.integers(0, 2**32), st.sampled_from(["words", "characters"]))
 def test_every_cell_reads_and_writes_as_it_did(
     tmp_path_factory: pytest.TempPathFactory, space: Any, seed: int, level: str
 ) -> None:

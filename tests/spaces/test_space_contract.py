@@ -9,6 +9,8 @@ import pytest
 from archwright.space import Space
 from archwright.spaces import (
     SPACES,
+    Darts,
+    DartsRecurrent,
     EnasMacro,
     EnasMicro,
     EnasRecurrent,
@@ -39,6 +41,9 @@ IMAGES = [
     ),
     NasConv(layers=4, filter_counts=(2, 3), strides=(1, 2), learning_rates=(0.1, 0.01)),
     NasNet(filters=4, repeats=1),
+    Darts(nodes=2, repeats=1, filters=4),
+    Darts(nodes=3, repeats=1, filters=4, affine=True, statistics="running", auxiliary=True, dropout=0.3),
+    Darts(nodes=2, repeats=1, filters=8, partial=4, stem="imagenet", drop_path_keep=0.5),
     Stages(widths=(4, 8), most_stages=3),
     Stages(
         widths=(4, 8),
@@ -67,6 +72,7 @@ TEXT = [
         EnasRecurrent(nodes=4, units=6, embedding_dropout=0.1, normalised=normalised, layers=layers)
         for normalised, layers in product((True, False), (1, 2))
     ),
+    *(DartsRecurrent(nodes=3, units=6, normalised=normalised) for normalised in (True, False)),
     NasRecurrent(),
     Recurrent(widths=(4, 6), base=3),
     Recurrent(cells=("gru",), widths=(4,), training=False),

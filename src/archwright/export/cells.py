@@ -9,8 +9,8 @@ from typing import Any
 
 from archwright.export.expressions import fold
 from archwright.export.tracing import ExportError
-from archwright.nets.recurrence import Chain, Node, Tree, activate
-from archwright.nets.recurrent import HighwayCell, LibraryCell, RecurrentCell, TreeCell
+from archwright.nets.recurrence import Chain, Node, Tree, activate, highway
+from archwright.nets.recurrent import ChainCell, LibraryCell, RecurrentCell, TreeCell
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,13 @@ def cell_source(cell: RecurrentCell) -> CellSource:
         definitions, wiring, weights = (activate, Node, Tree), cell.tree, {}
         x, h = (f"({name}).chunk({wiring.leaves}, 1)" for name in ("x @ self.input", "h @ self.hidden"))
         result = f"CELL.step({x}, {h}, c)"
-    elif isinstance(cell, HighwayCell):
+    elif isinstance(cell, ChainCell):
         if cell.normalised:
-            raise ExportError("the cell normalises h over the batch, so a text's logits would depend on others")
+            raise ExportError("the cell normalises over the batch, so a text's logits would depend on others")
         if cell.fixed is None:
             raise ExportError("shared weights are no model to export; train an architecture of theirs")
-        definitions, wiring = (activate, Chain), cell.fixed
-        pairs = enumerate(wiring.sources, start=2)
-        weights = {f"weights.{index}": f"weights.{node}_{source}" for index, (node, source) in enumerate(pairs)}
+        definitions, wiring = (activate, highway, Chain), cell.fixed
+        weights = {f"weights.{index}": f"weights.{name}" for index, name in enumerate(cell.matrices(wiring))}
         result = "(CELL.step(x @ self.input + h @ self.hidden, h, self.weights),)"
     else:
         raise ExportError(f"a {type(cell).__name__} cannot be written as plain PyTorch; archwright predict runs it")

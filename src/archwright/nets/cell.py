@@ -6,7 +6,7 @@ named by node, side, operation and source, so that a child's names are among the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archwright.nets.edges import Edges, SoftWiring, mixed_states
 from archwright.nets.feature_map import FeatureMap, apply, concatenate
 from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation, pad_same
 from archwright.nets.wiring import SIDES, Operands, Wiring, loose_ends
@@ -30,21 +31,28 @@ class Shape:
 
 @dataclass(frozen=True)
 class CellVariant:
-    """Where NASNet's cells differ from ENAS's, whose are the defaults.
+    """Where the cells of NASNet and DARTS differ from ENAS's, whose are the defaults.
 
     Args:
-        always_project: the newer input is always brought to the cell's width by ReLU-1x1-BatchNorm, whatever its width.
+        projects: the inputs, "older" and "newer", that are always brought to the cell's width by ReLU-1x1-BatchNorm,
+            whatever their width.
         strided_identity: the identity at stride 2 is ReLU-1x1-BatchNorm at that stride, not a factorised reduction.
         same_padding: what strides pads as TensorFlow's SAME.
+        edges: a node is the sum of edges, one operation on each state that it reads, and not of two sides.
+        normed_pools, partial: of edges, see `archwright.nets.edges`.
     """
 
-    always_project: bool = False
+    projects: tuple[str, ...] = ()
     strided_identity: bool = False
     same_padding: bool = False
+    edges: bool = False
+    normed_pools: bool = False
+    partial: int = 1
 
 
 ENAS = CellVariant()
-NASNET = CellVariant(always_project=True, strided_identity=True, same_padding=True)  # papers: B5
+NASNET = CellVariant(projects=("newer",), strided_identity=True, same_padding=True)  # papers: B5
+DARTS = CellVariant(projects=("older", "newer"), edges=True)  # papers: D1; cnn/model.py
 
 
 class Side(nn.Module):
@@ -92,7 +100,8 @@ class Cell(nn.Module):
     reads a node of twice the width brings it to `channels`. `kept`: states that the output has although a node reads
     them.
     `stride` 2 makes a reduction cell: operations on the inputs halve, and loose inputs are halved before being joined.
-    `ends`: "project" gives `channels`, "concatenate" gives `channels` for each loose end (so it needs a fixed wiring).
+    `ends`: "project" gives `channels`, "concatenate" gives `channels` for each loose end (so it needs a fixed wiring),
+    "nodes" for each node, whether it is read or not.
     `base`: one more ReLU-1x1-BatchNorm on the newer input, the official final network's `layer_base`.
     """
 
@@ -104,7 +113,7 @@ class Cell(nn.Module):
         size: tuple[int, int],
         channels: int,
         stride: int,
-        ends: Literal["project", "concatenate"],
+        ends: Literal["project", "concatenate", "nodes"],
         base: bool,
         keep: float,
         wiring: Wiring | None,
@@ -116,8 +125,11 @@ class Cell(nn.Module):
         self.kept = tuple(kept)
         self.joins = ("add",) * len(nodes) if joins is None else tuple(joins)
         older, newer = inputs
-        self.older = nn.Identity() if older is None else _match(older, channels, halve=older.halvings < newer.halvings)
-        self.newer = Pointwise(newer.channels, channels) if variant.always_project else _match(newer, channels)
+        self.older: nn.Module = nn.Identity()
+        if older is not None:
+            halve = older.halvings < newer.halvings
+            self.older = _match(older, channels, always="older" in variant.projects, halve=halve)
+        self.newer = _match(newer, channels, always="newer" in variant.projects)
         widths = [newer.channels if older is None else channels, channels]
         widths += [channels if join == "add" else 2 * channels for join in self.joins]
         self.base = Pointwise(channels, channels) if base else nn.Identity()
@@ -128,11 +140,16 @@ class Cell(nn.Module):
                 return Pointwise(widths[state], channels, step)
             return operation(name, channels, step, inputs=widths[state])
 
-        self.nodes = nn.ModuleList(
-            nn.ModuleDict({side: Side(operands, make, keep) for side, operands in zip(SIDES, node, strict=True)})
-            for node in nodes
-        )
-        loose = loose_ends(wiring, kept) if wiring is not None else tuple(range(len(nodes) + 2))
+        def built(node: tuple[Operands, ...]) -> nn.Module:
+            if variant.edges:
+                pools, partial = variant.normed_pools, variant.partial
+                return Edges(node, channels, stride=stride, keep=keep, normed_pools=pools, partial=partial)
+            return nn.ModuleDict({side: Side(operands, make, keep) for side, operands in zip(SIDES, node, strict=True)})
+
+        self.nodes = nn.ModuleList(map(built, nodes))
+        every = tuple(range(len(nodes) + 2))
+        self._nodes = every[2:] if ends == "nodes" else None  # that are the output, whatever reads them
+        loose = self._nodes or (every if wiring is None else loose_ends(wiring, kept))
         self.halve = nn.ModuleDict()  # and what else makes loose inputs fit
         for state in loose:
             if state < 2 and stride == 2:
@@ -146,23 +163,34 @@ class Cell(nn.Module):
             pad_same(self.nodes, size)
 
     def forward(
-        self, older: FeatureMap, newer: FeatureMap, wiring: Wiring
+        self, older: FeatureMap, newer: FeatureMap, wiring: Wiring | SoftWiring
     ) -> Float[Tensor, "batch channels height width"]:
+        """Run the nodes as wired, or all their edges under the weights of a mixture."""
         newest = apply(self.base, FeatureMap(apply(self.newer, newer)))
         states = [FeatureMap(apply(self.older, older)), FeatureMap(newest)]
-        for node, join, ((left, left_op), (right, right_op)) in zip(self.nodes, self.joins, wiring, strict=True):
-            sides: nn.ModuleDict = node  # type: ignore[assignment]
-            first, second = sides["left"](states, left, left_op), sides["right"](states, right, right_op)
-            joined = first + second if join == "add" else concatenate([first, second], training=self.training)
-            states.append(FeatureMap(joined))
-        loose = loose_ends(wiring, self.kept)
+        if isinstance(wiring, Mapping):
+            states, loose = mixed_states(self.nodes, states, wiring), self._nodes or ()  # type: ignore[arg-type]
+        else:
+            for node, join, operands in zip(self.nodes, self.joins, wiring, strict=True):
+                states.append(FeatureMap(self._joined(node, join, states, operands)))
+            loose = self._nodes or loose_ends(wiring, self.kept)
         ends = [self.halve[str(s)](states[s].tensor) if str(s) in self.halve else states[s].tensor for s in loose]
         output: Tensor = concatenate(ends, training=self.training) if self.join is None else self.join(ends, loose)
         return output
 
+    def _joined(
+        self, node: nn.Module, join: str, states: Sequence[FeatureMap], operands: tuple[tuple[int, str], ...]
+    ) -> Tensor:
+        if isinstance(node, Edges):
+            summed: Tensor = node(states, operands)
+            return summed
+        sides: nn.ModuleDict = node  # type: ignore[assignment]
+        first, second = (sides[side](states, *operand) for side, operand in zip(SIDES, operands, strict=True))
+        return first + second if join == "add" else concatenate([first, second], training=self.training)
 
-def _match(shape: Shape, channels: int, *, halve: bool = False) -> nn.Module:
+
+def _match(shape: Shape, channels: int, *, always: bool, halve: bool = False) -> nn.Module:
     """Build what brings an input to `channels` at the newer input's size (ENAS's `_maybe_calibrate_size`)."""
     if halve:
         return FactorizedReduction(shape.channels, channels, after_relu=True)
-    return nn.Identity() if shape.channels == channels else Pointwise(shape.channels, channels)
+    return nn.Identity() if shape.channels == channels and not always else Pointwise(shape.channels, channels)

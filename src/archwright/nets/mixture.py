@@ -55,24 +55,43 @@ class MixedOperation(nn.Module):
         self, features: FeatureMap, weights: Float[Tensor, " options"] | None = None
     ) -> Float[Tensor, "batch channels height width"]:
         """Return the sum under `weights`; without them, that of all operations (a child has one)."""
-        read, rest = (features, None) if self.partial == 1 else features.parts(self.width)
+        read, rest = self.divided(features)
         mixed: Tensor | None = None
         for place, name in enumerate(self.names):
             if name != NONE:
-                output = self._output(name, read)
+                output = self.output(name, read)
                 term = output if weights is None else weights[place] * output
                 mixed = term if mixed is None else mixed + term
         if mixed is None:  # a product: what only zeros read has a gradient of zero, as in the official code
             mixed = 0.0 * read.tensor[:, :, :: self.stride, :: self.stride]
+        return self.joined(mixed, rest)
+
+    def single(self, features: FeatureMap, name: str) -> Float[Tensor, "batch channels height width"]:
+        """Return what one operation gives: shared weights run one of several."""
+        read, rest = self.divided(features)
+        return self.joined(self.output(name, read), rest)
+
+    def divided(self, features: FeatureMap) -> tuple[FeatureMap, FeatureMap | None]:
+        """Return the channels that operations read, and the others, if there are others."""
+        return (features, None) if self.partial == 1 else features.parts(self.width)
+
+    def joined(self, mixed: Tensor, rest: FeatureMap | None) -> Tensor:
+        """Join what operations give with the channels that pass."""
         if rest is None:
             return mixed
         return shuffled(concatenate([mixed, self._passed(rest)], training=self.training), self.partial)
 
-    def _output(self, name: str, features: FeatureMap) -> Tensor:
+    def output(self, name: str, features: FeatureMap) -> Tensor:
+        """Return what an operation gives of the channels that it reads."""
         operation = self.operations[name]
-        if next(chain(operation.parameters(), operation.buffers()), None) is not None:
+        if not self.shares(name):
             return apply(operation, features)
         return features.once((name, self.stride, self.width), lambda: apply(operation, features))
+
+    def shares(self, name: str) -> bool:
+        """Return whether all edges of this kind give the same of a state: the operation has no tensors."""
+        operation = self.operations[name]
+        return next(chain(operation.parameters(), operation.buffers()), None) is None
 
     def _passed(self, rest: FeatureMap) -> Tensor:
         if self.stride == 1:

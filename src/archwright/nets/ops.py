@@ -56,16 +56,22 @@ class Convolution(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
 
     def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
-        around = self.around
+        return self.convolve(input, self.weight)
+
+    def convolve(
+        self, input: Float[Tensor, "batch inputs height width"], weight: Tensor, times: int = 1
+    ) -> Float[Tensor, "batch outputs out_height out_width"]:
+        """Run with another weight: that of `times` depthwise convolutions of this kind, one after the other."""
+        around, groups = self.around, self.groups * times
         if around is None and self.groups > 1 and self.training and min(input.shape[2:]) < self.kernel_size[0]:
             # The same with the zeros put there beforehand: on maps smaller than the kernel a depthwise weight has a
             # slow gradient (torch 2.13, CPU: 2.2 ms a step against 1.1 for 64 x 32 x 4 x 4 and 5x5).
-            side = self.kernel_size[0] // 2
+            side = self.kernel_size[0] // 2 * self.dilation[0]
             around = (side, side, side, side)
         if around is None:
-            return super().forward(input)
+            return functional.conv2d(input, weight, None, self.stride, self.padding, self.dilation, groups)
         padded = functional.pad(input, around)
-        return functional.conv2d(padded, self.weight, None, self.stride, 0, self.dilation, self.groups)
+        return functional.conv2d(padded, weight, None, self.stride, 0, self.dilation, groups)
 
 
 class Stacked(nn.Sequential):
@@ -92,19 +98,23 @@ class Separable(nn.Sequential):
 
     The width changes in the first pointwise convolution. The first ReLU is the cell's (`after_relu`). Nothing stands
     between depthwise and pointwise; a chosen separable convolution is applied twice (NASNet 2018, section 3; ENAS 2018,
-    appendix B).
+    appendix B), a dilated one once (DARTS's code).
     """
 
     after_relu = True
 
-    def __init__(self, inputs: int, outputs: int, stride: int, kernel: int, *, repeats: int = 2) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, kernel: int, *, repeats: int = 2, dilation: int = 1
+    ) -> None:
         super().__init__()
+        self.repeats = repeats
         for index in range(repeats):
             width = outputs if index else inputs
             if index > 0:
                 self.add_module(f"relu{index}", nn.ReLU(inplace=True))
             step = 1 if index else stride
-            depthwise = Convolution(width, width, (kernel, kernel), (step, step), groups=width)
+            sides = (kernel, kernel)
+            depthwise = Convolution(width, width, sides, (step, step), dilation=dilation, groups=width)
             self.add_module(f"depthwise{index}", depthwise)
             self.add_module(f"pointwise{index}", nn.Conv2d(width, outputs, 1, bias=False))
             self.add_module(f"norm{index}", nn.BatchNorm2d(outputs))
@@ -154,9 +164,9 @@ class DropPath(nn.Module):
         return f"keep={self.keep}"
 
 
-def identity(channels: int, stride: int) -> nn.Module:
-    """Build the identity; at stride 2 a factorised reduction (official ENAS code)."""
-    return nn.Identity() if stride == 1 else FactorizedReduction(channels, channels)
+def identity(channels: int, stride: int, *, after_relu: bool = False) -> nn.Module:
+    """Build the identity; at stride 2 a factorised reduction (official ENAS code), of DARTS `after_relu`."""
+    return nn.Identity() if stride == 1 else FactorizedReduction(channels, channels, after_relu=after_relu)
 
 
 Operation = Callable[[int, int], nn.Module]
@@ -172,6 +182,11 @@ CONVOLUTIONS: dict[str, Widening] = {
     "conv_1x3_3x1": partial(Stacked, kernels=[(1, 3), (3, 1)]),
     "conv_1x7_7x1": partial(Stacked, kernels=[(1, 7), (7, 1)]),
     "dil_3x3": partial(Stacked, kernels=[(3, 3)], dilation=2),  # NASNet's table gives no rate; 2 is usual
+    # DARTS's names (its genotypes.py).
+    "sep_conv_3x3": partial(Separable, kernel=3),
+    "sep_conv_5x5": partial(Separable, kernel=5),
+    "dil_conv_3x3": partial(Separable, kernel=3, repeats=1, dilation=2),
+    "dil_conv_5x5": partial(Separable, kernel=5, repeats=1, dilation=2),
 }
 
 
@@ -183,14 +198,21 @@ def _maximum(kernel: int) -> Operation:
     return lambda channels, stride: nn.MaxPool2d(kernel, stride, padding=kernel // 2)
 
 
+def _mean(channels: int, stride: int) -> nn.Module:
+    # Pixels outside the image do not count in the mean (NASNet B5).
+    return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+
+
 OPERATIONS: dict[str, Operation] = {
     **{name: _of_one_width(widening) for name, widening in CONVOLUTIONS.items()},
-    # Pixels outside the image do not count in the mean (NASNet B5).
-    "avg_3x3": lambda channels, stride: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+    "avg_3x3": _mean,
+    "avg_pool_3x3": _mean,
     "max_3x3": _maximum(3),
+    "max_pool_3x3": _maximum(3),
     "max_5x5": _maximum(5),
     "max_7x7": _maximum(7),
     "identity": identity,
+    "skip_connect": partial(identity, after_relu=True),
 }
 
 

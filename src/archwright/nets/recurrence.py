@@ -1,4 +1,4 @@
-"""The recurrent cells of NAS and ENAS as values that can be run. Exported models contain this source."""
+"""The recurrent cells of NAS, ENAS and DARTS as values that can be run. Exported models contain this source."""
 
 from __future__ import annotations
 
@@ -59,13 +59,22 @@ class Tree(NamedTuple):
         return outputs[-1], new_c
 
 
+def highway(before: Tensor, product: Tensor, activation: str) -> Tensor:
+    """Return a node that reads `before`, whose matrix gives `product`: gate g and value v (Zilly et al. 2017).
+
+    That is sigmoid(g) * activation(v) + (1 - sigmoid(g)) * before.
+    """
+    gate, value = product.chunk(2, -1)
+    return torch.lerp(before, activate(activation, value), torch.sigmoid(gate))
+
+
 class Chain(NamedTuple):
     """ENAS's cell (Pham et al. 2018, section 2.1): nodes in a chain of highway connections.
 
     Nodes count from 1; node 1 reads x(t) and h(t-1).
 
-    `sources[i]` is the node that node i + 2 reads. A node with input p, whose matrix gives gate g and value v, is
-    sigmoid(g) * activation(v) + (1 - sigmoid(g)) * p; node 1's p is h(t-1). The mean of the nodes `averaged` is h(t).
+    `sources[i]` is the node that node i + 2 reads, by `highway`; node 1 reads h(t-1) so. The mean of the nodes
+    `averaged` is h(t).
     """
 
     sources: tuple[int, ...]
@@ -77,8 +86,7 @@ class Chain(NamedTuple):
         nodes = [h]
         for index, activation in enumerate(self.activations):
             before = nodes[self.sources[index - 1] if index else 0]
-            gate, value = (before @ weights[index - 1] if index else first).chunk(2, 1)
-            nodes.append(torch.lerp(before, activate(activation, value), torch.sigmoid(gate)))
+            nodes.append(highway(before, before @ weights[index - 1] if index else first, activation))
         return torch.stack([nodes[node] for node in self.averaged]).mean(0)
 
 

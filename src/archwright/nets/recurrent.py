@@ -1,4 +1,4 @@
-"""Recurrent cells: those of NAS and ENAS, and an LSTM to compare them with.
+"""Recurrent cells: those of NAS and ENAS (DARTS's: `nets.node_cell`), and an LSTM to compare them with.
 
 A cell reads a whole sequence x [time, batch, inputs] from its state at the start, and returns its outputs
 [time, batch, units] and the state at the end. A state is a tuple of tensors [batch, units], the first one h.
@@ -27,6 +27,12 @@ EPSILON = 1e-5  # of the normalisation, as BatchNorm's
 CellState = tuple[Tensor, ...]
 # From the step's product of x and the input matrix, h as the hidden matrix reads it, and the state: the new state.
 Step = Callable[[Tensor, Tensor, CellState], CellState]
+
+
+def over_batch(h: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
+    """Bring h to mean 0 and variance 1 over the batch."""
+    variance, mean = torch.var_mean(h, 0, correction=0)
+    return (h - mean) * torch.rsqrt(variance + EPSILON)
 
 
 class RecurrentCell(nn.Module):
@@ -63,13 +69,13 @@ class SteppedCell(RecurrentCell):
         self.hidden = nn.Parameter(torch.empty(units, blocks * units))
 
     @abstractmethod
-    def stepper(self, architecture: Architecture | None) -> Step:
-        """Return the step of a sequence."""
+    def stepper(self, architecture: Architecture | None, mask: Tensor | None) -> Step:
+        """Return the step of a sequence. What it is given of h is masked; `mask` is for other inputs of matrices."""
 
     def forward(
         self, x: Tensor, state: CellState, mask: Tensor | None = None, architecture: Architecture | None = None
     ) -> tuple[Tensor, CellState]:
-        step, outputs = self.stepper(architecture), []
+        step, outputs = self.stepper(architecture, mask), []
         products = x @ self.input  # of the whole sequence at once
         with torch.autocast(x.device.type, enabled=False):  # the steps keep one precision, that of the weights
             for product in products.to(self.hidden.dtype).unbind(0):
@@ -90,7 +96,7 @@ class TreeCell(SteppedCell):
         super().__init__(inputs, units, tree.leaves)
         self.tree, self.hidden_dropout = tree, hidden_dropout
 
-    def stepper(self, architecture: Architecture | None) -> Step:
+    def stepper(self, architecture: Architecture | None, mask: Tensor | None) -> Step:
         tree, leaves = self.tree, self.tree.leaves
         hidden: Tensor = self.hidden
         if self.training and self.hidden_dropout > 0:
@@ -98,16 +104,40 @@ class TreeCell(SteppedCell):
         return lambda x, h, state: tree.step(x.chunk(leaves, 1), (h @ hidden).chunk(leaves, 1), state[1])
 
 
-class HighwayCell(SteppedCell):
+class ChainCell(SteppedCell):
     """The cell of a chain, or of all chains of as many nodes: then its matrices are shared.
 
-    One matrix for each ordered pair of nodes that is open (ENAS, section 2.1), `pairs` of (node, source).
-    `normalised`: h is brought to mean 0 and variance 1 over the batch at every step, in evaluation too: it steadies
-    shared weights, and a delivered model goes without (ENAS). `fixed` is a child's chain, `wire` reads an
-    architecture's.
+    `names` are those of the matrices of the nodes after the first. `fixed` is a child's chain, `wire` reads an
+    architecture's. `normalised` cells use the statistics of the batch at every step, in evaluation too: it steadies
+    shared weights, and a delivered model goes without.
     """
 
     states = 1
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        fixed: Chain | None,
+        wire: Callable[[Any], Any],
+        inputs: int,
+        units: int,
+        *,
+        normalised: bool,
+    ) -> None:
+        super().__init__(inputs, units, 2)
+        self.fixed, self.normalised, self._wire = fixed, normalised, wire
+        self.weights = nn.ParameterDict({name: nn.Parameter(torch.empty(units, 2 * units)) for name in names})
+
+    @abstractmethod
+    def matrices(self, chain: Chain) -> list[str]:
+        """Return the names of the matrices that a chain reads, from its second node on."""
+
+
+class HighwayCell(ChainCell):
+    """ENAS's: one matrix for each ordered pair of nodes that is open (section 2.1), `pairs` of (node, source).
+
+    `normalised`: h is brought to mean 0 and variance 1.
+    """
 
     def __init__(
         self,
@@ -119,22 +149,19 @@ class HighwayCell(SteppedCell):
         *,
         normalised: bool,
     ) -> None:
-        super().__init__(inputs, units, 2)
-        self.fixed, self.normalised, self._wire = fixed, normalised, wire
-        self.weights = nn.ParameterDict(
-            {f"{node}_{source}": nn.Parameter(torch.empty(units, 2 * units)) for node, source in pairs}
-        )
+        names = [f"{node}_{source}" for node, source in pairs]
+        super().__init__(names, fixed, wire, inputs, units, normalised=normalised)
 
-    def stepper(self, architecture: Architecture | None) -> Step:
+    def matrices(self, chain: Chain) -> list[str]:
+        return [f"{node}_{source}" for node, source in enumerate(chain.sources, start=2)]
+
+    def stepper(self, architecture: Architecture | None, mask: Tensor | None) -> Step:
         chain = wired(self.fixed, self._wire, architecture)
-        weights = [self.weights[f"{node}_{source}"] for node, source in enumerate(chain.sources, start=2)]
+        weights = [self.weights[name] for name in self.matrices(chain)]
 
         def step(x: Tensor, read: Tensor, state: CellState) -> CellState:
             h = chain.step(torch.addmm(x, read, self.hidden), state[0], weights)
-            if self.normalised:
-                variance, mean = torch.var_mean(h, 0, correction=0)
-                h = (h - mean) * torch.rsqrt(variance + EPSILON)
-            return (h,)
+            return (over_batch(h) if self.normalised else h,)
 
         return step
 

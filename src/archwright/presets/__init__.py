@@ -22,6 +22,8 @@ SPACE_PRESETS = {
     "nas-conv": "archwright.presets.nas:CONV",
     "nas-recurrent": "archwright.presets.nas:RECURRENT",
     "nasnet": "archwright.presets.nasnet:NASNET",
+    "darts": "archwright.presets.darts:CELLS",
+    "darts-recurrent": "archwright.presets.darts:RECURRENT",
     "nas-bench-201": "archwright.presets.nas_bench_201:SPACE",
     "enas-micro": "archwright.presets.enas:MICRO",
     "enas-macro": "archwright.presets.enas:MACRO",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from archwright.space import Space
+from archwright.spaces.darts import Darts
+from archwright.spaces.darts_recurrent import DartsRecurrent
 from archwright.spaces.enas_macro import EnasMacro
 from archwright.spaces.enas_micro import EnasMicro
 from archwright.spaces.enas_recurrent import EnasRecurrent
@@ -15,11 +17,16 @@ from archwright.spaces.stages import Stages
 
 SPACES: dict[str, type[Space]] = {
     cls.name: cls
-    for cls in (EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent, Recurrent, Stages)
+    for cls in (
+        *(Darts, DartsRecurrent, EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent),
+        *(Recurrent, Stages),
+    )
 }
 
 __all__ = [
     "SPACES",
+    "Darts",
+    "DartsRecurrent",
     "EnasMacro",
     "EnasMicro",
     "EnasRecurrent",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,10 +93,7 @@ class EnasRecurrent(LanguageSpace):
 
     def reference(self, task: TextTask) -> nn.Module:
         """Build an LSTM of as many parameters as a child, with the same dropout, to compare with."""
-        units = self.units_of(task, self._matrices)
-        words = task.vocabulary * units * (1 if self.tied else 2) + task.vocabulary
-        child = words + self.layers * self._matrices * units * units
-        return dataclasses.replace(self, units=None, parameters=child).lstm(task)
+        return self.lstm_like(task, self._matrices)
 
     @property
     def _matrices(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -51,3 +52,11 @@ class LanguageSpace(Space):
         from archwright.nets.recurrent import LstmCell
 
         return self.language_model(LstmCell, task, 8, 8)
+
+    def lstm_like(self, task: TextTask, per_layer: int) -> LanguageModel:
+        """Build the model around LSTM cells with as many parameters as around cells of `per_layer` * units^2."""
+        units = self.units_of(task, per_layer)
+        words = task.vocabulary * units * (1 if self.tied else 2) + task.vocabulary
+        sizes = {"units": None, "parameters": words + self.layers * per_layer * units**2}
+        sized: Any = dataclasses.replace(self, **sizes)
+        return sized.lstm(task)  # type: ignore[no-any-return]

@@ -135,7 +135,7 @@ class NasNet(Space):
                 auxiliary_after=-1,
                 valid_auxiliary=True,
                 bias=True,
-                truncated=True,
+                start="truncated",
             ),
         )
         set_norms(network, epsilon=self.norm_epsilon, momentum=self.norm_momentum)

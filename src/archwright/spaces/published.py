@@ -9,6 +9,8 @@ from typing import Any
 
 from archwright.space import Architecture, Space, Task, TextTask
 from archwright.spaces import known, known_language
+from archwright.spaces.darts import Darts
+from archwright.spaces.darts_recurrent import DartsRecurrent
 from archwright.spaces.nasnet import NasNet
 from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
@@ -32,6 +34,39 @@ LARGE: dict[str, Any] = {
     **IMAGENET,
 }
 
+# DARTS (Liu et al. 2019): the cells found on CIFAR-10 with the first- and the second-order approximation, as operations
+# and the states that they read, two for each node; of the normal and of the reduction cell (cnn/genotypes.py).
+DARTS_V1 = (
+    [
+        *[("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("skip_connect", 0), ("sep_conv_3x3", 1)],
+        *[("skip_connect", 0), ("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("skip_connect", 2)],
+    ],
+    [
+        *[("max_pool_3x3", 0), ("max_pool_3x3", 1), ("skip_connect", 2), ("max_pool_3x3", 0)],
+        *[("max_pool_3x3", 0), ("skip_connect", 2), ("skip_connect", 2), ("avg_pool_3x3", 0)],
+    ],
+)
+DARTS_V2 = (
+    [
+        *[("sep_conv_3x3", 0), ("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("sep_conv_3x3", 1)],
+        *[("sep_conv_3x3", 1), ("skip_connect", 0), ("skip_connect", 0), ("dil_conv_3x3", 2)],
+    ],
+    [
+        *[("max_pool_3x3", 0), ("max_pool_3x3", 1), ("skip_connect", 2), ("max_pool_3x3", 1)],
+        *[("max_pool_3x3", 0), ("skip_connect", 2), ("skip_connect", 2), ("max_pool_3x3", 1)],
+    ],
+)
+# Its recurrent cells: activations, and the nodes that they read (rnn/genotypes.py).
+DARTS_RECURRENT_V1 = [
+    *[("relu", 0), ("relu", 1), ("tanh", 2), ("relu", 3), ("relu", 4), ("identity", 1), ("relu", 5), ("relu", 1)],
+]
+DARTS_RECURRENT_V2 = [
+    *[("sigmoid", 0), ("relu", 1), ("relu", 1), ("identity", 1), ("tanh", 2), ("sigmoid", 5), ("tanh", 3), ("relu", 5)],
+]
+DARTS_CELLS = {"darts-v1": (DARTS_V1, "first order"), "darts-v2": (DARTS_V2, "second order")}
+# cnn/train_imagenet.py: 14 cells, no drop path.
+DARTS_IMAGENET: dict[str, Any] = {"repeats": 4, "filters": 48, "stem": "imagenet", "drop_path_keep": 1.0}
+
 
 @dataclass(frozen=True)
 class Published:
@@ -52,10 +87,32 @@ def _final(**fields: Any) -> NasNet:
     return NasNet(kept=KEPT).final(**fields)
 
 
+def _genotype(genotype: Any, space: Any) -> Architecture:
+    architecture: Architecture = space.from_genotype(*genotype)
+    return architecture
+
+
+def _darts_recurrent(genotype: Any, order: str) -> Published:
+    space = DartsRecurrent().final()
+    return Published(space, TextTask(10_000), f"Liu et al. 2019, DARTS, {order}", partial(_genotype, (genotype,)))
+
+
+def _darts(ending: str, task: Task, **fields: Any) -> dict[str, Published]:
+    space = Darts().final(**fields)
+    return {
+        f"{name}{ending}": Published(space, task, f"Liu et al. 2019, DARTS, {order}", partial(_genotype, cells))
+        for name, (cells, order) in DARTS_CELLS.items()
+    }
+
+
 PUBLISHED = {
     "nasnet-a": Published(_final(), Task(3, 32, 32, 10), "Zoph et al. 2018, NASNet-A (6 @ 768)"),
     "nasnet-a-mobile": Published(_final(**MOBILE), Task(3, 224, 224, 1000), "Zoph et al. 2018, NASNet-A (4 @ 1056)"),
     "nasnet-a-large": Published(_final(**LARGE), Task(3, 331, 331, 1000), "Zoph et al. 2018, NASNet-A (6 @ 4032)"),
+    **_darts("", Task(3, 32, 32, 10)),
+    **_darts("-imagenet", Task(3, 224, 224, 1000), **DARTS_IMAGENET),
+    "darts-recurrent-v1": _darts_recurrent(DARTS_RECURRENT_V1, "first order"),
+    "darts-recurrent-v2": _darts_recurrent(DARTS_RECURRENT_V2, "second order"),
     **{
         name: Published(Stages(), Task(3, 32, 32, 10), network.paper, partial(known.known, name))
         for name, network in known.KNOWN.items()

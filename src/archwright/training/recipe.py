@@ -278,6 +278,30 @@ DARTS_SEARCH = Recipe(
     weight_decay=3e-4,
 )
 
+# cnn/train.py; cutout is in the published results. The drop path that goes with it is a field of the space.
+DARTS_FINAL = replace(DARTS_SEARCH, epochs=600, batch=96, learning_rate_min=0.0, cutout=16)
+
+# cnn/train_imagenet.py
+DARTS_IMAGENET = replace(
+    DARTS_FINAL,
+    epochs=250,
+    batch=128,
+    learning_rate=0.1,
+    decay_every=1,
+    weight_decay=3e-5,
+    label_smoothing=0.1,
+    cutout=0,
+)
+
+# rnn/train_search.py and rnn/train.py: SGD at a rate of 20. The code scales the rate by the length of a piece, which it
+# varies around 35, and adds penalties on large and on changing outputs (alpha, beta 1e-3); these do not. The final
+# training goes on until stopped (8,000 epochs at most) and averages weights (ASGD) once validation gets no better: here
+# a moving average.
+DARTS_RECURRENT_SEARCH = replace(
+    NAS_RECURRENT, epochs=50, batch=256, learning_rate_min=20.0, restart_period=1000, weight_decay=5e-7
+)
+DARTS_RECURRENT = replace(DARTS_RECURRENT_SEARCH, epochs=8000, batch=64, weight_decay=8e-7, average=0.999)
+
 # How the cells of NAS-Bench-201's table are trained (Dong & Yang 2020, table 1; configs/nas-benchmark/hyper-opts/200E).
 NAS_BENCH_201 = Recipe(
     epochs=200,
