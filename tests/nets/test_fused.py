@@ -67,12 +67,12 @@ def test_together_is_alone(
 def test_only_operations_without_scale_that_use_the_batch_are_fused() -> None:
     node = Edges([Operands((0,), ("sep_conv_3x3",))], 4, stride=1, keep=1.0, normed_pools=True, partial=1)
     operation: nn.Module = node.edges["0"].operations["sep_conv_3x3"]  # type: ignore[index, union-attr]
-    assert not fuses([operation])
+    assert not fuses(operation)
     remove_scales(operation)
-    assert not fuses([operation])
+    assert not fuses(operation)
     use_batch_statistics(operation)
-    assert fuses([operation])
-    assert not fuses([operation, nn.Identity()])
+    assert fuses(operation)
+    assert not fuses(nn.Identity())
 
 
 def test_bfloat16_is_near() -> None:
