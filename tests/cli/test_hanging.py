@@ -90,9 +90,10 @@ def test_code_that_ends_or_fails_is_one_line_with_its_place(
 def test_a_file_that_hangs_when_it_is_loaded_is_stopped_even_if_it_swallows_ctrl_c(
     swallows: bool, tmp_path: Path
 ) -> None:
-    wait = "try:\n        time.sleep(0.1)\n    except KeyboardInterrupt:\n        print('swallowed', flush=True)"
-    body = wait if swallows else "time.sleep(0.1)"
-    (tmp_path / "stuck.py").write_text(f"import time\nprint('begun', flush=True)\nwhile True:\n    {body}\n")
+    caught = "except KeyboardInterrupt:\n        print('swallowed', flush=True)"
+    last = caught if swallows else "finally:\n        pass"
+    waiting = "print('begun', flush=True)\n        while True:\n            time.sleep(0.1)"
+    (tmp_path / "stuck.py").write_text(f"import time\nwhile True:\n    try:\n        {waiting}\n    {last}\n")
     words = [sys.executable, "-m", "archwright", "spaces", "stuck.py:X"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
