@@ -139,7 +139,10 @@ class Space(ABC):
 
     @property
     def forwards(self) -> int:
-        """How many times a delivered network reads an example, to average over views of it."""
+        """What reading an example costs a delivered network, in passes of the network that is trained.
+
+        It may average over views of the example, or look up what it has read before.
+        """
         return 1
 
     def grown(self, asked: int) -> Space:

@@ -57,7 +57,11 @@ enas = st.builds(
 
 darts = st.builds(DartsRecurrent, nodes=st.integers(1, 4), units=st.just(4), normalised=st.just(False))
 recurrent = st.builds(
-    Recurrent, cells=st.sampled_from([("lstm",), ("gru",), ("tree",)]), widths=st.just((5,)), base=st.just(3)
+    Recurrent,
+    cells=st.sampled_from([("lstm",), ("gru",), ("tree",)]),
+    widths=st.just((5,)),
+    base=st.just(3),
+    remembers=st.sampled_from([0, 4]),
 )
 
 
@@ -77,6 +81,9 @@ def trained(space: Any, seed: int, level: str = "words", architecture: Any = Non
     network = space.network(Open.only(space, architecture), TextTask(len(vocabulary)))
     with torch.no_grad():
         network.classify.bias.uniform_(-1, 1)
+        if network.memory is not None:
+            network.memory.share.fill_(0.4)
+            network.memory.sharpness.fill_(2.0)
     return TrainedLanguageModel(network.eval(), architecture, space, vocabulary, level)  # type: ignore[arg-type]
 
 
@@ -162,9 +169,28 @@ def test_cells_of_pytorch_are_written(cell: str, states: int, tmp_path: Path) ->
         torch.testing.assert_close(made, logits, rtol=1e-4, atol=1e-5)
 
 
+def test_a_program_carries_what_it_remembers(tmp_path: Path) -> None:
+    model = trained(Recurrent(cells=("lstm",), widths=(5,), depths=(2,), remembers=4), 1)
+    files = model.export(tmp_path)
+    tokens = torch.arange(24).view(12, 2) * 5 % len(WORDS)
+    expected = model.network(tokens, model.network.start(2))[0]
+    step = torch.export.load(files["pt2"]).module()
+    states = torch.zeros(2, 4, 5), torch.zeros(2, 4, 5), torch.full((2, 4), -1)
+    for row, logits in zip(tokens, expected, strict=True):
+        made, *states = step(row, *states)
+        torch.testing.assert_close(made, logits, rtol=1e-4, atol=1e-5)
+    text = files["source"].read_text(encoding="utf-8")
+    assert "class TextMemory" in text
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent))
+    if ruff is not None:
+        command = [ruff, "check", "--isolated", "--no-cache", str(files["source"])]
+        assert subprocess.run(command, capture_output=True, check=False).stdout == b"All checks passed!\n"
+
+
 def test_the_source_is_tidy(nascell: tuple[TrainedLanguageModel, dict[str, Path]]) -> None:
     text = nascell[1]["source"].read_text(encoding="utf-8")
     assert max(map(len, text.splitlines())) <= 120
+    assert "TextMemory" not in text  # it remembers nothing
     assert "archwright" not in text.split('"""')[2]  # below the docstring
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent))
     if ruff is not None:

@@ -34,7 +34,7 @@ class Count(nn.Module):
 class Steps:
     """Training data with a validation loss that is given for each pass."""
 
-    scored_by, channels_last, progress, per_epoch = "validation_loss", False, 1.0, PER_EPOCH
+    scored_by, channels_last, progress, per_epoch, finishing = "validation_loss", False, 1.0, PER_EPOCH, 0
 
     def __init__(self, losses: Mapping[int, float]) -> None:
         self.losses, self.looked = losses, []
@@ -46,6 +46,9 @@ class Steps:
         passes = round(model.weight.item() / PER_EPOCH, 3)
         self.looked.append(passes)
         return {"validation_loss": self.losses.get(round(passes), 9.0)}
+
+    def finish(self, model: Any) -> dict[str, float]:
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         return {}

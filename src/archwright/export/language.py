@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,13 @@ from archwright.export.files import checked_formats, compare, run_source, weight
 from archwright.export.model_file import MARK, Source, evaluated, filled, identity
 from archwright.export.program import Program
 from archwright.export.tracing import ExportError
+from archwright.nets import memory
 from archwright.nets.language import LanguageModel
 
 if TYPE_CHECKING:
     from archwright.architecture import Architecture
 
+STATES = ("states", "outputs", "words")  # of a program: the last two are the memory's
 DOCSTRING = '''\
 """A language model of {tokens:,} {level}: plain PyTorch that needs torch and the standard library alone.
 
@@ -47,16 +50,23 @@ only acts in training, dropout, was left out of this file.
 
 
 class Step(nn.Module):
-    """One token of each row: what programs for other runtimes have. Tokens [batch], states [batch, n, units]."""
+    """One token of each row: what programs for other runtimes have.
+
+    Tokens are [batch], states [batch, n, units]. A model with a memory reads and gives that, too: outputs
+    [batch, remembered, units], and words [batch, remembered].
+    """
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, tokens: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, states: Tensor, outputs: Tensor | None = None, words: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Logits [batch, vocabulary] of the next tokens, and the new states."""
-        logits, states = self.network.step(tokens, states)
-        return logits, states
+        given = (states,) if outputs is None or words is None else (states, outputs, words)
+        logits, ends = self.network.step(tokens, given)
+        return logits, *ends
 
 
 def export_language_model(
@@ -89,17 +99,17 @@ def export_language_model(
         "words": ("vocabulary.json", json.dumps(list(vocabulary)).encode()),
     }
     about = {"level": level, "vocabulary": list(vocabulary), "architecture": architecture.to_json()}
-    example = {"tokens": tokens[0], "states": network.start(2)}
-    program = Program(Step(network), example, ("logits", "next_states"), about)
-    return write_files(
-        folder, formats, sources, program, lambda step: _stepped(step, tokens, example["states"]), expected
-    )
+    states: tuple[Tensor, ...] = network.start(2)
+    names = STATES[: len(states)]
+    example = {"tokens": tokens[0], **dict(zip(names, states, strict=True))}
+    program = Program(Step(network), example, ("logits", *(f"next_{name}" for name in names)), about)
+    return write_files(folder, formats, sources, program, lambda step: _stepped(step, tokens, states), expected)
 
 
-def _stepped(step: Callable[..., tuple[Tensor, Tensor]], tokens: Tensor, states: Tensor) -> Tensor:
+def _stepped(step: Callable[..., Sequence[Tensor]], tokens: Tensor, states: Sequence[Tensor]) -> Tensor:
     logits = []
     for row in tokens:
-        made, states = step(row, states)
+        made, *states = step(row, *states)
         logits.append(made)
     return torch.stack(logits)
 
@@ -115,6 +125,7 @@ def _source(
     cell, *others = [cell_source(each) for each in cells]
     if any(other.text != cell.text for other in others):
         raise ExportError("the layers have cells of several kinds, so they cannot be written as one")
+    remembers = 0 if own.memory is None or not own.memory.share else own.memory.size
     with torch.no_grad():
         logits = own(template.check_tokens(len(vocabulary)), own.start(2))[0]
     tied = own.classify.weight is own.embedding.weight
@@ -123,23 +134,36 @@ def _source(
         "LEVEL": literal(level),
         "TOKENS, UNITS, LAYERS, STATES": ", ".join(map(str, sizes)),
         "TIED": literal(tied),
+        **({"REMEMBERS": literal(remembers)} if remembers else {}),
         **identity(logits[-1], architecture),
     }
-    state = {name: value for name, value in own.state_dict().items() if not name.startswith("cells.")}
+    apart = ("cells.",) if remembers else ("cells.", "memory.")
+    state = {name: value for name, value in own.state_dict().items() if not name.startswith(apart)}
     for layer, each in enumerate(cells):
         values = dict(each.named_parameters())
         state |= {f"cells.{layer}.{name}": values[place] for name, place in cell.parameters.items()}
     docstring = DOCSTRING.format(
         tokens=len(vocabulary), level=level, mark=MARK, version=__version__, architecture=architecture.id
     )
-    return Source(filled(_template(), docstring, constants, cell=cell.text), state), logits
+    return Source(filled(_template(cell.text, remembers > 0), docstring, constants, cell=cell.text), state), logits
 
 
-def _template() -> str:
-    """Return the text model's template, with what it shares with that of images put in."""
+def _template(cell: str, remembers: bool) -> str:
+    """Return the text model's template, with what it shares with that of images put in, and what `cell` imports."""
     text, images = inspect.getsource(template), inspect.getsource(images_template)
-    text = text.replace("from archwright.export.template import read_safetensors\n\n", "")
-    shared = "import struct\nimport sys\nfrom collections.abc import Sequence\n"  # imports of what is put in
-    text = text.replace("import sys\n", shared).replace("import Path\n", "import Path\nfrom typing import NamedTuple\n")
+    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("from archwright."))
+    text = text.replace("import Tensor, nn\n\n", "import Tensor, nn\n")
+    kept = r"\1" if remembers else ""
+    text = re.sub(r" +# <memory>\n(.*?) +# </memory>\n", kept, text, flags=re.DOTALL)
+    imports = {"import sys\n": "import struct\nimport sys\n"}
+    if "Sequence[" in cell:
+        imports["import sys\n"] += "from collections.abc import Sequence\n"
+    if "(NamedTuple)" in cell:
+        imports["import Path\n"] = "import Path\nfrom typing import NamedTuple\n"
+    for line, lines in imports.items():
+        text = text.replace(line, lines)
     dtypes = images[images.index("DTYPES = {") : images.index("}\n") + 2]
-    return text.replace("# <shared/>\n", f"{dtypes}\n\n{inspect.getsource(images_template.read_safetensors)}")
+    parts = [dtypes, inspect.getsource(images_template.read_safetensors)]
+    if remembers:
+        parts += [inspect.getsource(part) for part in (memory.TextMemory, memory.weighed)]
+    return text.replace("# <shared/>\n", "\n\n".join(parts))

@@ -13,17 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archwright.export.template import read_safetensors
+from archwright.nets.memory import TextMemory
 
 # <constants>
 LEVEL = "words"
 TOKENS, UNITS, LAYERS, STATES = 1, 1, 1, 1
 TIED = False
+REMEMBERS = 1  # tokens
 CHECK: tuple[tuple[float, ...], ...] = ((0.0,), (0.0,))
 # </constants>
 
 WEIGHTS = Path(__file__).with_name("model.safetensors")
 VOCABULARY = Path(__file__).with_name("vocabulary.json")
 EOS, UNKNOWN = "<eos>", "<unk>"
+
+States = tuple[Tensor, ...]
 
 # <shared/>
 
@@ -41,7 +45,10 @@ class Cell(nn.Module):
 
 
 class Model(nn.Module):
-    """Embedding, layers of cells, classifier of the next token."""
+    """Embedding, layers of cells, classifier of the next token.
+
+    States are a tuple of tensors: those of the cells, [batch, LAYERS * STATES, UNITS], and the memory if there is one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,22 +57,36 @@ class Model(nn.Module):
         self.classify = nn.Linear(UNITS, TOKENS)
         if TIED:
             self.classify.weight = self.embedding.weight
+        # <memory>
+        self.memory = TextMemory(REMEMBERS)
+        # </memory>
 
-    def start(self, batch: int) -> Tensor:
-        """Return the states before the first token, [batch, LAYERS * STATES, UNITS]."""
-        return self.embedding.weight.new_zeros(batch, LAYERS * STATES, UNITS)
+    def start(self, batch: int) -> States:
+        """Return the states before the first token."""
+        states: States = (self.embedding.weight.new_zeros(batch, LAYERS * STATES, UNITS),)
+        # <memory>
+        states += self.memory.start(batch, UNITS)
+        # </memory>
+        return states
 
-    def step(self, tokens: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, tokens: Tensor, states: States) -> tuple[Tensor, States]:
         """Read one token of each row, [batch]; give the logits of the next, [batch, TOKENS], and the new states."""
         x, made = self.embedding(tokens), []
-        given = states.unbind(1)
+        given = states[0].unbind(1)
         for layer, cell in enumerate(self.cells):
             new = cell(x, *given[layer * STATES : (layer + 1) * STATES])
             made += new
             x = new[0]
-        return self.classify(x), torch.stack(made, dim=1)
+        logits = self.classify(x)
+        ends: States = (torch.stack(made, dim=1),)
+        # <memory>
+        before = given[(LAYERS - 1) * STATES]  # the output of the step before
+        mixed, memory = self.memory(logits[None], x[None], before, tokens[None], states[1:])
+        logits, ends = mixed[0], ends + memory
+        # </memory>
+        return logits, ends
 
-    def forward(self, tokens: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, states: States) -> tuple[Tensor, States]:
         """Logits [time, batch, TOKENS] of the token after each of [time, batch], and the states to go on with."""
         logits = []
         for row in tokens:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.errors import SpaceError
+from archwright.nets.memory import TextMemory
 from archwright.nets.recurrent import CellState, RecurrentCell
 from archwright.space import Architecture
 
@@ -24,6 +25,7 @@ class LanguageModel(nn.Module):
     Dropout is variational (Gal 2015; Zaremba 2014 where it does not depend on time): one mask a sequence. `embedding`
     drops words of the vocabulary, `input` what goes into a layer, `recurrent` what comes back to it, `output` what goes
     to the classifier. With `tied`, the classifier's matrix is the embedding's (Inan 2016; Press & Wolf 2017).
+    `remembers`: outside training, the tokens that it may remember (`TextMemory`), once that has been fitted.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class LanguageModel(nn.Module):
         recurrent_dropout: float,
         output_dropout: float,
         init: float,
+        remembers: int = 0,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, units)
@@ -51,10 +54,14 @@ class LanguageModel(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -init, init)
         nn.init.zeros_(self.classify.bias)
+        self.memory = TextMemory(remembers) if remembers else None
 
     def start(self, batch: int) -> States:
-        """Return zero states."""
-        return tuple(cell.start(batch, self.embedding.weight) for cell in self.recurrent_cells())
+        """Return zero states of the cells, and after them an empty memory if the model uses one now."""
+        cells = tuple(cell.start(batch, self.embedding.weight) for cell in self.recurrent_cells())
+        if self.memory is None or self.training or not self.memory.share:
+            return cells
+        return (*cells, self.memory.start(batch, self.classify.in_features))
 
     def recurrent_cells(self) -> Sequence[RecurrentCell]:
         """Return the layers, with their type."""
@@ -64,13 +71,18 @@ class LanguageModel(nn.Module):
         self, tokens: Int[Tensor, "time batch"], states: States, architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "time batch vocabulary"], States]:
         """Return logits of each next token, and the states to go on with. Shared weights need an architecture."""
-        outputs, ends = self.outputs(tokens, states, architecture)
-        return self.classify(outputs), ends
+        cells = len(self.cells)
+        outputs, ends = self.outputs(tokens, states[:cells], architecture)
+        logits = self.classify(outputs)
+        if self.memory is None or len(states) == cells:
+            return logits, ends
+        logits, memory = self.memory(logits, outputs, states[cells - 1][0], tokens, states[cells])
+        return logits, (*ends, memory)
 
     def outputs(
         self, tokens: Int[Tensor, "time batch"], states: States, architecture: Architecture | None = None
     ) -> tuple[Float[Tensor, "time batch units"], States]:
-        """Return what the classifier reads, and the states to go on with."""
+        """Return what the classifier reads, and the states of the cells to go on with."""
         x, ends = self._embedded(tokens), []
         for cell, state in zip(self.recurrent_cells(), states, strict=True):
             x = self._dropped(x, self.input_dropout)

@@ -55,6 +55,8 @@ class Recurrent(Space):
         batches: rows of text.
         lengths: tokens that a gradient goes back.
         init: weights are uniform in [-init, init] / sqrt(units): Zaremba's 0.1, 0.05 and 0.04 for 200, 650 and 1500.
+        remembers: tokens of the text just read that the model remembers outside training (a continuous cache: Grave et
+            al. 2017). How much they count is fitted on the validation part at the end of training.
     """
 
     name: ClassVar[str] = "recurrent"
@@ -65,6 +67,7 @@ class Recurrent(Space):
         *MODEL.values(),
         *TRAINING.values(),
     )
+    delivered: ClassVar[Mapping[str, Any]] = {"remembers": 500}  # Grave et al. 2017, section 5, on Penn Treebank
 
     cells: tuple[str, ...] = ("lstm", "gru", TREE)
     base: int = 8  # Zoph & Le 2017, section 4.2
@@ -78,6 +81,7 @@ class Recurrent(Space):
     batches: tuple[int, ...] = (5, 10, 20, 40, 80)
     lengths: tuple[int, ...] = (20, 35, 70, 140)
     init: float = 1.4
+    remembers: int = 0
 
     def __post_init__(self) -> None:
         lists = ("cells", "dropouts", *MODEL.values(), *TRAINING.values())
@@ -90,6 +94,7 @@ class Recurrent(Space):
         for name in ("rates", "init"):
             values = getattr(self, name)
             self.require(name, all(0 < v < math.inf for v in (values if name == "rates" else [values])), "above zero")
+        self.require("remembers", self.remembers >= 0, "zero or more")
         _ = self._trees  # a base that is wrong is an error now
 
     @property
@@ -101,6 +106,10 @@ class Recurrent(Space):
         fields = {"cell": "cells", **MODEL, "dropout": "dropouts", **(TRAINING if self.training else {})}
         words = {word: getattr(self, name) for word, name in fields.items()}
         return {**words, **(self._trees.vocabularies if TREE in self.cells else {})}
+
+    @property
+    def forwards(self) -> int:
+        return 2 if self.remembers else 1
 
     def decide(self) -> Program:
         words = self.vocabularies
@@ -147,6 +156,7 @@ class Recurrent(Space):
             recurrent_dropout=0.0,
             output_dropout=answers["output"],
             init=self.init / math.sqrt(answers["units"]),
+            remembers=self.remembers,
         )
 
     def reference(self, task: TextTask) -> LanguageModel:

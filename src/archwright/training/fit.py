@@ -156,6 +156,7 @@ class Fit:
             self._best.restore(self.model)
             self.metrics = dict(self._best.metrics)
         self.model.eval()
+        self.metrics |= self._data.finish(self.model)
 
     def _advance(self) -> dict[str, float]:
         recipe, step = self.recipe, self.step
@@ -240,7 +241,7 @@ class Fit:
             if self.recipe.looks:  # otherwise the ends of epochs serve for them too
                 every = self._between_looks(steps)
                 coming += (steps - 1) // every - self.step // every
-        return coming
+        return coming + self._data.finishing
 
     def _between_looks(self, steps: int) -> int:
         """Return the steps between two looks at the best weights, whole epochs, in a training of so many steps."""

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 class TrainingData(Protocol):
     """Training data in steps. `scored_by` names the metric of validation. `channels_last`: the model's format now.
 
-    `progress`, 0 to 1, says how far training is at the next step.
+    `progress`, 0 to 1, says how far training is at the next step; `finishing` counts the looks at the validation part
+    that `finish` takes the time of.
     """
 
     per_epoch: int
     scored_by: str
     channels_last: bool
     progress: float = 1.0
+    finishing: int = 0
 
     def loss(self, model: Any, step: int, architecture: Architecture | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a step, and other figures of its batch.
@@ -34,6 +36,10 @@ class TrainingData(Protocol):
 
     def validate(self, model: Any) -> Mapping[str, float]:
         """Return the metrics of the validation part, `validation_loss` among them; none without such a part."""
+
+    def finish(self, model: Any) -> Mapping[str, float]:
+        """Fit what a trained model takes from the validation part; return its metrics if that changed them."""
+        return {}
 
     def restart(self) -> None:
         """Discard what the last step left for the next one, because it was not finite."""

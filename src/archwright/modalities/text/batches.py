@@ -14,6 +14,7 @@ from archwright.training.perplexity import Rows, evaluate_perplexity, perplexity
 from archwright.training.precision import at_precision
 from archwright.training.randomness import Stream, stream
 from archwright.training.regularisation import token_loss
+from archwright.training.remembering import fit_memory
 from archwright.training.sampled_softmax import SampledSoftmax
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class TextTrainingData:
         self._data, self._recipe, self._device = data, recipe, device
         self._rows = Rows(data.train.to(device), recipe.batch, recipe.length)
         self.per_epoch = len(self._rows)
+        self.finishing = 2 if getattr(model, "memory", None) is not None and len(data.validation) else 0
         self._sampled: SampledSoftmax | None = None
         if recipe.sampled < 1:
             counts = torch.bincount(data.train, minlength=len(data.vocabulary))
@@ -53,12 +55,20 @@ class TextTrainingData:
         return loss, {}
 
     def validate(self, model: Any) -> Mapping[str, float]:
-        part = self._data.validation[: self._recipe.validation_limit].to(self._device)
-        if not len(part):
+        if not len(self._data.validation):
             return {}
         with at_precision(self._recipe.precision, self._device):
-            score = evaluate_perplexity(model, part, length=self._recipe.length)
+            score = evaluate_perplexity(model, self._looked_at, length=self._recipe.length)
         return {"validation_perplexity": score.perplexity, "validation_loss": score.loss}
+
+    def finish(self, model: Any) -> Mapping[str, float]:
+        if not self.finishing:
+            return {}
+        return fit_memory(model, self._looked_at, length=self._recipe.length)
+
+    @property
+    def _looked_at(self) -> Tensor:
+        return self._data.validation[: self._recipe.validation_limit].to(self._device)
 
     def restart(self) -> None:
         self._begun = self._carried = None

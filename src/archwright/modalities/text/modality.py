@@ -117,10 +117,12 @@ class Text(Modality):
         return self, Text(replace(self.data, train=self.data.validation))
 
     def size(self, network: Any) -> dict[str, int]:
-        """Return the multiply-adds of one token: every matrix once."""
+        """Return the multiply-adds of one token: every matrix once, and the outputs that are remembered."""
         matrices = sum(p.numel() for name, p in network.named_parameters() if p.dim() == 2 and "embedding" not in name)
         tied = network.classify.weight is network.embedding.weight
-        return {"multiply_adds": matrices + (network.embedding.weight.numel() if tied else 0)}
+        memory = getattr(network, "memory", None)
+        remembered = 0 if memory is None else memory.size * network.embedding.embedding_dim
+        return {"multiply_adds": matrices + remembered + (network.embedding.weight.numel() if tied else 0)}
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         score = evaluate_perplexity(network, self.data.parts[part].to(device), length=recipe.length)
