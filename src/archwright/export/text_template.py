@@ -80,9 +80,10 @@ class Model(nn.Module):
         logits = self.classify(x)
         ends: States = (torch.stack(made, dim=1),)
         # <memory>
-        before = given[(LAYERS - 1) * STATES]  # the output of the step before
-        mixed, memory = self.memory(logits[None], x[None], before, tokens[None], states[1:])
-        logits, ends = mixed[0], ends + memory
+        if len(states) > 1:
+            before = given[(LAYERS - 1) * STATES]  # the output of the step before
+            mixed, memory = self.memory(logits[None], x[None], before, tokens[None], states[1:])
+            logits, ends = mixed[0], ends + memory
         # </memory>
         return logits, ends
 
@@ -156,7 +157,7 @@ def write(prompt: str, count: int = 50, network: Model | None = None, seed: int 
     if not len(tokens):
         tokens = torch.zeros(1, dtype=torch.int64)
     source = torch.Generator().manual_seed(seed)
-    states, written = network.start(1), []
+    states, written = network.start(1)[:1], []  # what it wrote itself it would repeat
     with torch.no_grad():
         for _ in range(count):
             logits, states = network(tokens[:, None].to(device), states)

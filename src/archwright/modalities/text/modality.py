@@ -127,7 +127,10 @@ class Text(Modality):
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         score = evaluate_perplexity(network, self.data.parts[part].to(device), length=recipe.length)
         blocks = [float(block.double().mean()) for block in score.losses.tensor_split(BLOCKS)]
-        return {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
+        memory = getattr(network, "memory", None)
+        remembered = {} if memory is None else {"remembered": float(memory.share), "remembers": memory.size}
+        measured = {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
+        return {**measured, **remembered}
 
     def figures(self, test: Mapping[str, Any]) -> dict[str, Any]:
         """Return perplexity and bits of a token, with the interval over blocks."""
@@ -138,6 +141,7 @@ class Text(Modality):
             "test_interval": [perplexity(low + shift), perplexity(high + shift)],
             "test_bits": test["loss"] / LN2,
             "test_tokens": test["tokens"],
+            **{name: test[name] for name in ("remembered", "remembers") if name in test},
         }
 
     def difference(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -156,6 +160,13 @@ class Text(Modality):
 
     def tested(self, figures: Mapping[str, Any]) -> str:
         return f"{figures['test_tokens']:,} tokens"
+
+    def details(self, figures: Mapping[str, Any]) -> list[str]:
+        """Say how much of a prediction is remembered."""
+        if not figures.get("remembered"):
+            return []
+        share, last = 100 * figures["remembered"], f"the last {figures['remembers']} {self.data.level}"
+        return [f"{'memory':<17}{share:.0f} % of a prediction is what followed similar text in {last}"]
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
         TrainedLanguageModel(network, architecture, space, self.data.vocabulary, self.data.level).save(folder)

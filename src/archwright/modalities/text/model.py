@@ -66,6 +66,8 @@ class TrainedLanguageModel(TrainedNetwork):
             tokens = tokens[:-1]  # the prompt's line goes on
         source = torch.Generator().manual_seed(seed % 2**63)
         states, written = self.network.start(1), []
+        if (memory := getattr(self.network, "memory", None)) is not None and memory.share:
+            states = states[:-1]  # what it wrote itself it would repeat for ever
         with torch.no_grad():
             for _ in range(count):
                 logits, states = self.network(tokens[:, None], states)
