@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.nets.edges import Edges, SoftWiring, mixed_states
-from archwright.nets.feature_map import FeatureMap, apply, concatenate
+from archwright.nets.feature_map import FeatureMap, apply, apply_once, concatenate
 from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation, pad_same
-from archwright.nets.wiring import SIDES, Operands, Wiring, loose_ends
+from archwright.nets.wiring import SIDES, Operands, SoftSides, Wiring, loose_ends
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,18 @@ class Side(nn.Module):
         x = apply(chosen[str(source)], states[source])
         # Drop path spares the identity, the only way round (NASNet B5, ENAS C4).
         return x if self.drop_path is None or name == "identity" else self.drop_path(x)
+
+    def mixed(
+        self, states: Sequence[FeatureMap], links: Float[Tensor, " states"], weights: Float[Tensor, " operations"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Return the sum of all operations on all states, each times the weight of its link and its own."""
+        total: Tensor | None = None
+        for weight, (name, chosen) in zip(weights, self.operations.items(), strict=True):
+            for link, (state, module) in zip(links, chosen.items(), strict=True):  # type: ignore[operator]
+                term = link * weight * apply_once(module, states[int(state)], name)
+                total = term if total is None else total + term
+        assert total is not None
+        return total
 
 
 class Joined(nn.Module):
@@ -163,11 +175,13 @@ class Cell(nn.Module):
             pad_same(self.nodes, size)
 
     def forward(
-        self, older: FeatureMap, newer: FeatureMap, wiring: Wiring | SoftWiring
+        self, older: FeatureMap, newer: FeatureMap, wiring: Wiring | SoftWiring | SoftSides
     ) -> Float[Tensor, "batch channels height width"]:
         """Run the nodes as wired, or all their edges under the weights of a mixture."""
         newest = apply(self.base, FeatureMap(apply(self.newer, newer)))
         states = [FeatureMap(apply(self.older, older)), FeatureMap(newest)]
+        if isinstance(wiring, SoftSides):
+            return self._mixed_sides(states, wiring)
         if isinstance(wiring, Mapping):
             states, loose = mixed_states(self.nodes, states, wiring), self._nodes or ()  # type: ignore[arg-type]
         else:
@@ -176,6 +190,17 @@ class Cell(nn.Module):
             loose = self._nodes or loose_ends(wiring, self.kept)
         ends = [self.halve[str(s)](states[s].tensor) if str(s) in self.halve else states[s].tensor for s in loose]
         output: Tensor = concatenate(ends, training=self.training) if self.join is None else self.join(ends, loose)
+        return output
+
+    def _mixed_sides(self, states: list[FeatureMap], weights: SoftSides) -> Tensor:
+        for node, operands in zip(self.nodes, weights.nodes, strict=True):
+            sides: Any = node
+            left, right = (sides[side].mixed(states, *soft) for side, soft in zip(SIDES, operands, strict=True))
+            states.append(FeatureMap(left + right))
+        halved = [self.halve[str(s)](x.tensor) if str(s) in self.halve else x.tensor for s, x in enumerate(states)]
+        ends = [chance * x for chance, x in zip(weights.looseness(), halved, strict=True)]
+        assert self.join is not None
+        output: Tensor = self.join(ends, range(len(states)))
         return output
 
     def _joined(

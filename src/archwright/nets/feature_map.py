@@ -10,6 +10,7 @@ gradient that is added to it contiguous too, and the kernels of BatchNorm then t
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -56,6 +57,13 @@ def apply(module: nn.Module, features: FeatureMap) -> Tensor:
     """Run a module on a feature map, or on its ReLU if the module says `after_relu`."""
     output: Tensor = module(features.relu() if getattr(module, "after_relu", False) else features.tensor)
     return output
+
+
+def apply_once(module: nn.Module, features: FeatureMap, key: Hashable) -> Tensor:
+    """Run a module as `apply` does; one without parameters and buffers once for all modules of this key."""
+    if next(chain(module.parameters(), module.buffers()), None) is not None:
+        return apply(module, features)
+    return features.once(key, lambda: apply(module, features))
 
 
 def concatenate(tensors: Sequence[Float[Tensor, "batch _ height width"]], *, training: bool) -> Tensor:

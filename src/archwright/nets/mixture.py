@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.errors import SpaceError
-from archwright.nets.feature_map import FeatureMap, apply, concatenate, shuffled
+from archwright.nets.feature_map import FeatureMap, apply_once, concatenate, shuffled
 
 NONE = "none"  # the operation that gives zeros
 Soft: TypeAlias = "Mapping[str, Float[Tensor, ' options']]"  # weights by the names of `Space.mixture`
@@ -83,10 +83,7 @@ class MixedOperation(nn.Module):
 
     def output(self, name: str, features: FeatureMap) -> Tensor:
         """Return what an operation gives of the channels that it reads."""
-        operation = self.operations[name]
-        if not self.shares(name):
-            return apply(operation, features)
-        return features.once((name, self.stride, self.width), lambda: apply(operation, features))
+        return apply_once(self.operations[name], features, (name, self.stride, self.width))
 
     def shares(self, name: str) -> bool:
         """Return whether all edges of this kind give the same of a state: the operation has no tensors."""

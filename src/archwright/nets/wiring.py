@@ -8,10 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 SIDES = ("left", "right")
 Wiring: TypeAlias = "tuple[tuple[tuple[int, str], ...], ...]"  # for each node, its operands: (source state, operation)
+
+
+@dataclass(frozen=True)
+class SoftSides:
+    """The weights of a mixed cell of ENAS: for each node and side, those of the states it reads and of its operations.
+
+    Each is a tensor of as many numbers as there are states before the node, or operations.
+    """
+
+    nodes: tuple[tuple[tuple[Any, Any], ...], ...]
+
+    def looseness(self) -> list[Any]:
+        """Return for each state the chance that no side reads it, if each side draws one state by its weights."""
+        chances: list[Any] = [1.0] * (len(self.nodes) + 2)
+        for node in self.nodes:
+            for links, _ in node:
+                for state in range(len(links)):
+                    chances[state] = chances[state] * (1 - links[state])
+        return chances
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Open
 
 if TYPE_CHECKING:
-    from archwright.nets.wiring import Operands, Wiring
+    from archwright.nets.wiring import Operands, SoftSides, Wiring
 CELLS = ("normal", "reduction")
 SIDES = ("left", "right")
 
@@ -42,6 +42,16 @@ def wiring(architecture: Architecture, nodes: int) -> dict[str, Wiring]:
                 for operands in names
             ]
         )
+        for cell, names in _names(nodes).items()
+    }
+
+
+def soft_sides(soft: Mapping[str, Any], nodes: int) -> dict[str, SoftSides]:
+    """Return for each cell the soft weights of its nodes."""
+    from archwright.nets.wiring import SoftSides
+
+    return {
+        cell: SoftSides(tuple(tuple((soft[link], soft[op]) for link, op in node) for node in names))
         for cell, names in _names(nodes).items()
     }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archwright.errors import SpaceError
 from archwright.graph import Graph
 from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, Space, Task, replay
-from archwright.spaces.cells import CELLS, SIDES, cell_graph, operands, wiring
+from archwright.spaces.cells import CELLS, SIDES, cell_graph, operands, soft_sides, wiring
 from archwright.spaces.paths import paths, used
 from archwright.spaces.settings import check_fields, settings, whole_numbers
 
@@ -77,6 +77,10 @@ class EnasMicro(Space):
     def shares_weights(self) -> bool:
         return self.ends == "project"  # then no width depends on the architecture
 
+    @property
+    def mixes(self) -> bool:
+        return self.shares_weights
+
     def decide(self) -> Program:
         for cell in CELLS:
             anchors: tuple[str, ...] = (f"{cell}/0", f"{cell}/1")
@@ -106,7 +110,7 @@ class EnasMicro(Space):
         from archwright.nets.network import use_batch_statistics
         from archwright.nets.skeleton import CellNetwork
 
-        wire = functools.partial(wiring, nodes=self.nodes)
+        wire: Any = functools.partial(soft_sides if open.mixed else wiring, nodes=self.nodes)
         fixed = wire(open.architecture) if open.architecture is not None else None
         if fixed is None and not self.shares_weights:
             raise SpaceError(
