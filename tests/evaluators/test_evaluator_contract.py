@@ -19,7 +19,7 @@ from archwright.evaluators.table import Table
 from archwright.loop import Evaluator, Progress, Proposal
 from archwright.modalities import modality
 from archwright.space import Architecture, Space, generator
-from archwright.spaces import EnasMicro, EnasRecurrent, NasBench201, Stages
+from archwright.spaces import DartsRecurrent, EnasMicro, EnasRecurrent, NasBench201, Stages
 from archwright.testing import EvaluatorContract
 from archwright.testing.searches import Phased
 from archwright.testing.small_spaces import Ragged, Static
@@ -30,6 +30,7 @@ from small_text import text_data
 
 MICRO = EnasMicro(nodes=1, repeats=1, filters=8)
 RECURRENT = EnasRecurrent(nodes=3, units=8, recurrent_dropout=0.1)
+CHAIN = DartsRecurrent(nodes=2, units=6)
 EDGES = NasBench201(repeats=1, filters=4)
 STAGES = Stages(widths=(8,), blocks=(1, 2), most_stages=2, training=False)
 IMAGES, TEXT = image_data(), text_data()
@@ -88,6 +89,8 @@ MADE: dict[str, tuple[Space, Callable[[], Evaluator]]] = {
     "race": (STAGES, race(STAGES, IMAGES, RECIPE, Accuracy())),
     "race-text": (RECURRENT, race(RECURRENT, TEXT, TEXT_RECIPE, InversePerplexity())),
     "bilevel": (EDGES, bilevel(EDGES, IMAGES, RECIPE)),
+    "bilevel-micro": (MICRO, bilevel(MICRO, IMAGES, RECIPE)),
+    "bilevel-text": (CHAIN, bilevel(CHAIN, TEXT, TEXT_RECIPE, order=2)),
     "bilevel-2": (EDGES, bilevel(EDGES, IMAGES, RECIPE, order=2, weights_first=0.2)),
     "shared": (MICRO, shared(MICRO, IMAGES, RECIPE)),
     "shared-2": (MICRO, shared(MICRO, IMAGES, RECIPE, architectures_per_step=2)),
@@ -103,14 +106,14 @@ class TestEvaluator(EvaluatorContract):
 
     @pytest.fixture(autouse=True)
     def _given(self, name: str) -> None:
-        self.space, self.made = MADE[name]
+        self.name, (self.space, self.made) = name, MADE[name]
 
     def make(self) -> Evaluator:
         return self.made()
 
     def proposal(self, stream: int) -> Proposal:
         plain = super().proposal(stream)
-        if not self.space.mixes:
+        if not self.name.startswith("bilevel"):
             return plain
         rng, mixture = generator((7, stream)), self.space.mixture
         soft = {name: torch.tensor(rng.dirichlet([1.0] * len(o)), dtype=torch.float32) for name, o in mixture.items()}

@@ -50,8 +50,6 @@ def test_a_run_finds_trains_and_tests_an_architecture(whole):
         strongest = {name: alpha.tolist() for name, alpha in saved.controller["alphas"].items()}
         assert saved.controller["step"] == 60
     assert NasBench201().discrete(strongest) == architecture
-    code, _, err = done("export", str(folder), "--to", "out", "--formats", "source", cwd=folder)
-    assert code == 0, err
 
 
 def states(folder: Path) -> tuple[bytes, bytes]:

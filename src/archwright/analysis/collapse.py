@@ -81,8 +81,8 @@ class Collapse:
         self._said.add("skips")
         return (
             f"warning: {skips} of the {len(strongest)} strongest operations are skip connections, which grow fastest "
-            "while the others are hardly trained; --controller.beta-decay 50 holds them back, and so do partial "
-            "channels (--space.partial 4) or fewer --trials"
+            "while the others are hardly trained; beta-decay (--controller.beta-decay 50), partial channels "
+            "(--space.partial 4) or fewer --trials hold them back"
         )
 
     def _counts(self, architecture: Architecture) -> tuple[int, int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from archwright.presets.darts import EPOCHS, SMALL, small_search
 from archwright.presets.values import Preset, Size, SpacePresets, image_recipe, side_of, stem_stride
 from archwright.training.recipe import DARTS_SEARCH, NAS_BENCH_201
 
@@ -12,21 +13,16 @@ if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
     from archwright.space import Space
 
-EPOCHS = 12  # of a small counted search
-# Adam's steps are as long as its rate: a search of a thousand ends as far from where it began as the papers' of twenty
-# thousand with ten times the rate.
-SMALL = {"learning_rate": 3e-3, "beta_decay": 50.0}
-
 
 def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
     """Return a search with the narrowest network for a CPU; what is found is trained at `size`."""
     stride = stem_stride(side_of(modality.data.task), size)
     common = image_recipe(modality)
-    steps = -(-len(modality.data.train) // 2 // common["batch"])
+    recipe = replace(DARTS_SEARCH, **common, epochs=EPOCHS)
     return Preset(
-        replace(DARTS_SEARCH, **common, epochs=EPOCHS),
+        recipe,
         replace(NAS_BENCH_201, **common, epochs=36),
-        {"evaluator": "gradient", "trials": EPOCHS * steps},
+        small_search(modality, recipe),
         {"filters": 16, "repeats": 1, "stem_stride": stride},
         {"filters": size[0], "repeats": size[1], "stem_stride": stride},
         {"gradient": SMALL},

@@ -62,7 +62,7 @@ class Planner:
         following = usual.following(final_recipe)
         space_fields, final_space = {**usual.space, **following}, {**usual.final_space, **following}
         space = with_fields(cls, {**space_fields, **user.space_fields})
-        carried = {k: v for k, v in user.space_fields.items() if k in space_fields}
+        carried = {k: v for k, v in user.space_fields.items() if k in final_space}  # the sizes of both
         final_fields = {**final_space, **carried, **user.final_space_fields}
         settings = dict(usual.settings)
         settings.setdefault("evaluator", "shared-weights" if space.shares_weights else "from-scratch")
