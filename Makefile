@@ -40,7 +40,8 @@ lint: $(READY_DEV)
 FUZZ ?= 5000
 
 fuzz: $(READY_DEV)
-	FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_fuzz.py --timeout 0 $(ARGS)
+	@# No test ends by its time: 240 s, after which pytest would end the whole process, are for the usual few examples.
+	FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_fuzz.py --timeout 0 -o faulthandler_timeout=0 $(ARGS)
 
 bench: $(READY_DEV)
 	@for script in $(filter-out %policy_gradient.py %scaling.py benchmarks/value% benchmarks/by_hand%,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done

@@ -392,3 +392,15 @@ def test_a_run_that_was_killed_is_read_where_nothing_can_be_written(store, folde
     with RunStore.reading(tmp_path / "copy") as read:
         assert (read.get("plan"), len(list(read.trials()))) == ([1], 1)
     assert {path: path.read_bytes() for path in (tmp_path / "copy").iterdir() if path.is_file()} == before
+
+
+def test_a_disk_that_is_full_is_a_run_error_and_what_was_recorded_stays(store, folder):
+    store.put("plan", [1])
+    with store._database.transaction() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(RunError, match=r"run\.sqlite: database or disk is full"):
+        store.put("large", "x" * 1_000_000)
+    store.close()
+    with RunStore.reading(folder) as reader:
+        assert (reader.get("plan"), reader.get("large")) == ([1], None)

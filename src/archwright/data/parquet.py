@@ -16,13 +16,13 @@ import numpy as np
 from archwright.data.decode import Encodings, decode
 from archwright.data.found import Found, Labels, Part, Progress, Size
 from archwright.data.labels import canonical
-from archwright.data.limits import require_room, usable_memory
+from archwright.data.limits import require_room
 from archwright.data.tree import PART_NAMES, PARTS, Inside, Tree, listed, part_called, part_named
 from archwright.errors import DataError
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "target", "class", "y")
-ROWS = 256  # read at a time
+ROWS = 32  # read at a time; each may be large
 ADVICE = "use fewer of its files, or smaller images"
 
 
@@ -101,8 +101,8 @@ def _read_files(
 ) -> Found:
     columns = _columns(files["train"][0])
     notes = [*notes, *columns.notes]
-    claimed = sum(sum(_pieces(file, columns)) for file in chain(*files.values()))
-    require_room(claimed, f"the images of {files['train'][0]}", ADVICE)
+    size = sum(file.stat().st_size for file in chain(*files.values()))
+    require_room(size, f"the images of {files['train'][0]}", ADVICE)
     encodings, labels, held = {}, {}, 0
     for part, shards in files.items():
         images: list[bytes] = []
@@ -186,23 +186,11 @@ def _file(file: Path) -> Any:
         return pq.ParquetFile(file)
 
 
-def _pieces(file: Path, columns: _Columns) -> list[int]:
-    """Return the bytes that the file claims for each of its pieces of the two columns."""
-    found = []
-    with _readable(file):
-        about = _file(file).metadata
-        for group in map(about.row_group, range(about.num_row_groups)):
-            for piece in map(group.column, range(group.num_columns)):
-                if f"{piece.path_in_schema}.".startswith((f"{columns.image}.", f"{columns.label}.")):
-                    found.append(max(0, piece.total_uncompressed_size))
-    return found
-
-
 def _read(file: Path, columns: _Columns, held: int) -> tuple[list[bytes], list[str], Labels]:
     """Return the encoded images, their names for errors, and the labels of one file.
 
-    A file can hold a million times the image that it has once. So images are counted while they are read, beside the
-    `held` bytes of other files, and few at a time: that many as have room if each is as large as a whole piece.
+    A file can hold an image once and show it in a million rows, so images are counted while they are read, beside the
+    `held` bytes of other files. What the footer says of sizes is not asked for: where it is damaged, pyarrow aborts.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -211,11 +199,10 @@ def _read(file: Path, columns: _Columns, held: int) -> tuple[list[bytes], list[s
     missing = [name for name in (columns.image, columns.label) if name not in opened.schema_arrow.names]
     if missing:
         raise DataError(f"{file}: no column {missing[0]}; found {', '.join(opened.schema_arrow.names)}")
-    rows = min(ROWS, max(1, usable_memory() // 2 // max([1, *_pieces(file, columns)])))
     contents: list[bytes] = []
     pieces = []
     with _readable(file):
-        for batch in opened.iter_batches(batch_size=rows, columns=[columns.image, columns.label]):
+        for batch in opened.iter_batches(batch_size=ROWS, columns=[columns.image, columns.label]):
             for content in pc.struct_field(batch.column(columns.image), "bytes").to_pylist():
                 if not isinstance(content, bytes):
                     what = f"row {len(contents)} has no image in it, at most a path"
