@@ -3,7 +3,8 @@
     python benchmarks/darts_step.py [--rounds 2] [--filters 16] [--repeats 2] [--batch 64] [--threads N] [--json]
 
 The network is that of the official search, 8 cells of 16 filters for images of 3 x 32 x 32. A weights step is forward,
-backward, clip and SGD; an architecture step (first order) forward, backward and Adam on the alphas. Variants:
+backward, clip and SGD; an architecture step (first order) forward, backward and Adam on the alphas. Seconds are the
+clock's, or with `--cpu` those of the processor, on one thread: for machines that are busy with other work. Variants:
 
 - `reference`: each edge computes each of its operations and multiplies its output, in PyTorch's own layout, written
   here as the official code is written; its backward passes give the gradients of weights and alphas both.
@@ -178,9 +179,11 @@ def stepper(variant: str, filters: int, repeats: int, batch: int) -> Callable[[b
         if not ours:
             loss(weights).backward()
         elif architecture:
+            network.requires_grad_(False)
             gradients = torch.autograd.grad(loss(weights), list(alphas.values()))
             for alpha, gradient in zip(alphas.values(), gradients, strict=True):
                 alpha.grad = gradient
+            network.requires_grad_(True)
         else:
             loss({kind: weight.detach() for kind, weight in weights.items()}).backward()
         if architecture:
@@ -200,17 +203,18 @@ def one_round(variant: str, given: argparse.Namespace) -> dict[str, float]:
         from archwright.training.measure import tune_malloc
 
         tune_malloc()
-    if given.threads is not None:
-        torch.set_num_threads(given.threads)
+    threads, clock = (1, time.process_time) if given.cpu else (given.threads, time.perf_counter)
+    if threads is not None:
+        torch.set_num_threads(threads)
     torch.manual_seed(0)
     step = stepper(variant, given.filters, given.repeats, given.batch)
     count, found = 1 if variant == "reference" else 3, {}
     for architecture, name in ((False, "weights"), (True, "architecture")):
         step(architecture)
-        began = time.perf_counter()
+        began = clock()
         for _ in range(count):
             step(architecture)
-        found[name] = given.batch * count / (time.perf_counter() - began)
+        found[name] = given.batch * count / (clock() - began)
     unit = 1 if sys.platform == "darwin" else 1024
     return {**found, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
 
@@ -224,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, help="of PyTorch; its own choice if not given")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="the others are compared with the first")
+    parser.add_argument("--cpu", action="store_true", help="count seconds of the processor; one thread")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--variant", help="run this one once, in this process, and print its figures")
     given = parser.parse_args(arguments)
@@ -233,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     variants = given.variants.split(",")
     runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     sizes = [f"--{name}={getattr(given, name)}" for name in ("filters", "repeats", "batch")]
-    sizes += [] if given.threads is None else [f"--threads={given.threads}"]
+    sizes += ["--cpu"] if given.cpu else [] if given.threads is None else [f"--threads={given.threads}"]
     for number in range(given.rounds):
         for variant in variants if number % 2 == 0 else reversed(variants):
             command = [sys.executable, __file__, f"--variant={variant}", *sizes]

@@ -8,7 +8,8 @@ a map that have every other row and column.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,7 @@ from archwright.nets.feature_map import subsample
 
 COLUMNS = 3  # of a weight, whose gradient is fast
 Maps = Float[Tensor, "batch channels height width"]
+Once: TypeAlias = "Callable[[str, Callable[[], Tensor]], Tensor]"  # `FeatureMap.once`: several convolutions read x
 
 
 def improves(x: Tensor, weight: Float[Tensor, "channels 1 rows columns"], dilation: int) -> bool:
@@ -30,23 +32,31 @@ def improves(x: Tensor, weight: Float[Tensor, "channels 1 rows columns"], dilati
     return dilation == 2 or (dilation == 1 and weight.shape[3] > COLUMNS and weight.requires_grad)
 
 
-def depthwise(x: Maps, weight: Float[Tensor, "channels 1 rows columns"], stride: int, dilation: int) -> Maps:
+def depthwise(
+    x: Maps, weight: Float[Tensor, "channels 1 rows columns"], stride: int, dilation: int, once: Once | None = None
+) -> Maps:
     """Return the convolution with even padding that keeps the size, divided by the stride: 1, or 2."""
+    once = once or (lambda _, compute: compute())
+    batch, channels, height, width = x.shape
     if dilation == 2 and stride == 2:
-        return depthwise(subsample(x, (0,), stride=2, training=True)[0], weight, 1, 1)
+        return depthwise(once("halved", lambda: subsample(x, (0,), stride=2, training=True)[0]), weight, 1, 1)
+    if dilation == 2 and (height % 2 or width % 2):
+        return functional.conv2d(x, weight, None, 1, _padding(weight, 2), 2, channels)
     if dilation == 2:
-        batch, channels, height, width = x.shape
-        if height % 2 or width % 2:
-            return functional.conv2d(x, weight, None, 1, _padding(weight, 2), 2, channels)
-        apart = x.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 2, channels).permute(2, 4, 0, 1, 3, 5)
-        parts = apart.reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)
-        made = depthwise(parts, weight, 1, 1).permute(0, 2, 3, 1)
+        made = depthwise(once("apart", lambda: _apart(x)), weight, 1, 1).permute(0, 2, 3, 1)
         joined = made.reshape(2, 2, batch, height // 2, width // 2, channels).permute(2, 3, 0, 4, 1, 5)
         return joined.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
     if weight.shape[3] > COLUMNS:
         wide: Tensor = _Wide.apply(x, weight, stride)  # type: ignore[no-untyped-call]
         return wide
-    return functional.conv2d(x, weight, None, stride, _padding(weight), 1, len(weight))
+    return functional.conv2d(x, weight, None, stride, _padding(weight), 1, channels)
+
+
+def _apart(x: Maps) -> Float[Tensor, "four_batch channels half_height half_width"]:
+    batch, channels, height, width = x.shape
+    innermost = x.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 2, channels)
+    parts = innermost.permute(2, 4, 0, 1, 3, 5).reshape(4 * batch, height // 2, width // 2, channels)
+    return parts.permute(0, 3, 1, 2)
 
 
 def _padding(weight: Tensor, dilation: int = 1) -> tuple[int, int]:

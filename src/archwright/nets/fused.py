@@ -41,8 +41,8 @@ def mixed_together(
         return [edge(features, own) for edge, own in zip(edges, weights, strict=True)]
     read, rest = first.divided(features)
     gains = dict(zip(first.names, torch.stack(list(weights), 1), strict=True))
-    last = [until_last(operation, read.relu()) for name in fused for operation in kinds[name]]
-    rows, matrices = [rows_of(maps) for maps, _, _ in last], [matrix for _, matrix, _ in last]
+    maps, matrices, epsilons = until_last([operation for name in fused for operation in kinds[name]], read)
+    rows = list(map(rows_of, maps))
     alike = [name for name in kinds if name not in fused and first.shares(name)]
     basis = rows[0].new_empty(0, len(rows[0]), len(matrices[0]))
     if alike:
@@ -51,9 +51,8 @@ def mixed_together(
         torch.stack([gains[name] for name in names], 1) if names else basis.new_empty(len(edges), 0)
         for names in (alike, fused)
     )
-    epsilons = [epsilon for _, _, epsilon in last]
     sums = MixedPointwise.apply(epsilons, shares, own, basis, *rows, *matrices)  # type: ignore[no-untyped-call]
-    made = [maps_of(total, last[0][0]) for total in sums]
+    made = [maps_of(total, maps[0]) for total in sums]
     for name in kinds:
         if name not in fused and name not in alike:
             terms = zip(gains[name], kinds[name], strict=True)
@@ -78,58 +77,74 @@ def maps_of(rows: Rows, like: Tensor) -> Float[Tensor, "batch channels height wi
     return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
-def until_last(operation: Separable, x: Tensor) -> tuple[Tensor, Matrix, float]:
-    """Run a separable convolution up to its last pointwise one: what that reads, its weight, its norm's epsilon."""
-    index = 0
-    while True:
-        x = getattr(operation, f"depthwise{index}")(x)
-        matrix = getattr(operation, f"pointwise{index}").weight.flatten(1)
-        epsilon = float(getattr(operation, f"norm{index}").eps)
-        index += 1
-        if index == operation.repeats:
-            return x, matrix, epsilon
-        x = maps_of(NormedPointwise.apply(rows_of(x), matrix, epsilon), x)  # type: ignore[no-untyped-call]
+def until_last(
+    operations: Sequence[Separable], features: FeatureMap
+) -> tuple[list[Tensor], list[Matrix], tuple[float, ...]]:
+    """Run separable convolutions up to the last pointwise ones: what these read, their weights, their epsilons."""
+    maps = [operation.get_submodule("depthwise0")(features.relu(), features.once) for operation in operations]
+    for index in range(1, max(operation.repeats for operation in operations)):
+        places = [place for place, operation in enumerate(operations) if operation.repeats > index]
+        rows = [rows_of(maps[place]) for place in places]
+        weights, epsilons = zip(*(_pointwise(operations[place], index - 1) for place in places), strict=True)
+        made = NormedPointwise.apply(epsilons, *rows, *weights)  # type: ignore[no-untyped-call]
+        for place, own in zip(places, made, strict=True):
+            maps[place] = operations[place].get_submodule(f"depthwise{index}")(maps_of(own, maps[place]))
+    matrices, last = zip(*(_pointwise(operation, operation.repeats - 1) for operation in operations), strict=True)
+    return maps, list(matrices), last
+
+
+def _pointwise(operation: Separable, index: int) -> tuple[Matrix, float]:
+    norm: Any = operation.get_submodule(f"norm{index}")
+    return getattr(operation, f"pointwise{index}").weight.flatten(1), float(norm.eps)
 
 
 def folded(
-    gain: Float[Tensor, ""],
-    mean: Float[Tensor, " channels"],
-    covariance: Float[Tensor, "channels channels"],
-    weight: Matrix,
-    epsilon: float,
-) -> tuple[Float[Tensor, "channels outputs"], Float[Tensor, " outputs"]]:
-    """Return the matrix and the bias of pointwise convolution, BatchNorm and multiplication by `gain`."""
-    variance = ((weight @ covariance) * weight).sum(1)
-    scale = gain * torch.rsqrt(variance.clamp_min(0) + epsilon)
-    return (weight * scale[:, None]).t(), -(weight @ mean) * scale
+    gain: Float[Tensor, "*many"],
+    mean: Float[Tensor, "*many channels"],
+    covariance: Float[Tensor, "*many channels channels"],
+    weight: Float[Tensor, "*many outputs channels"],
+    epsilon: Float[Tensor, "*many"],
+) -> tuple[Float[Tensor, "*many channels outputs"], Float[Tensor, "*many outputs"]]:
+    """Return the matrix and the bias of pointwise convolution, BatchNorm and multiplication by `gain`; or many."""
+    variance = ((weight @ covariance) * weight).sum(-1)
+    scale = gain[..., None] * torch.rsqrt(variance.clamp_min(0) + epsilon[..., None])
+    return (weight * scale[..., None]).mT, -(weight @ mean[..., None])[..., 0] * scale
 
 
-def _moments(rows: Rows, weight: Matrix) -> tuple[Tensor, Tensor]:
-    exact = rows.to(weight.dtype)  # bfloat16 would not do
-    mean = exact.mean(0)
-    if len(rows) <= FEW:
-        exact = exact - mean
-        return mean, exact.t() @ exact / len(rows)
-    return mean, torch.addmm(torch.outer(mean, mean), exact.t(), exact, beta=-1, alpha=1 / len(rows))
+def _moments(rows: Sequence[Rows], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return means and covariances of several rows."""
+    means, covariances = list[Tensor](), list[Tensor]()
+    for own in rows:
+        exact = own.to(like.dtype)  # bfloat16 would not do
+        means.append(_total(exact) / len(exact))
+        if len(exact) <= FEW:
+            exact = exact - means[-1]
+        covariances.append(exact.t() @ exact / len(exact))
+    mean, covariance = torch.stack(means), torch.stack(covariances)
+    few = len(rows[0]) <= FEW
+    return mean, covariance if few else covariance - mean[:, :, None] * mean[:, None, :]
+
+
+def _total(rows: Rows) -> Float[Tensor, " channels"]:
+    return rows.new_ones(len(rows)) @ rows  # faster than rows.sum(0)
 
 
 def _fold_backward(
-    inputs: Sequence[Tensor], epsilon: float, d_matrix: Tensor, d_bias: Tensor
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return the matrix of `folded` again, and the gradients of its inputs."""
+    inputs: Sequence[Tensor], epsilon: Tensor, d_matrix: Tensor, d_bias: Tensor, count: int
+) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor, Tensor]:
+    """Return the matrix of `folded` again, what `_rows_backward` adds, and the gradients of gain and weight."""
     with torch.enable_grad():
         gain, mean, covariance, weight = leaves = [value.detach().requires_grad_() for value in inputs]
         matrix, bias = folded(gain, mean, covariance, weight, epsilon)
-    gradients = torch.autograd.grad((matrix, bias), leaves, (d_matrix.to(matrix.dtype), d_bias.to(bias.dtype)))
-    return matrix.detach(), gradients
+    found = torch.autograd.grad((matrix, bias), leaves, (d_matrix.to(matrix.dtype), d_bias.to(bias.dtype)))
+    d_gain, d_mean, d_covariance, d_weight = found
+    twice = (d_covariance + d_covariance.mT) / count
+    shift = d_mean / count - (mean[..., None, :] @ twice)[..., 0, :]
+    return matrix.detach(), (twice.detach(), shift.detach()), d_gain, d_weight
 
 
-def _rows_backward(
-    rows: Rows, gradient: Rows, matrix: Tensor, mean: Tensor, d_mean: Tensor, d_covariance: Tensor
-) -> Rows:
-    """Return the gradient of rows: through their product with `matrix`, their mean and their covariance."""
-    twice = (d_covariance + d_covariance.t()) / len(rows)
-    shift = d_mean / len(rows) - mean @ twice
+def _rows_backward(rows: Rows, gradient: Rows, matrix: Tensor, twice: Tensor, shift: Tensor) -> Rows:
+    """Return the gradient of rows: through their product with `matrix`, their covariance and their mean."""
     made = torch.addmm(shift.to(rows.dtype), gradient, matrix.t().to(rows.dtype))
     return made.addmm_(rows, twice.to(rows.dtype))
 
@@ -148,33 +163,46 @@ def _plain(rows: Rows, weight: Matrix, epsilon: float) -> Rows:
 
 
 class NormedPointwise(Function):
-    """Pointwise convolution, BatchNorm, ReLU of rows."""
+    """Pointwise convolution, BatchNorm, ReLU of several rows; `tensors` are these, then the weights."""
 
     @staticmethod
-    def plain(rows: Rows, weight: Matrix, epsilon: float) -> Rows:
-        return torch.relu(_plain(rows, weight, epsilon))
-
-    @staticmethod
-    def forward(ctx: Any, rows: Rows, weight: Matrix, epsilon: float) -> Rows:
-        with torch.autocast(rows.device.type, enabled=False):
-            mean, covariance = _moments(rows, weight)
-            matrix, bias = folded(mean.new_ones(()), mean, covariance, weight, epsilon)
-            made = torch.addmm(bias.to(rows.dtype), rows, matrix.to(rows.dtype)).relu_()
-        ctx.save_for_backward(rows, weight, mean, covariance, made)
-        ctx.epsilon = epsilon
-        return made
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        rows, weight, mean, covariance, made = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return _again(NormedPointwise.plain, (rows, weight, ctx.epsilon), gradient)
-        gradient = torch.ops.aten.threshold_backward(gradient, made, 0)
-        inputs = (mean.new_ones(()), mean, covariance, weight)
-        matrix, (_, d_mean, d_covariance, d_weight) = _fold_backward(
-            inputs, ctx.epsilon, rows.t() @ gradient, gradient.sum(0)
+    def plain(epsilons: Sequence[float], *tensors: Tensor) -> tuple[Rows, ...]:
+        half = len(tensors) // 2
+        return tuple(
+            torch.relu(_plain(rows, weight, epsilon))
+            for rows, weight, epsilon in zip(tensors[:half], tensors[half:], epsilons, strict=True)
         )
-        return _rows_backward(rows, gradient, matrix, mean, d_mean, d_covariance), d_weight, None
+
+    @staticmethod
+    def forward(ctx: Any, epsilons: Sequence[float], *tensors: Tensor) -> tuple[Rows, ...]:
+        half = len(tensors) // 2
+        rows, weight = tensors[:half], torch.stack(tensors[half:])
+        with torch.autocast(rows[0].device.type, enabled=False):
+            mean, covariance = _moments(rows, weight)
+            matrix, bias = folded(mean.new_ones(half), mean, covariance, weight, mean.new_tensor(epsilons))
+            matrix, bias = matrix.to(rows[0].dtype), bias.to(rows[0].dtype)
+            made = [torch.addmm(b, own, m).relu_() for own, m, b in zip(rows, matrix, bias, strict=True)]
+        ctx.save_for_backward(*tensors, *made, mean, covariance)
+        ctx.epsilons = epsilons
+        return tuple(made)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        *tensors, mean, covariance = ctx.saved_tensors
+        half = len(tensors) // 3
+        rows, made, tensors = tensors[:half], tensors[2 * half :], tensors[: 2 * half]
+        if torch.is_grad_enabled():
+            return _again(NormedPointwise.plain, (ctx.epsilons, *tensors), gradients)
+        passed = [
+            torch.ops.aten.threshold_backward(gradient, own, 0) for gradient, own in zip(gradients, made, strict=True)
+        ]
+        d_matrix = torch.stack([own.t() @ gradient for own, gradient in zip(rows, passed, strict=True)])
+        inputs = (mean.new_ones(half), mean, covariance, torch.stack(tensors[half:]))
+        matrix, (twice, shift), _, d_weight = _fold_backward(
+            inputs, mean.new_tensor(ctx.epsilons), d_matrix, torch.stack(list(map(_total, passed))), len(rows[0])
+        )
+        every = zip(rows, passed, matrix, twice, shift, strict=True)
+        return None, *(_rows_backward(*one) for one in every), *d_weight
 
 
 class MixedPointwise(Function):
@@ -200,43 +228,40 @@ class MixedPointwise(Function):
         ctx: Any, epsilons: Sequence[float], shares: Tensor, gains: Tensor, basis: Tensor, *tensors: Tensor
     ) -> tuple[Rows, ...]:
         half, edges, like = len(tensors) // 2, len(shares), tensors[0]
+        rows, weight = tensors[:half], torch.stack(tensors[half:])
         sums = like.new_empty(edges, len(like), basis.shape[2])
-        moments, biases = list[Tensor](), [list[Tensor]() for _ in range(edges)]
         with torch.autocast(like.device.type, enabled=False):
+            mean, covariance = _moments(rows, weight)
+            gain, epsilon = gains.t().flatten().to(mean.dtype), mean.new_tensor(epsilons)
+            matrix, bias = folded(gain, mean, covariance, weight, epsilon)
+            matrix, bias = matrix.to(like.dtype), bias.view(-1, edges, bias.shape[1]).sum(0).to(like.dtype)
             torch.mm(shares.to(like.dtype), basis.flatten(1), out=sums.flatten(1))
-            for place, (rows, weight) in enumerate(zip(tensors[:half], tensors[half:], strict=True)):
-                mean, covariance = _moments(rows, weight)
-                gain, own = gains[place % edges, place // edges].to(mean.dtype), sums[place % edges]
-                matrix, bias = folded(gain, mean, covariance, weight, epsilons[place])
-                own.addmm_(rows, matrix.to(rows.dtype))
-                biases[place % edges].append(bias)
-                moments += [mean, covariance]
-            for own, of_edge in zip(sums, biases, strict=True):
-                own.add_(torch.stack(of_edge).sum(0))
-        ctx.save_for_backward(shares, gains, basis, *tensors, *moments)
+            for place, own in enumerate(rows):
+                sums[place % edges].addmm_(own, matrix[place])
+            for total, own in zip(sums, bias, strict=True):
+                total.add_(own)
+        ctx.save_for_backward(shares, gains, basis, *tensors, mean, covariance)
         ctx.epsilons = epsilons
         return tuple(sums)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        shares, gains, basis, *others = ctx.saved_tensors
-        half, edges = len(others) // 4, len(shares)
-        tensors, moments = others[: 2 * half], others[2 * half :]
+        shares, gains, basis, *tensors, mean, covariance = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _again(MixedPointwise.plain, (ctx.epsilons, shares, gains, basis, *tensors), gradients)
+        half, edges = len(tensors) // 2, len(shares)
+        rows, weight = tensors[:half], torch.stack(tensors[half:])
         stacked = torch.stack(gradients)
-        d_bias, flat = stacked.sum(1), stacked.flatten(1)
+        flat = stacked.flatten(1)
         d_shares = (flat @ basis.flatten(1).t()).to(shares.dtype)
         d_basis = (shares.t().to(flat.dtype) @ flat).view_as(basis)
-        d_gains, d_rows, d_weights = torch.empty_like(gains), [], []
-        for place, (rows, weight) in enumerate(zip(tensors[:half], tensors[half:], strict=True)):
-            edge, operation = place % edges, place // edges
-            mean, covariance = moments[2 * place : 2 * place + 2]
-            inputs = (gains[edge, operation].to(mean.dtype), mean, covariance, weight)
-            matrix, (d_gain, d_mean, d_covariance, d_weight) = _fold_backward(
-                inputs, ctx.epsilons[place], rows.t() @ stacked[edge], d_bias[edge]
-            )
-            d_gains[edge, operation] = d_gain
-            d_rows.append(_rows_backward(rows, stacked[edge], matrix, mean, d_mean, d_covariance))
-            d_weights.append(d_weight)
-        return None, d_shares, d_gains, d_basis, *d_rows, *d_weights
+        d_matrix = torch.stack([own.t() @ stacked[place % edges] for place, own in enumerate(rows)])
+        d_bias = torch.stack(list(map(_total, stacked))).repeat(half // edges, 1)
+        inputs = (gains.t().flatten().to(mean.dtype), mean, covariance, weight)
+        epsilon = mean.new_tensor(ctx.epsilons)
+        matrix, (twice, shift), d_gain, d_weight = _fold_backward(inputs, epsilon, d_matrix, d_bias, len(rows[0]))
+        d_rows = [
+            _rows_backward(own, stacked[place % edges], matrix[place], twice[place], shift[place])
+            for place, own in enumerate(rows)
+        ]
+        return None, d_shares, d_gain.view(-1, edges).t().to(gains.dtype), d_basis, *d_rows, *d_weight

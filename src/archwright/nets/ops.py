@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.errors import SpaceError
-from archwright.nets.depthwise import depthwise, improves
+from archwright.nets.depthwise import Once, depthwise, improves
 from archwright.nets.feature_map import concatenate, subsample
 
 Padding: TypeAlias = "tuple[int, int, int, int]"  # left, right, top, bottom
@@ -46,7 +46,10 @@ class Pointwise(nn.Module):
 
 
 class Convolution(nn.Conv2d):
-    """A convolution without bias that keeps the size (divided by the stride). `around`: other padding than even."""
+    """A convolution without bias that keeps the size (divided by the stride). `around`: other padding than even.
+
+    `once` keeps what several convolutions of one map share (`FeatureMap.once`).
+    """
 
     around: Padding | None = None
 
@@ -56,7 +59,7 @@ class Convolution(nn.Conv2d):
         padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
         super().__init__(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
 
-    def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
+    def forward(self, input: Float[Tensor, "batch inputs height width"], once: Once | None = None) -> Tensor:
         around, kernel, dilation = self.around, self.kernel_size[0], self.dilation[0]
         if around is None and self.groups > 1 and self.training:
             if min(input.shape[2:]) < kernel:
@@ -65,7 +68,7 @@ class Convolution(nn.Conv2d):
                 side = kernel // 2 * dilation
                 around = (side, side, side, side)
             elif improves(input, self.weight, dilation):
-                return depthwise(input, self.weight, self.stride[0], dilation)
+                return depthwise(input, self.weight, self.stride[0], dilation, once)
         if around is None:
             return super().forward(input)
         padded = functional.pad(input, around)
