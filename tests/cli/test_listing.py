@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,18 @@ def test_a_run_is_listed_with_its_data_and_the_phase_it_is_in(
     ]
 
 
+FIGURES = {"data": "x", "per_class": {"a": {}}, "test_images": 9, "test_accuracy": 0.5, "test_interval": [0.4, 0.6]}
+FIGURES |= {"parameters": 5, "multiply_adds": 7}
+
+
 @pytest.mark.parametrize(
-    "result", ["3", "[]", '{"test_accuracy": 1}', '{"test_accuracy": 1, "per_class": 3, "test_images": "x"}']
+    "result",
+    [
+        *("3", "[]", '{"test_accuracy": 1}', '{"test_accuracy": 1, "per_class": 3, "test_images": "x"}'),
+        json.dumps({**FIGURES, "per_class": [None]}),
+        *(json.dumps({**FIGURES, name: value}) for name in ("test_accuracy", "parameters") for value in (math.nan, -1)),
+        json.dumps({**FIGURES, "test_interval": [0.4, math.inf]}),
+    ],
 )
 def test_a_damaged_result_is_one_line(result: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "result.json").write_text(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +36,11 @@ def compared(folders: Sequence[Path]) -> list[Compared]:
         result, name = _result(folder), folder.resolve().name
         name = name if names[name] == 1 else str(folder)
         with reading(folder / "result.json"):
-            key = Path(str(result.get("data", ""))).name, frozenset(result["per_class"]), int(result["test_images"])
+            key = (
+                Path(str(result.get("data", ""))).name,
+                frozenset(result["per_class"].keys()),
+                int(result["test_images"]),
+            )
             groups.setdefault(key, []).extend(_points(name, result))
     return [Compared(data, (*points, *reported(classes, images))) for (data, classes, images), points in groups.items()]
 
@@ -66,4 +71,6 @@ def _point(label: str, kind: str, figures: dict[str, Any]) -> Point:
     low, high = figures["test_interval"]
     size = figures.get("multiply_adds")  # older runs lack it for random networks
     accuracy, parameters = float(figures["test_accuracy"]), float(figures["parameters"])
+    if not all(0 <= float(value) < math.inf for value in (accuracy, low, high, parameters, size or 0)):
+        raise ValueError(f"figures of {label} that are not finite or below zero")
     return Point(label, kind, accuracy, (float(low), float(high)), parameters, None if size is None else float(size))
