@@ -55,7 +55,7 @@ def prepared(task: str, controller: str, seed: int, children: int) -> Prepared:
 
 def rewards(plan: Plan, data: Any, folder: Path) -> list[float]:
     """The rewards of a search, from where it was left; each child is recorded in `folder`."""
-    with RunStore(folder, create=not (folder / "run.sqlite").exists()) as store:
+    with RunStore(folder, create=None) as store:
         planned = json.loads(json.dumps(replace(plan, budget=Budget(), threads=0).to_json()))
         if (held := store.get("planned")) is None:
             store.put("planned", planned)

@@ -140,6 +140,24 @@ def test_a_linked_folder_of_checkpoints_is_not_swept(folder: Path) -> None:
     assert mine.read_bytes() == b"keep"
 
 
+def test_what_a_kill_left_unfinished_in_a_run_is_removed_and_nothing_else(folder: Path, precious: Path) -> None:
+    stored(folder)
+    for inner in ("model", "mine", "checkpoints"):
+        (folder / inner).mkdir(exist_ok=True)
+    (folder / "known").symlink_to(precious.parent / "elsewhere")
+    (precious.parent / "elsewhere").mkdir()
+    ending = f".{'0' * 16}.tmp"
+    gone = [folder / f"result.json{ending}", folder / "model" / f"model.json{ending}", folder / f"cell.png{ending}"]
+    kept = [folder / "notes.tmp", folder / ending, folder / "mine" / f"a{ending}", folder / "known" / f"a{ending}"]
+    for path in (*gone, *kept):
+        path.write_bytes(b"x")
+    gone.append(folder / f"report.md{ending}")
+    gone[-1].symlink_to(precious)
+    RunStore(folder).close()
+    assert [path for path in (*gone, *kept) if os.path.lexists(path)] == kept
+    assert precious.read_text() == "keep"
+
+
 def test_sweeping_removes_a_link_and_not_what_it_links_to(folder: Path, precious: Path) -> None:
     stored(folder)
     for ending in ("", ".tmp", f".{'0' * 16}.tmp"):

@@ -153,8 +153,8 @@ def test_it_resumes_from_between_any_two_records(folder, uninterrupted, monkeypa
 
 def test_checkpoints_go_by_time(folder):
     class Noting(RunStore):
-        def checkpoint(self, evaluator, streams):
-            super().checkpoint(evaluator, streams)
+        def checkpoint(self, evaluator, streams, figures):
+            super().checkpoint(evaluator, streams, figures)
             noted.append(len(list(self.trials())))
 
     noted: list[int] = []

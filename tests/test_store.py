@@ -167,7 +167,7 @@ def test_what_a_kill_left_half_way_is_removed_and_nothing_else(store, folder):
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_a_harmed_state_file_is_a_run_error(store, folder, harm):
-    store.checkpoint({"weights": np.arange(10)}, 0)
+    store.checkpoint({"weights": np.arange(10)}, 0, {})
     path = folder / "checkpoints" / files(folder)[0]
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
@@ -188,7 +188,8 @@ def test_only_what_exists_is_opened_and_only_what_does_not_is_created(folder, tm
     with pytest.raises(RunError, match="is not a run folder"):
         RunStore.reading(folder)
     assert not folder.exists()
-    RunStore(folder, create=True).close()
+    with RunStore(folder, create=True) as store:
+        store.put("plan", 1)
     with pytest.raises(RunError, match="already holds a run"):
         RunStore(folder, create=True)
     (tmp_path / "file").touch()
@@ -203,6 +204,18 @@ def test_a_run_that_was_killed_while_it_was_created_can_be_created(folder):
         RunStore(folder)
     RunStore(folder, create=True).close()
     RunStore(folder).close()
+    RunStore(folder, create=True).close()  # killed before anything was recorded
+    RunStore(folder, create=None).close()
+
+
+def test_a_run_is_begun_where_it_is_missing_and_gone_on_with_where_it_is_not(folder):
+    for count in (0, 1):
+        with RunStore(folder, create=None) as store:
+            assert len(list(store.trials())) == count
+            store.proposed([(count, proposal(count))], count + 1)
+            store.told([trial(count)], None)
+    with pytest.raises(RunError, match="already holds a run"):
+        RunStore(folder, create=True)
 
 
 HOLD = """
@@ -284,7 +297,7 @@ def read_all(folder: Path | str) -> None:
 def full(store, folder):
     store.proposed([(0, proposal(0)), (1, proposal(1))], 2)
     store.told([trial(0)], {"weights": np.arange(300)})
-    store.checkpoint({"step": 1}, 2)
+    store.checkpoint({"step": 1}, 2, {"loss": 1.5})
     store.put("plan", [1])
     store.close()
     return folder
@@ -307,9 +320,10 @@ def full(store, folder):
         ("UPDATE position SET streams = 'x'", "stream position is damaged"),
         ("UPDATE controller SET state = x'0001'", "controller's state is damaged"),
         ("UPDATE controller SET state = 'text'", "controller's state is damaged"),
-        ("UPDATE facts SET value = 'x'", "the entry 'plan' is damaged"),
-        ("UPDATE facts SET value = '[2]'", "the entry 'plan' is damaged .it is not what was recorded"),
-        ("DELETE FROM digests WHERE name LIKE 'fact%'", "the entry 'plan' is damaged .it is not what was recorded"),
+        ("UPDATE facts SET value = 'x' WHERE key = 'plan'", "the entry 'plan' is damaged"),
+        ("UPDATE facts SET value = '[2]' WHERE key = 'plan'", "'plan' is damaged .it is not what was recorded"),
+        ("UPDATE facts SET value = '{}'", "'checkpoint figures' is damaged .it is not what was recorded"),
+        ("DELETE FROM digests WHERE name = 'fact/plan'", "'plan' is damaged .it is not what was recorded"),
         ("UPDATE trials SET reward = 0.25 WHERE number = 0", "trial 0 is damaged .it is not what was recorded"),
         ("UPDATE trials SET seconds = 99.0 WHERE number = 0", "trial 0 is damaged .it is not what was recorded"),
         ("INSERT OR REPLACE INTO figures VALUES (0, '{}')", "trial 0 is damaged .it is not what was recorded"),

@@ -66,11 +66,14 @@ _SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names 
 
 
 class Database:
-    """An open run file. A file of an older version is read as it is, and brought to this one by the first writer."""
+    """An open run file. A file of an older version is read as it is, and brought to this one by the first writer.
 
-    def __init__(self, path: Path, *, create: bool, writing: bool) -> None:
+    `create`: the file has no run yet in which anything is recorded; None: it may have none.
+    """
+
+    def __init__(self, path: Path, *, create: bool | None, writing: bool) -> None:
         self.path, self._writing, self._synced = path, writing, 0.0
-        mode = "rwc" if create else "rw" if writing else "ro"
+        mode = "rwc" if create is not False else "rw" if writing else "ro"
         with explained(self.path):
             _refuse_what_leads_outside(path)
             # isolation_level=None: transactions are ours.
@@ -127,20 +130,22 @@ class Database:
         except SENSELESS as error:
             raise RunError(f"{self.path}: {what} is damaged ({error})") from error
 
-    def _checked(self, create: bool) -> int:
+    def _checked(self, create: bool | None) -> int:
         """Check that the file is an undamaged run, or make it one; return its version."""
         with explained(self.path):
             self.connection.execute("PRAGMA trusted_schema = OFF")
         version = int(self.rows("PRAGMA user_version")[0][0])
         found = {sql for (sql,) in self.rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-        if create and found:
-            raise RunError(f"{self.path.parent} already holds a run; resume it, or name another folder")
-        if not found and not create:
-            raise RunError(f"{self.path.parent} holds no run yet: its run.sqlite is empty")
-        if version > VERSION or (version < 1 and not create):
+        if not found and create is False:
+            raise RunError(
+                f"{self.path.parent} holds no run yet: it was stopped before it began; give the command again"
+            )
+        if version > VERSION or (version < 1 and create is False):
             raise RunError(f"{self.path} has format {version}; this version of archwright reads up to {VERSION}")
         if found != {sql for schema in SCHEMAS[:version] for sql in schema}:  # also a stranger's triggers and views
             raise RunError(f"{self.path} was not written by archwright, or is damaged")
+        if create and found and self.rows("SELECT 1 FROM facts UNION ALL SELECT 1 FROM trials LIMIT 1"):
+            raise RunError(f"{self.path.parent} already holds a run; resume it, or name another folder")
         missing = [sql for schema in SCHEMAS[version:] for sql in schema]
         if not self._writing:
             for sql in missing:  # empty tables, as a file that was just brought up to date has

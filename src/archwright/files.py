@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -17,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from archwright.errors import RunError
+
+_UNFINISHED = re.compile(r".+\.[0-9a-f]{16}\.tmp", re.DOTALL)  # what `write` calls a file before it is complete
 
 
 def lock(folder: Path) -> int:
@@ -115,6 +118,18 @@ def write(path: Path, data: bytes) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
+
+
+def sweep(folder: Path, *inner: str) -> None:
+    """Remove the unfinished files that a killed `write` left in a folder, which nobody else may write now.
+
+    Those in its subfolders of the names `inner` are removed too, where these are there and no links.
+    """
+    within = [path for path in map(folder.joinpath, inner) if path.is_dir() and not path.is_symlink()]
+    for place in [folder, *within]:
+        for path in place.iterdir():
+            if _UNFINISHED.fullmatch(path.name) and (path.is_symlink() or path.is_file()):
+                path.unlink(missing_ok=True)
 
 
 def append(path: Path, data: bytes) -> None:

@@ -108,7 +108,7 @@ def run(
     # Without a checkpoint to go back to, the first possible one is made: what follows depends on it.
     saved_at, dirty = -math.inf if saved.checkpoint is None else began, False
     described = controller if isinstance(controller, Describes) else None
-    training: dict[str, float] = {}
+    training = dict(start.figures)  # of the last progress
 
     def ask(n: int) -> list[Proposal]:
         nonlocal streams
@@ -126,7 +126,7 @@ def run(
         nonlocal saved_at, dirty
         lost = known or repeated or any(proposal.soft is not None for _, proposal in waiting)  # not in what is recorded
         if store is not None and dirty and not lost and clock() - saved_at >= every:
-            store.checkpoint(evaluator.state_dict(), streams)
+            store.checkpoint(evaluator.state_dict(), streams, training)
             saved_at, dirty = clock(), False
 
     while room():

@@ -166,7 +166,7 @@ class Saved:
     """What a store holds of a run. `trials` are in the order reported; `pending` were proposed and not answered.
 
     `checkpoint` is the run as it was when `evaluator` was saved; None if it was never saved. The proposals pending
-    there may have been answered since.
+    there may have been answered since. `figures` are those of the last `Progress` before it.
     """
 
     trials: Sequence[Trial]
@@ -176,6 +176,7 @@ class Saved:
     controller_trials: int = 0  # trials reported when `controller` was saved
     evaluator: State | None = None
     checkpoint: Saved | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 class Store(Protocol):
@@ -190,5 +191,5 @@ class Store(Protocol):
     def told(self, trials: Sequence[Trial], controller: State | None) -> None:
         """Record reported trials, and the controller's state if they changed it, in one transaction."""
 
-    def checkpoint(self, evaluator: State, streams: int) -> None:
-        """Record the evaluator's state, and the run as it is: `load` returns it as `Saved.checkpoint`."""
+    def checkpoint(self, evaluator: State, streams: int, figures: Mapping[str, float]) -> None:
+        """Record the evaluator's state, the figures so far, and the run as it is, for `Saved.checkpoint`."""

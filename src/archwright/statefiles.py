@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 from archwright.database import Database, explained
@@ -60,8 +62,12 @@ class StateFiles:
     def forget(self, name: str) -> None:
         """Remove the state recorded as `name`, if there is one."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM states WHERE name = ?", (name,))
+            self.drop(connection, [name])
         self.sweep()
+
+    def drop(self, connection: Connection, names: Iterable[str]) -> None:
+        """Remove the records of states, within a transaction; the next sweep removes the files."""
+        connection.executemany("DELETE FROM states WHERE name = ?", ((name,) for name in names))
 
     def sweep(self) -> None:
         """Remove the files that are not recorded: replaced ones, and those that a kill left before their record."""

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import lru_cache
 from pathlib import Path
@@ -33,13 +33,15 @@ from archwright.database import (
     explained,
 )
 from archwright.errors import RunError
-from archwright.files import lock, unlock
+from archwright.files import lock, sweep, unlock
 from archwright.protocols import Proposal, Result, Saved, State, Trial
 from archwright.space import Architecture
 from archwright.statefiles import StateFiles
 from archwright.states import pack, unpack
 
 _EVALUATOR = "evaluator"  # the name of the state that `checkpoint` saves
+_FIGURES = "checkpoint figures"  # the fact that goes with it
+_MODELS = ("model", "found", "known")  # the subfolders with trained models
 _PROPOSED = "trials.number, stream, log_prob, architectures.json"
 _RESULT = "reward, metrics, error, seconds, figures.json"
 _FACT = f"SELECT value, digest, {FACT_DIGEST} FROM facts LEFT JOIN digests ON name = {FACT} WHERE key = ?"
@@ -47,6 +49,7 @@ _TELL = (
     "UPDATE trials SET place = ?, reward = ?, metrics = ?, error = ?, seconds = ?, told = ?"
     " WHERE number = ? AND place IS NULL"
 )
+_PUT, _KEEP = "INSERT OR REPLACE INTO facts VALUES (?, ?)", f"{KEEP_FACT} WHERE key = ?"
 _POSITION = "INSERT OR REPLACE INTO position VALUES (0, ?)"
 _CHECKPOINT = (
     "INSERT OR REPLACE INTO checkpoint SELECT 0, ?, (SELECT COALESCE(MAX(number) + 1, 0) FROM trials), ?,"
@@ -57,18 +60,20 @@ _CHECKPOINT = (
 class RunStore(AbstractContextManager["RunStore"]):
     """The record of the run in `folder`: `archwright.loop.Store`, and the orchestrator's facts and states besides.
 
-    `create` begins a new run (RunError if the folder has one); without it the run must exist. While a store is open no
-    other process can open the run for writing. Not shared between threads. A context manager; `close` releases the run.
+    `create` begins a new run (RunError if the folder has one in which anything is recorded); without it the run must
+    exist; with None it is begun where it is not there yet. While a store is open no other process can open the run for
+    writing, and what a killed one left unfinished is removed. Not shared between threads. A context manager; `close`
+    releases the run.
     """
 
-    def __init__(self, folder: str | Path, *, create: bool = False, writing: bool = True) -> None:
+    def __init__(self, folder: str | Path, *, create: bool | None = False, writing: bool = True) -> None:
         self.folder = Path(folder)
         path = self.folder / "run.sqlite"
-        if not create and not path.is_file():
+        if create is False and not path.is_file():
             raise RunError(f"{self.folder} is not a run folder: there is no run.sqlite in it")
         with ExitStack() as opened:
             with explained(path):
-                if create:
+                if create is not False:
                     self.folder.mkdir(parents=True, exist_ok=True)
                 if writing:
                     opened.callback(unlock, lock(self.folder))
@@ -77,6 +82,8 @@ class RunStore(AbstractContextManager["RunStore"]):
             self._states = StateFiles(self._database)
             if writing:
                 self._states.sweep()
+                with explained(path):
+                    sweep(self.folder, *_MODELS)
             self._told: int = self._database.rows("SELECT COUNT(place) FROM trials")[0][0]
             self._open = opened.pop_all()
 
@@ -104,10 +111,13 @@ class RunStore(AbstractContextManager["RunStore"]):
         with reading("the controller's state"):
             for row in rows("SELECT trials, sha256, state FROM controller"):
                 state = _controller(*row)
+        figures = self.get(_FIGURES, {})
         with reading("the checkpoint"):
+            figures = {str(name): float(value) for name, value in figures.items()}
             for _, told, proposed, position, *kept in rows("SELECT * FROM checkpoint"):
                 open_then = self._proposals("trials.number < ? AND (place IS NULL OR place >= ?)", proposed, told)
-                checkpoint = Saved(trials[:told], open_then, int(position), *_controller(*kept), evaluator)
+                then = trials[:told], open_then, int(position), *_controller(*kept), evaluator
+                checkpoint = Saved(*then, figures=figures)
         return Saved(trials, pending, streams, *state, evaluator, checkpoint)
 
     def trials(self) -> Iterator[Trial]:
@@ -175,8 +185,9 @@ class RunStore(AbstractContextManager["RunStore"]):
                 connection.execute("INSERT OR REPLACE INTO controller VALUES (0, ?, ?, ?)", (told, digest, data))
         self._told = told
 
-    def checkpoint(self, evaluator: State, streams: int) -> None:
-        self._states.save(_EVALUATOR, evaluator, (_POSITION, (streams,)), (_CHECKPOINT, (self._told, streams)))
+    def checkpoint(self, evaluator: State, streams: int, figures: Mapping[str, float]) -> None:
+        fact = (_PUT, (_FIGURES, _json(figures))), (_KEEP, (_FIGURES,))
+        self._states.save(_EVALUATOR, evaluator, (_POSITION, (streams,)), (_CHECKPOINT, (self._told, streams)), *fact)
 
     # The orchestrator's facts and states.
 
@@ -184,12 +195,15 @@ class RunStore(AbstractContextManager["RunStore"]):
         """Record a small fact: JSON data (NaN and infinity allowed). Replaces what `key` had."""
         self.put_all({key: value})
 
-    def put_all(self, facts: Mapping[str, Any]) -> None:
-        """Record several small facts in one transaction: after a kill, all of them are there or none."""
+    def put_all(self, facts: Mapping[str, Any], *, forget: Collection[str] = ()) -> None:
+        """Record several small facts and forget states by name: after a kill, all of it is done or nothing."""
         rows = [(key, json.dumps(value)) for key, value in facts.items()]
         with self._database.transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
-            connection.executemany(f"{KEEP_FACT} WHERE key = ?", ((key,) for key in facts))
+            connection.executemany(_PUT, rows)
+            connection.executemany(_KEEP, ((key,) for key in facts))
+            self._states.drop(connection, forget)
+        if forget:
+            self._states.sweep()
 
     def get(self, key: str, default: Any = None) -> Any:
         rows = self._database.rows(_FACT, key)

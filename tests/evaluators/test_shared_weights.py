@@ -205,13 +205,13 @@ def test_an_enas_search_killed_anywhere_ends_at_the_same_bits(tmp_path, monkeypa
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
     with RunStore(tmp_path / "whole", create=True) as store:
         searched(store)
-        whole = [(trial.architecture, trial.reward) for trial in store.trials()]
+        whole = [(trial.architecture, trial.reward, trial.figures) for trial in store.trials()]
     RunStore(tmp_path / "run", create=True).close()
     ended = None
     while ended is None:
         with RunStore(tmp_path / "run") as store, suppress(Interrupted):
             ended = searched(Mortal(store, 3))
-            assert [(trial.architecture, trial.reward) for trial in store.trials()] == whole
+            assert [(trial.architecture, trial.reward, trial.figures) for trial in store.trials()] == whole
             assert states.pack(store.load().evaluator) == uninterrupted[1]
             assert store.load().streams == 4 * 3 + 8  # each epoch asks for three, each round for two
     assert ended == uninterrupted

@@ -70,6 +70,10 @@ def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> N
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    (tmp_path / "cut" / "evolution-0").mkdir(exist_ok=True)
+    (tmp_path / "cut" / "evolution-0" / "run.sqlite").touch()  # as a kill leaves it that comes a little later
+    unfinished = tmp_path / "cut" / f"bench.json.{'0' * 16}.tmp"
+    unfinished.touch()
     again = done(*REAL, "--out", "cut", cwd=tmp_path)
     assert again[0] == 0, again[2]
     results = [json.loads((tmp_path / name / "bench.json").read_text()) for name in ("whole", "cut")]
@@ -78,6 +82,7 @@ def test_real_training_goes_on_after_a_kill_to_the_same_end(tmp_path: Path) -> N
         line["scores"] for line in results[1]["strategies"]
     ]
     assert "about" in whole[2]
+    assert not unfinished.exists()
 
 
 def test_a_folder_holds_one_comparison(tmp_path: Path) -> None:

@@ -469,8 +469,8 @@ class Sorted(RunStore):
 class Rewound(RunStore):
     """Does not record the streams that a checkpoint goes with."""
 
-    def checkpoint(self, evaluator: Any, streams: int) -> None:
-        super().checkpoint(evaluator, self.load().streams)
+    def checkpoint(self, evaluator: Any, streams: int, figures: Any) -> None:
+        super().checkpoint(evaluator, self.load().streams, figures)
 
 
 class Full(RunStore):

@@ -125,7 +125,7 @@ class Record:
     def told(self, trials: Sequence[Trial], controller: State | None) -> None:
         self._reported += [replace(trial, number=self._first + trial.number) for trial in trials]
 
-    def checkpoint(self, evaluator: State, streams: int) -> None:
+    def checkpoint(self, evaluator: State, streams: int, figures: Mapping[str, float]) -> None:
         pass  # evaluators here have no state
 
     def take(self, over: bool, figures: Mapping[str, float]) -> Events:

@@ -10,7 +10,7 @@ from typing import Any
 
 from archwright.architecture import frozen
 from archwright.errors import ConfigError, RunError
-from archwright.files import append, write
+from archwright.files import append, sweep, write
 from archwright.lab.contest import Course
 from archwright.stored import made, parsed, reading
 
@@ -59,6 +59,7 @@ class Record:
         self._lines = JsonLines(folder / NAME)
         self.courses: list[Course] = []
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         held = self._lines.read()
         if held[1:] and not resume:
             raise ConfigError(f"{folder} holds {len(held) - 1} searches; --resume keeps them, or name another --out")

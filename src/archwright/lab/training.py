@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from archwright.components import space_class
 from archwright.errors import ConfigError, RunError
 from archwright.evaluators.from_scratch import FromScratch
-from archwright.files import inside, write
+from archwright.files import inside, sweep, write
 from archwright.lab.contest import Course, Timed, best_so_far
 from archwright.lab.record import JsonLines
 from archwright.lab.strategies import Strategy
@@ -57,8 +57,9 @@ class Setup:
     def begin(self) -> None:
         """Make the folder, or see that it is this comparison's. More strategies or runs may be asked of it."""
         path, plan = self.folder / SETUP, self.plan.to_json()  # written first, it makes its own space known to be read
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sweep(self.folder)
         if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
             write(path, json.dumps(plan, indent=1).encode())
             return
         held = Plan.from_json(load(path))
@@ -143,7 +144,7 @@ def _search(setup: Setup, strategy: Strategy, number: int) -> Iterator[Trial | S
     evaluator: FromScratch = assembly.evaluator(plan, modality(setup.data))
     name = "".join(c if c.isalnum() or c in "-_.=" else "-" for c in strategy.label)
     folder = inside(setup.folder, f"{name}-{seed}")
-    with RunStore(folder, create=not (folder / "run.sqlite").exists()) as store:
+    with RunStore(folder, create=None) as store:
         controller = Timed(strategy.make(plan.search.space, seed))
         remembered = _Remembered(evaluator, setup.folder / CHILDREN, seed)
         for event in run(controller, remembered, budget=Trials(plan.search.trials), store=store):

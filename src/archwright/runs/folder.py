@@ -133,7 +133,7 @@ def stored_plan(store: RunStore, space: str | None = None, controller: str | Non
     """Return the plan frozen in a run folder."""
     data = store.get("plan")
     if data is None:
-        raise RunError(f"{store.folder} has no plan: the run was stopped before it began; delete it and search again")
+        raise RunError(f"{store.folder} has no plan: the run was stopped before it began; give the command again")
     return Plan.from_json(data, space_named=space, controller_named=controller)
 
 

@@ -75,10 +75,10 @@ class StoreContract(ABC):
     def test_a_checkpoint_is_the_evaluator_and_the_run_as_it_was(self) -> None:
         """The last one counts; what is recorded after it does not change it."""
         saved = self._saved(
-            ("checkpoint", {"step": 6}, 20),
+            ("checkpoint", {"step": 6}, 20, {"loss": 2.5}),
             ("proposed", [(number, proposal(number)) for number in range(3)], 23),
             ("told", [trial(1)], {"n": 1}),
-            ("checkpoint", {"step": 7}, 40),
+            ("checkpoint", {"step": 7}, 40, {"loss": 1.5}),
             ("told", [trial(0)], {"n": 2}),
             ("proposed", [(3, proposal(3))], 41),
         )
@@ -86,7 +86,7 @@ class StoreContract(ABC):
         then = saved.checkpoint
         assert then is not None
         assert (then.evaluator, then.streams, then.controller, then.controller_trials) == ({"step": 7}, 40, {"n": 1}, 1)
-        assert list(then.trials) == [trial(1)]
+        assert (list(then.trials), then.figures) == ([trial(1)], {"loss": 1.5})
         assert list(then.pending) == [(0, proposal(0)), (2, proposal(2))]
 
     def test_a_search_that_ends_after_any_record_resumes_to_the_same_end(self) -> None:
