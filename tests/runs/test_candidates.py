@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import archwright
+from archwright import files
 from archwright.errors import RunError
 from archwright.loop import Progress
 from archwright.modalities import modality
+from archwright.runs import outcome
 from archwright.runs.candidates import Candidates
 from archwright.runs.clock import Clock
 from archwright.runs.folder import begin, stored_plan
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
+from archwright.spaces import NasConv
 from archwright.store import RunStore
 from small_images import noise_data
 
@@ -75,3 +80,52 @@ def test_a_network_without_a_figure_of_validation_is_an_error_and_gets_no_record
         with pytest.raises(RunError, match="no validation part to judge"):
             list(candidates.train("found-0", candidates.random(0), "final training", (0, 1)))
         assert candidates.record("found-0") is None
+
+
+class Killed(BaseException):
+    """The end of the process."""
+
+
+def test_a_kill_right_after_the_record_leaves_no_state_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunStore(tmp_path / "run", create=True) as store:
+        put_all = store.put_all
+
+        def dying(facts: dict[str, Any], **others: Any) -> None:
+            put_all(facts, **others)
+            raise Killed
+
+        data = modality(noise_data())
+        candidates = Candidates(plan(), data, store, Clock(plan(), data, store))
+        monkeypatch.setattr(candidates.clock, "account", lambda phase: None)
+        monkeypatch.setattr(store, "put_all", dying)
+        with pytest.raises(Killed):
+            list(candidates.train("found-0", candidates.random(0), "final training", (0, 1)))
+        assert candidates.record("found-0")["error"] is None
+        assert store.restore("training") is None
+    assert [path.name.rpartition("-")[0] for path in (tmp_path / "run" / "checkpoints").iterdir()] == [
+        "weights-found-0"
+    ]
+
+
+def test_a_kill_while_the_report_is_written_leaves_it_to_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(path: Path, data: bytes) -> None:
+        if path.name == "report.md":
+            path.with_name(f"report.md.{'0' * 16}.tmp").write_bytes(data)
+            raise Killed
+        files.write(path, data)
+
+    folder, settings = tmp_path / "run", {"trials": 1, "shortlist": 1, "baseline": False}
+    settings |= {"final_recipe": {"epochs": 1}, "search_recipe": {"epochs": 1}, "data_options": {"limit": 60}}
+    monkeypatch.setattr(outcome, "write", dying)
+    with pytest.raises(Killed):
+        archwright.search("digits", space=NasConv(layers=1), run=folder, device="cpu", threads=1, **settings)
+    monkeypatch.undo()
+    with pytest.raises(RunError, match="has no result yet"):
+        archwright.load(folder)
+    run = archwright.resume(folder)
+    assert json.loads((folder / "result.json").read_text()) == run.result
+    assert sorted(folder.glob("report.md*")) == [folder / "report.md"]

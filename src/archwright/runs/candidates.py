@@ -16,7 +16,7 @@ from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Event, Message
 from archwright.runs.grid import changed
 from archwright.runs.pace import Pace
-from archwright.runs.trainings import Trainings
+from archwright.runs.trainings import Trainings, state_name
 from archwright.space import Architecture, sample
 from archwright.training.failures import any_failure
 from archwright.training.fit import Fit
@@ -120,10 +120,8 @@ class Candidates:
             yield Message(f"{name}: {self.modality.validated(record)}, {fit.seconds:.0f} s{early}")
         if pace is not None:
             pace.end()
-        self.store.put(f"candidate/{key}", record)
-        self.store.forget("training")
-        if architecture is not None and self.trainings.begun(architecture):
-            self.trainings.forget([architecture])
+        states = ["training"] if architecture is None else ["training", state_name(architecture)]
+        self.store.put_all({f"candidate/{key}": record}, forget=states)
 
     def _pace(self, fit: Fit, architecture: Architecture | None, left: Callable[[], float] | None) -> Pace | None:
         if left is None:

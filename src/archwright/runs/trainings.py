@@ -66,7 +66,7 @@ class Trainings:
 
     def share(self, architecture: Architecture) -> float:
         """Return how much of the whole training is done."""
-        kept = self.store.restore(_name(architecture))
+        kept = self.store.restore(state_name(architecture))
         return 0.0 if kept is None else float(kept["step"]) / self.steps(architecture)
 
     def begin(self, architecture: Architecture, phase: str = "training") -> Fit:
@@ -81,7 +81,7 @@ class Trainings:
             validate_last=1,
             phase=phase,
         )
-        if (kept := self.store.restore(_name(architecture))) is not None:
+        if (kept := self.store.restore(state_name(architecture))) is not None:
             fit.load_state_dict(kept)
         return fit
 
@@ -90,9 +90,9 @@ class Trainings:
         for progress in fit.until(min(fit.steps, math.ceil(share * fit.steps))):
             yield progress
             if time.monotonic() - saved > CHECKPOINT_SECONDS / 4:
-                self.store.save(_name(architecture), fit.state_dict())
+                self.store.save(state_name(architecture), fit.state_dict())
                 saved = time.monotonic()
-        self.store.save(_name(architecture), fit.state_dict())
+        self.store.save(state_name(architecture), fit.state_dict())
 
     def heat(self, architecture: Architecture, share: float, part: tuple[int, int]) -> Iterator[Progress]:
         """Train on until `share` of the training is done, and record the validation; a failure is recorded, too."""
@@ -120,8 +120,9 @@ class Trainings:
     def forget(self, architectures: Iterable[Architecture]) -> None:
         """Delete the states of trainings that do not go on."""
         for architecture in architectures:
-            self.store.forget(_name(architecture))
+            self.store.forget(state_name(architecture))
 
 
-def _name(architecture: Architecture) -> str:
+def state_name(architecture: Architecture) -> str:
+    """Return the name of the state of a training in the store."""
     return f"training-{architecture.id}"
