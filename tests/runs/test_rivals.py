@@ -88,6 +88,23 @@ def test_a_comparison_afterwards_trains_it_for_the_same_seconds(searched: archwr
     assert "known network" in job.plan.wanted_phases
 
 
+def test_a_comparison_that_was_killed_is_gone_on_with_after_a_resume_too(
+    searched: archwright.Run, tmp_path: Path
+) -> None:
+    shutil.copytree(searched.folder, tmp_path / "run")
+    with RunStore(tmp_path / "run") as store:
+        plan, data = stored_plan(store), read("digits", seed=0, limit=300)
+        with_baseline(plan, data, store)
+    assert archwright.resume(tmp_path / "run").result["random_search"] == {}  # the run as it was planned
+    with RunStore(tmp_path / "run") as store:
+        with_baseline(plan, data, store)
+        assert not store.get("done/test")
+        assert store.get("result") is None
+        store.put_all({f"done/{phase}": True for phase in ("known network", "random search", "reference", "test")})
+        with_baseline(plan, data, store)
+        assert store.get("done/test")
+
+
 def test_who_has_one() -> None:
     data: dict[str, Any] = {"data_options": {"limit": 200}, "device": "cpu", "threads": 1}
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from archwright.runs.plan import Plan
     from archwright.store import RunStore
 
+COMPARED = ("known network", "random search", "reference")  # the phases that train what a run is compared with
+
 
 def with_baseline(plan: Plan, data: Any, store: RunStore) -> Job:
     """Return the job that trains and tests them, in the folder of the run; what is done already is not done again.
@@ -36,7 +38,10 @@ def with_baseline(plan: Plan, data: Any, store: RunStore) -> Job:
         found = Architecture.from_json(store.get(f"candidate/{store.get('found')}")["architecture"])
         done = {found: 1.0} if settled.get("seconds") is not None else {}
         count, _, expected = job.clock.settle([found], job.candidates.random, done)
-        undone = {f"done/{phase}": False for phase in ("known network", "random search", "reference", "test")}
+        undone = {f"done/{phase}": False for phase in (*COMPARED, "test")}
         facts = {"settled": {**settled, "random": count}, "estimate": expected, "result": None, "asked/baseline": True}
         store.put_all({**facts, **undone})
+    elif any(phase in plan.wanted_phases and not store.get(f"done/{phase}") for phase in COMPARED):
+        # It was stopped, and `resume` may have concluded the run without it since.
+        store.put_all({"done/test": False, "result": None})
     return job
