@@ -26,7 +26,7 @@ from archwright.space import replay
 from archwright.spaces import SPACES
 from archwright.training.child import child_network
 from archwright.training.fit import Fit
-from archwright.training.measure import parameters, tune_malloc
+from archwright.training.measure import parameters, tune_process
 
 # One-cycle for images; for text the recipe of a race, but the last weights instead of the best.
 PLAIN: dict[str, dict[str, Any]] = {
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    tune_malloc()
+    tune_process()
     found = modality(read(given.data, seed=0, limit=given.limit))
     cls = SPACES[DEFAULT_SPACES[found.name]]
     usual = preset("small", cls, found).final_recipe

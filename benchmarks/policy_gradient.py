@@ -31,7 +31,7 @@ from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import Prepared, prepare
 from archwright.runs.rates import pin_threads
 from archwright.store import RunStore
-from archwright.training.measure import tune_malloc
+from archwright.training.measure import tune_process
 
 TASKS = {"digits": "nas-conv", "topics": "nas-recurrent"}
 TOPS = (1, 5, 15)
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="stop after saying how long it takes")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    tune_malloc()
+    tune_process()
     searches = {
         (controller, seed): prepared(given.task, controller, seed, given.children)
         for controller in CONTROLLERS

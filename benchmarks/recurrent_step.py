@@ -22,7 +22,7 @@ from torch import Tensor
 from archwright.nets.language import LanguageModel
 from archwright.nets.recurrent import LstmCell, RecurrentCell, TreeCell
 from archwright.spaces.nas_recurrent import NAS_CELL, NasRecurrent
-from archwright.training.measure import tune_malloc
+from archwright.training.measure import tune_process
 from archwright.training.optimizer import Optimizer
 from archwright.training.recipe import NAS_RECURRENT
 from archwright.training.regularisation import token_loss
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    tune_malloc()
+    tune_process()
     space = NasRecurrent()
     tree = space.tree(space.from_tokens(NAS_CELL))
     makers = {

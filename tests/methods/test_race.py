@@ -33,6 +33,7 @@ from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
 from archwright.store import RunStore
 from archwright.training.recipe import MINUTES, Recipe
+from archwright.training.weight_decay import usual_weight_decay
 
 SPACE = Stages(widths=(8, 12), blocks=(1, 2, 3, 4), most_stages=8)
 ARGUMENTS: dict[str, Any] = {
@@ -351,15 +352,24 @@ def test_mirror_images_are_averaged_where_they_are_the_same_class() -> None:
     assert prepare(colour, user=asked, device="cpu").plan.final.space.forwards == 1
 
 
-@pytest.mark.parametrize(("cost", "optimizer"), [(1.05, "muon"), (1.4, "sgd")])
-def test_muon_is_taken_where_its_steps_are_not_much_slower(cost: float, optimizer: str) -> None:
+@pytest.mark.parametrize(
+    ("cost", "seconds", "optimizer"), [(1.05, 1.0, "muon"), (1.4, 1.0, "sgd"), (1.05, 1e-3, "sgd")]
+)
+def test_muon_is_taken_for_few_passes_if_its_steps_are_not_much_slower(
+    cost: float, seconds: float, optimizer: str
+) -> None:
     given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200})
     context = given.plan.context(modality(given.data))
 
     def step(architecture: Architecture, recipe: Recipe) -> float:
         slower = {"muon": cost, "sgd": 1.0}[recipe.optimizer] * {"bfloat16": 1.2, "float32": 1.0}[recipe.precision]
-        return 1e-3 * slower
+        return seconds * slower
 
     _, recipe = sized(context, 60.0, 13.0, (), step)
     assert (recipe.optimizer, recipe.precision) == (optimizer, "float32")
     assert sized(context, 60.0, 13.0, ("optimizer",), step)[1].optimizer == "sgd"
+    per_epoch = -(-len(context.modality.data.train) // recipe.batch)
+    usual = usual_weight_decay(recipe.learning_rate, per_epoch, recipe.epochs)
+    assert recipe.weight_decay == usual
+    kept = sized(context, 60.0, 13.0, ("weight_decay",), step)[1].weight_decay
+    assert kept == context.final.weight_decay != usual

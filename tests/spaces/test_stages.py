@@ -88,7 +88,7 @@ def test_a_recipe_scales_the_rate_with_the_batch() -> None:
 def test_the_space_is_counted_stage_by_stage() -> None:
     space = Stages()
     one = len(space.widths) * len(space.kinds) * len(space.blocks) * 6 * 4 * 2 * 4
-    whole = len(space.widths) * 3 * 2 * (8 * 5 * 5 * 3 * 3)
+    whole = len(space.widths) * 3 * 2 * (8 * 9 * 5 * 3 * 3)
     assert count(space) == whole * sum(one**stages for stages in range(1, 9))
 
 

@@ -82,3 +82,20 @@ def test_a_device_is_found_or_what_is_wrong_is_said():
 def test_a_gpu_that_is_not_there_is_refused():
     with pytest.raises(ConfigError, match="'cuda:3': PyTorch sees no CUDA GPU here; use auto or cpu"):
         resolve_device("cuda:3")
+
+
+def test_momentum_that_fades_does_not_end_in_slow_numbers():
+    script = """
+import torch
+from archwright.training.measure import flush_denormals
+def faded():
+    momentum = torch.full((8,), 1.0)
+    for _ in range(400):
+        momentum.mul_(0.6)
+    return float(momentum.sum())
+before = faded()
+assert flush_denormals()
+print(before > 0, faded())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "0.0"]

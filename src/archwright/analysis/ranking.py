@@ -27,7 +27,7 @@ from archwright.runs.events import Event, Message, Stage
 from archwright.runs.rates import pin_threads
 from archwright.runs.timing import step_seconds
 from archwright.space import Architecture, sample
-from archwright.training.measure import tune_malloc
+from archwright.training.measure import tune_process
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Data
@@ -79,7 +79,7 @@ class Ranking:
 
     def __iter__(self) -> Iterator[Event]:
         plan = self.plan
-        tune_malloc()
+        tune_process()
         pin_threads(plan)
         space = plan.search.grown
         drawn = [sample(space, (plan.seed, RANK, index)) for index in range(self._count)]

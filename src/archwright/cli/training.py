@@ -27,7 +27,7 @@ from archwright.runs.planner import UserSettings, make_plan
 from archwright.runs.rates import with_threads
 from archwright.space import Architecture, Space
 from archwright.training.fit import Fit
-from archwright.training.measure import parameters, tune_malloc
+from archwright.training.measure import parameters, tune_process
 
 SIZES = ("filters", "repeats", "units")
 
@@ -68,7 +68,7 @@ def train(arguments: Sequence[str]) -> int:
         plan = make_plan(
             data, user, data_name=source, data_options=options, seed=given.seed, device=given.device, timed=False
         )
-        tune_malloc()
+        tune_process()
         plan = with_threads(plan, judge, architecture)
         network = network_of(plan, judge, architecture)
         require_space(folder, sum(value.nbytes for value in network.state_dict().values()))

@@ -22,7 +22,7 @@ from archwright.report.words import counted
 from archwright.runs import transfer as transfers
 from archwright.runs.folder import RUNS, new_folder
 from archwright.runs.job import Job
-from archwright.training.measure import tune_malloc
+from archwright.training.measure import tune_process
 from archwright.training.recipe import Recipe
 
 EXAMPLE = "archwright transfer RUN --data photos/ --filters 32 --repeats 4"
@@ -52,7 +52,7 @@ def transfer(arguments: Sequence[str]) -> int:
     begun = time.monotonic()
     if not given.dry_run:
         target(Path(given.to or RUNS))
-    tune_malloc()
+    tune_process()
     with Display(json_output=given.json) as display:
         data = read(given.data, seed=given.seed, **options)
         plan = transfers.plan_transfer(

@@ -28,7 +28,7 @@ from archwright.runs.preparation import prepare as prepare_run
 from archwright.runs.rates import pin_threads
 from archwright.store import RunStore
 from archwright.stored import load
-from archwright.training.measure import tune_malloc
+from archwright.training.measure import tune_process
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Data
@@ -130,7 +130,7 @@ class Searched:
 
 def compare(setup: Setup) -> Iterator[Trial | Searched]:
     """Go on with the comparison, run by run; yield every trial, and every search that is finished."""
-    tune_malloc()
+    tune_process()
     pin_threads(setup.plan)
     setup.begin()
     for number in range(setup.runs):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 5.0  # seconds of a first heat: less says nothing, and starting a network takes a second
 FEWEST, MOST = 7, 36  # networks that start
+PLANNED = ("epochs", "precision", "optimizer", "augment", "weight_decay")  # of the recipe, for the time there is
 COUNTED = 9  # of them in a counted run
 STARTING = 1.5  # seconds that building and timing a network takes
 
@@ -148,7 +149,7 @@ class RaceMethod(ChildrenMethod):
             "trials": entrants,
             "whole": whole,
             "passes": passes if starters else None,
-            "recipe": {name: getattr(recipe, name) for name in ("epochs", "precision", "optimizer", "augment")},
+            "recipe": {name: getattr(recipe, name) for name in PLANNED},
             "first_share": min(share, 1 / (self.growth + 1)),
             "starters": {name: architecture.to_json() for name, architecture in starters.items()},
         }

@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from archwright.methods.cost import LEAST_PASSES, cost
+from archwright.methods.cost import LEAST_PASSES, cost, steps
 from archwright.training.child import child_recipe
+from archwright.training.weight_decay import usual_weight_decay
 
 if TYPE_CHECKING:
     from archwright.methods.protocol import Context, StepSeconds
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 START_SIZE, SIZINGS, COST_POWER = 0.25, 3, 1.4  # sizes that are timed; seconds grow with the width to this power
 BALANCE = 13.0  # for images (docs/value.md)
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")  # the faster is taken (docs/value.md)
-# Muon learns more in a step. Its matrix products cost the same for images of any size, so where images are small a step
-# takes longer and what it learns more is lost: it is taken where its step costs at most so many times SGD's.
-MUON_COST = 1.15
 # Networks that see each image a few times do not learn images by heart, and learn moved ones more slowly: augmentation
 # is half as strong below so many passes.
 FEW_PASSES = 20.0
+# There Muon learns more in a step; with more passes it learns by heart sooner (docs/value.md). Its matrix products cost
+# the same for images of any size, so where images are small a step takes longer and what it learns more is lost: it is
+# taken where its step costs at most so many times SGD's.
+MUON_COST = 1.15
 FAR = 1.6  # times more or fewer passes than intended: such a network does not race
 
 
@@ -53,19 +55,23 @@ def sized(
     first = next(iter(small.values()))
     if "precision" not in fixed:
         recipe = min((replace(recipe, precision=p) for p in PRECISIONS), key=partial(step_seconds, first))
-    if recipe.optimizer == "sgd" and "optimizer" not in {*fixed, *space.recipe(first)}:
-        turning = replace(recipe, optimizer="muon")
-        if step_seconds(first, turning) <= MUON_COST * step_seconds(first, recipe):
-            recipe = turning
 
     def passes(architecture: Architecture) -> float:
         own = child_recipe(space, architecture, recipe)
         return whole / cost(own, modality, step_seconds(architecture, recipe)).training
 
     target = max(LEAST_PASSES, math.sqrt(balance * passes(first)))
-    if "augment" not in fixed and target < FEW_PASSES:
-        recipe = replace(recipe, augment=0.5)
+    if target < FEW_PASSES:
+        if "augment" not in fixed:
+            recipe = replace(recipe, augment=0.5)
+        if recipe.optimizer == "sgd" and "optimizer" not in {*fixed, *space.recipe(first)}:
+            turning = replace(recipe, optimizer="muon")
+            if step_seconds(first, turning) <= MUON_COST * step_seconds(first, recipe):
+                recipe = turning
     recipe = replace(recipe, epochs=target)
+    if recipe.weight_decay and "weight_decay" not in fixed:
+        usual = usual_weight_decay(recipe.learning_rate, steps(recipe, modality), target)
+        recipe = replace(recipe, weight_decay=usual)
 
     def at(size: float, name: str) -> Architecture:
         return space.known(size, recipe, examples)[name]

@@ -27,7 +27,7 @@ from archwright.runs.rates import SHORT, pin_threads
 from archwright.runs.rivals import Rivals
 from archwright.space import Architecture
 from archwright.training import threads
-from archwright.training.measure import tune_malloc
+from archwright.training.measure import tune_process
 
 if TYPE_CHECKING:
     from archwright.loop import Proposal
@@ -50,7 +50,7 @@ class Job:
         self.candidates = Candidates(plan, self.modality, store, self.clock)
         self.rivals = Rivals(plan, self.modality, store, self.clock)
         self._skip_search = skip_search
-        tune_malloc()
+        tune_process()
         pin_threads(plan)
 
     def __iter__(self) -> Iterator[Event]:

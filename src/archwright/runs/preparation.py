@@ -17,6 +17,7 @@ from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
 from archwright.store import RunStore
 from archwright.training.device import resolve_device
+from archwright.training.measure import tune_process
 
 
 @dataclass
@@ -49,6 +50,7 @@ def prepare(
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must be zero or more")
     resolve_device(device)  # before the data, which may take long to load
+    tune_process()  # before anything is computed
     options = dict(data_options or {})
     user = user if user is not None else UserSettings(default_space(data))
     wanted = space_class(user.space).data

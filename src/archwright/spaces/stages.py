@@ -94,7 +94,7 @@ class Stages(Space):
     heads: tuple[str, ...] = HEADS
     training: bool = True
     rates: tuple[float, ...] = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-    weight_decays: tuple[float, ...] = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3)
+    weight_decays: tuple[float, ...] = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
     batches: tuple[int, ...] = (32, 64, 128, 256, 512)
     smoothings: tuple[float, ...] = (0.0, 0.1, 0.2)
     augments: tuple[float, ...] = (0.0, 0.5, 1.0)

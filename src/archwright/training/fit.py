@@ -16,6 +16,7 @@ from archwright.training.average import WeightAverage
 from archwright.training.best import BestWeights
 from archwright.training.device import resolve_device
 from archwright.training.failures import out_of_memory
+from archwright.training.measure import flush_denormals
 from archwright.training.optimizer import Optimizer
 from archwright.training.placement import saved_network
 from archwright.training.randomness import Stream, seeded
@@ -70,6 +71,7 @@ class Fit:
         self.metrics: dict[str, float] = {}  # of the last validation
         self._seed, self._device, self._limit = seed, resolve_device(device), time_limit
         self._validate_last = validate_last
+        flush_denormals()
         self._replanned: tuple[int, float, int] | None = None  # at which step and progress, and steps since then
         with out_of_memory(f"the network and the training part on {self._device}"):
             self._data = data.training_data(model, recipe, seed=seed, device=self._device, channels_last=channels_last)

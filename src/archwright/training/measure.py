@@ -79,6 +79,22 @@ def tune_malloc() -> bool:
     return bool(libc.mallopt(M_MMAP_MAX, 0)) and bool(libc.mallopt(M_TRIM_THRESHOLD, -1))
 
 
+def flush_denormals() -> bool:
+    """Let numbers nearer to zero than 1e-38 count as zero in this thread and in those it starts; True if that is done.
+
+    The momentum of weights without a gradient, of dead channels say, shrinks to such numbers and stays there, and CPUs
+    compute with them slowly: after 240 steps of a ResNet-9 by Muon a step took 0.49 s instead of 0.12 (Intel, one
+    thread). Call it before torch has started threads.
+    """
+    return torch.set_flush_denormal(True)
+
+
+def tune_process() -> None:
+    """Prepare this process for training: `tune_malloc` and `flush_denormals`."""
+    tune_malloc()
+    flush_denormals()
+
+
 @contextmanager
 def inference(module: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode without gradients, and back into its mode at the end."""
