@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from archwright.controllers.starting import Starting
 from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Progress, Result, Trial
 from archwright.methods.race import RaceMethod
-from archwright.methods.sizing import sized
+from archwright.methods.sizing import _nearest, sized
 from archwright.modalities import modality
 from archwright.presets import default_space
 from archwright.runs.clock import Clock
@@ -340,6 +341,22 @@ def test_a_space_without_known_networks_is_planned_from_its_own() -> None:
     assert (method.starters, method.passes) == ({}, None)
     assert all(seconds >= 0 for seconds in plan.budget.estimate.values())  # NaN is not
     assert method.steps(sample(plan.search.space, 0), MINUTES, 10, lambda: 0.01) == int(method.whole / 0.01)
+
+
+def test_a_network_is_not_narrower_where_that_is_no_faster() -> None:
+    space = Stages(training=False)
+    known = partial(space.known, recipe=None)
+    seconds = {16: 1.0, 12: 1.1, 8: 0.65}  # of a pass: 12 channels are no faster than 16, and 8 hardly
+
+    def passes(architecture: Architecture) -> float:
+        return 8 / seconds[architecture["stem"]]  # type: ignore[index]
+
+    chosen, made = _nearest(lambda size: known(size)["resnet9"], passes, 11.0)
+    assert (chosen["stem"], made) == (16, 8.0)
+    seconds[8] = 0.3  # much faster, and too many passes
+    assert _nearest(lambda size: known(size)["resnet9"], passes, 11.0)[0]["stem"] == 16
+    seconds |= {12: 0.7, 8: 0.45}
+    assert _nearest(lambda size: known(size)["resnet9"], passes, 11.0)[0]["stem"] == 12
 
 
 def test_mirror_images_are_averaged_where_they_are_the_same_class() -> None:

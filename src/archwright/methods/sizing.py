@@ -28,6 +28,7 @@ FEW_PASSES = 20.0
 # the same for images of any size, so where images are small a step takes longer and what it learns more is lost: it is
 # taken where its step costs at most so many times SGD's.
 MUON_COST = 1.15
+NEAR = math.log(1.3)  # a difference in passes that a larger network is worth
 FAR = 1.6  # times more or fewer passes than intended: such a network does not race
 
 
@@ -84,11 +85,17 @@ def sized(
 def _nearest(
     at: Callable[[float], Architecture], passes: Callable[[Architecture], float], target: float
 ) -> tuple[Architecture, float]:
-    """Return the network `at` the size that comes nearest to so many passes, and its passes; a few are timed."""
+    """Return the network `at` the size that comes nearest to so many passes, and its passes; a few are timed.
+
+    Of those that come about as near the widest is taken: some widths are no faster than larger ones.
+    """
     size, architecture = START_SIZE, at(START_SIZE)
-    found: dict[Architecture, float] = {}
+    found: dict[Architecture, tuple[float, float]] = {}  # passes and size
     while len(found) < SIZINGS and architecture not in found:
-        found[architecture] = passes(architecture)
-        size *= (found[architecture] / target) ** (1 / COST_POWER)
+        found[architecture] = passes(architecture), size
+        size *= (found[architecture][0] / target) ** (1 / COST_POWER)
         architecture = at(size)
-    return min(found.items(), key=lambda item: abs(math.log(item[1] / target)))
+    far = {one: abs(math.log(made / target)) for one, (made, _) in found.items()}
+    near = [one for one in found if far[one] <= min(far.values()) + NEAR]
+    widest = max(near, key=lambda one: found[one][1])
+    return widest, found[widest][0]
