@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # runs that are compared need the
 # A machine that runs tests is a busy machine. In CI hypothesis itself fixes its seed, and this keeps it so.
 settings.register_profile("archwright", settings.default, deadline=None)
 settings.load_profile("archwright")
+
+
+@pytest.fixture(autouse=True)
+def denormals() -> Iterator[None]:
+    """Give the process its denormal numbers back after a training: hypothesis draws them."""
+    yield
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
