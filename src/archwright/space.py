@@ -202,6 +202,9 @@ def strongest(weights: Sequence[float]) -> int:
     return max(range(len(weights)), key=lambda place: weights[place])
 
 
+SKIPS = ("identity", "skip", "skip_connect")  # operations that give their input back
+
+
 def operations_of(space: Space, architecture: Architecture) -> tuple[str, ...]:
     """Return the operations that an architecture has, in the order asked."""
     asked = decisions_of(space, architecture)

@@ -10,16 +10,16 @@ from collections import deque
 from collections.abc import Iterator
 
 from archwright.loop import Trial
-from archwright.space import Architecture, Links, Space, decisions_of, operations_of
+from archwright.space import SKIPS, Architecture, Links, Space, decisions_of, operations_of
 
 WINDOW = 40  # latest trials
 SETTLED = 0.05  # share of the first entropy
 EARLY = 0.6  # share of the trials
-WEIGHTLESS = ("identity", "none", "skip", "skip_connect")
+WEIGHTLESS = ("none", *SKIPS)
 MOSTLY = 0.8  # share of the operations
 LINKED, UNLINKED = 0.95, 0.02  # share of the links that are in
 # Of the operations that a gradient search finds strongest: DARTS collapses to all of them in NAS-Bench-201.
-SKIPS, SKIPPED = ("identity", "skip", "skip_connect"), 0.5
+SKIPPED = 0.5
 BEGUN = 0.1  # share of the trials: before that the first, random weights decide what is strongest
 
 

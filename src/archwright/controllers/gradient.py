@@ -12,10 +12,9 @@ from torch import Tensor
 
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
-from archwright.space import Architecture, Space, generator, operations_of
+from archwright.space import SKIPS, Architecture, Space, generator, operations_of
 
 INITIAL, GUMBEL = 0, 1  # purposes of random streams
-SKIPS = ("identity", "skip", "skip_connect")
 
 
 def beta_decay(alphas: Sequence[Float[Tensor, " options"]]) -> Float[Tensor, ""]:
@@ -59,7 +58,6 @@ class Gradient:
     """
 
     batch: ClassVar[int] = 1
-    soft: ClassVar[bool] = True  # it learns from gradients alone
 
     def __init__(
         self,

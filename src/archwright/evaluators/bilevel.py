@@ -11,6 +11,7 @@ from torch import Tensor
 
 from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
 from archwright.evaluators.objective import OBJECTIVES, Objective, require, reward
+from archwright.evaluators.ranked import rewards_of
 from archwright.evaluators.unrolled import first_order, second_order
 from archwright.loop import Ask, Progress, Proposal, Result, State
 from archwright.modalities import modality
@@ -25,7 +26,7 @@ from archwright.training.randomness import Stream, seeded
 from archwright.training.recipe import DARTS_SEARCH, Recipe
 
 if TYPE_CHECKING:
-    from archwright.modalities.protocol import Data, Modality
+    from archwright.modalities.protocol import Batch, Data, Modality
     from archwright.space import Space
 
 
@@ -199,21 +200,22 @@ class Bilevel:
         None takes all minibatches of full size. An architecture whose loss is not finite has the reward of a failure.
         """
         self.network.eval()
-        scores = []
-        weights: list[Any] = [
+        weights = [
             {name: torch.tensor(values, device=self._device) for name, values in self.space.one_hot(one).items()}
             for one in architectures
         ]
-        for name in self._scoring.whole(self._seed, 0)[:minibatches]:
-            batch = self._scoring.batch(name)
-            scores.append([self._scoring.score(self.network, soft, batch) for soft in weights])
-        rewards = []
-        for found in zip(*scores, strict=True):
-            try:
-                rewards.append(self._reward(self._scoring.mean(found)))
-            except ChildFailure:
-                rewards.append(self.failure_reward)
-        return rewards
+        return rewards_of(
+            weights,
+            self._scoring,
+            self._score,
+            self._reward,
+            seed=self._seed,
+            minibatches=minibatches,
+            failure_reward=self.failure_reward,
+        )
+
+    def _score(self, soft: Any, batch: Batch) -> Mapping[str, float]:
+        return self._scoring.score(self.network, soft, batch)
 
     def state_dict(self) -> State:
         return {

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from archwright.errors import ChildFailure, ConfigError, Diverged, RunError
 from archwright.evaluators.objective import OBJECTIVES, Objective, require, reward
+from archwright.evaluators.ranked import rewards_of
 from archwright.loop import Ask, Progress, Proposal, Result, State
 from archwright.modalities import modality
 from archwright.space import Architecture, Open, sample
@@ -187,17 +188,15 @@ class SharedWeights:
         ENAS derives its architecture from samples ranked on a single minibatch (section 2.3). None takes all that have
         the full size. An architecture with a loss that is not finite has the reward of a failure.
         """
-        scores = []
-        for name in self._scoring.whole(self._seed, 0)[:minibatches]:  # outermost: one minibatch at a time in memory
-            batch = self._scoring.batch(name)
-            scores.append([self._score(architecture, batch) for architecture in architectures])
-        rewards = []
-        for found in zip(*scores, strict=True):
-            try:
-                rewards.append(self._reward(self._scoring.mean(found)))
-            except ChildFailure:
-                rewards.append(self.failure_reward)
-        return rewards
+        return rewards_of(
+            architectures,
+            self._scoring,
+            self._score,
+            self._reward,
+            seed=self._seed,
+            minibatches=minibatches,
+            failure_reward=self.failure_reward,
+        )
 
     def _score(self, architecture: Architecture, batch: Batch) -> Mapping[str, float]:
         if self.network.training:  # walks thousands of modules, so only when the phase changes
