@@ -68,6 +68,11 @@ class TextMemory(nn.Module):
         return similar, known, words, (earlier[:, time:], words[:, time:])
 
 
+def memory_of(model: nn.Module) -> TextMemory | None:
+    """Return the memory of a language model, or None: one of a user's own has none."""
+    return getattr(model, "memory", None)
+
+
 def weighed(similar: Tensor, known: Tensor, sharpness: Tensor) -> Tensor:
     """Return the weight of each remembered token; an output knows one at least, that which it has just read."""
     return (sharpness * similar).masked_fill(~known, -torch.inf).softmax(2)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from archwright.loop import State
+from archwright.nets.memory import memory_of
 from archwright.training.perplexity import Rows, evaluate_perplexity, perplexity
 from archwright.training.precision import at_precision
 from archwright.training.randomness import Stream, stream
@@ -36,7 +37,7 @@ class TextTrainingData:
         self._data, self._recipe, self._device = data, recipe, device
         self._rows = Rows(data.train.to(device), recipe.batch, recipe.length)
         self.per_epoch = len(self._rows)
-        self.finishing = 2 if getattr(model, "memory", None) is not None and len(data.validation) else 0
+        self.finishing = 2 if memory_of(model) is not None and len(data.validation) else 0
         self._sampled: SampledSoftmax | None = None
         if recipe.sampled < 1:
             counts = torch.bincount(data.train, minlength=len(data.vocabulary))

@@ -16,6 +16,7 @@ from archwright.modalities.protocol import Modality
 from archwright.modalities.text.batches import TextScoring, TextTrainingData
 from archwright.modalities.text.model import TrainedLanguageModel
 from archwright.modalities.wording import Wording
+from archwright.nets.memory import memory_of
 from archwright.report.statistics import mean_interval
 from archwright.space import Architecture, Space, TextTask
 from archwright.training.measure import parameters
@@ -120,14 +121,14 @@ class Text(Modality):
         """Return the multiply-adds of one token: every matrix once, and the outputs that are remembered."""
         matrices = sum(p.numel() for name, p in network.named_parameters() if p.dim() == 2 and "embedding" not in name)
         tied = network.classify.weight is network.embedding.weight
-        memory = getattr(network, "memory", None)
+        memory = memory_of(network)
         remembered = 0 if memory is None else memory.size * network.embedding.embedding_dim
         return {"multiply_adds": matrices + remembered + (network.embedding.weight.numel() if tied else 0)}
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         score = evaluate_perplexity(network, self.data.parts[part].to(device), length=recipe.length)
         blocks = [float(block.double().mean()) for block in score.losses.tensor_split(BLOCKS)]
-        memory = getattr(network, "memory", None)
+        memory = memory_of(network)
         remembered = {} if memory is None else {"remembered": float(memory.share), "remembers": memory.size}
         measured = {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
         return {**measured, **remembered}

@@ -14,6 +14,7 @@ import torch
 from archwright.data.text import EOS, UNKNOWN, Level, encode, read_text, tokens_of
 from archwright.errors import RunError
 from archwright.modalities.model_file import TrainedNetwork
+from archwright.nets.memory import memory_of
 from archwright.report.escape import for_terminal
 from archwright.space import TextTask
 from archwright.training.perplexity import TextScore, evaluate_perplexity
@@ -66,7 +67,7 @@ class TrainedLanguageModel(TrainedNetwork):
             tokens = tokens[:-1]  # the prompt's line goes on
         source = torch.Generator().manual_seed(seed % 2**63)
         states, written = self.network.start(1), []
-        if (memory := getattr(self.network, "memory", None)) is not None and memory.share:
+        if (memory := memory_of(self.network)) is not None and memory.share:
             states = states[:-1]  # what it wrote itself it would repeat for ever
         with torch.no_grad():
             for _ in range(count):
