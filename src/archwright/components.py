@@ -18,7 +18,7 @@ from archwright.errors import ConfigError, RunError
 from archwright.space import Architecture, Space, check
 from archwright.spaces import SPACES
 from archwright.stored import made
-from archwright.userfiles import module_of
+from archwright.userfiles import defined, module_of
 
 # What comes from the user's files, by the name it was called in this process.
 _OWN: dict[str, type[Space]] = {}
@@ -122,7 +122,8 @@ def from_file(name: str, kind: str) -> Any:
         raise ConfigError(f"{name}: there is no file {path}")
     module = module_of(path)
     if not hasattr(module, attribute):
-        raise ConfigError(f"{path} defines no {attribute!r}")
+        there = ", ".join(defined(module)) or "nothing that could be named"
+        raise ConfigError(f"{path} defines no {attribute!r} but {there}")
     return getattr(module, attribute)
 
 

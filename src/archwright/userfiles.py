@@ -6,6 +6,7 @@ when it was loaded, and the other process runs it before it unpickles what refer
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import pickle
@@ -31,6 +32,18 @@ def module_of(path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
     return sys.modules[name]
+
+
+def defined(module: ModuleType) -> list[str]:
+    """Return the public names that a file defines: classes, functions and values, but nothing that it imports."""
+    names: list[str] = []
+    for node in ast.parse(_SOURCES[module.__name__][1]).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names += [each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)]
+    return [name for name in names if not name.startswith("_")]
 
 
 def _run(name: str, place: str, source: bytes) -> None:

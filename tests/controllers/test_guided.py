@@ -60,3 +60,24 @@ def test_describes_itself_and_refuses_impossible_settings() -> None:
         Guided(Static(), start=0)
     with pytest.raises(ConfigError, match="no candidates"):
         Guided(Static(), random=0, mutants=0)
+
+
+def test_its_linear_algebra_takes_one_thread_and_the_rest_of_the_program_what_it_had() -> None:
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    seen: list[set[int]] = []
+
+    class Watched(Guided):
+        def _learn(self) -> None:
+            seen.append(threads())
+            super()._learn()
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        best(Watched(Static(), start=3, seed=1), 6)
+        assert threads() == before
+    assert seen
+    assert set().union(*seen) == {1}

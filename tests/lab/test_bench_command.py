@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from archwright.cli.benching import bench
 from archwright.errors import ConfigError
 from archwright.lab.strategies import strategies
 from archwright.lab.training import Setup
@@ -43,6 +44,25 @@ def test_a_table_is_compared_plotted_and_told(tmp_path: Path) -> None:
     assert all(again[line["label"]] == line["scores"] for line in told["strategies"])
     code, _, err = done(*TABLE, "--seed", "1", "--resume", cwd=tmp_path)
     assert (code, "name another folder" in err) == (2, True)
+
+
+def test_a_wrong_word_costs_no_search_that_is_there(tmp_path: Path) -> None:
+    """Everything is validated before anything is opened, and nothing is overwritten without being told."""
+    words = ["--table", "signals", "--runs", "2", "--budget", "5t", "--out"]
+    assert bench([*words, str(tmp_path / "kept"), "--strategies", "random"]) == 0
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "kept").iterdir()}
+    for wrong, part in (
+        (["--strategies", "random,guided+foo=3", "--resume"], "there is no setting 'foo'"),
+        (["--strategies", "random,guided+foo=3"], "there is no setting 'foo'"),
+        (["--strategies", "random"], "holds 2 searches; --resume keeps them"),
+        (["--strategies", "random", "--processes", "0", "--resume"], "at least 1"),
+    ):
+        with pytest.raises(ConfigError, match=part):
+            bench([*words, str(tmp_path / "kept"), *wrong])
+        assert {path.name: path.read_bytes() for path in (tmp_path / "kept").iterdir()} == kept
+    with pytest.raises(ConfigError, match="there is no setting 'foo'"):
+        bench([*words, str(tmp_path / "new"), "--strategies", "guided+foo=3"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_ctrl_c_ends_all_processes_at_once_and_what_has_ended_is_kept(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_standings_are_paired_by_run_and_ranked() -> None:
     curve = curves(courses, Allowance(trials=10))[0]
     assert np.isnan(curve.mean[curve.used < 2]).all()
     assert curve.mean[-1] == pytest.approx(level.mean())
-    data = to_json(courses, Allowance(trials=10), {"runs": 30})
+    data = to_json(courses, Allowance(trials=10), {"runs": 30}, standings(courses))
     assert len(data["strategies"][0]["scores"]) == 30
     assert data["anytime"][0]["mean"][0] is None
 
@@ -181,7 +181,9 @@ def test_trials_may_cost_nothing_where_trials_are_counted() -> None:
 
 def test_one_run_has_no_interval_and_its_json_is_json() -> None:
     courses = [course("a", 0, 1.0), course("b", 0, 2.0)]
-    data = json.loads(json.dumps(to_json(courses, Allowance(trials=10), {"runs": 1}), allow_nan=False))
+    data = json.loads(
+        json.dumps(to_json(courses, Allowance(trials=10), {"runs": 1}, standings(courses)), allow_nan=False)
+    )
     assert data["strategies"][0]["interval"] == [None, None]
     _, rows = summary_table(standings(courses))
     assert "inf" not in " ".join(map(" ".join, rows))

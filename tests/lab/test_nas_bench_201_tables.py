@@ -101,7 +101,7 @@ def test_a_pickle_is_read_only_if_it_is_said_to_be_trusted(
 ) -> None:
     (tmp_path / name).write_bytes(b"")
     read: list[Path] = []
-    monkeypatch.setattr("archwright.lab.tables.from_official", read.append)
+    monkeypatch.setattr("archwright.lab.tables.from_official", lambda path, _: read.append(path))
     with pytest.raises(ConfigError, match=f"trusted:{tmp_path / name}"):
         load_table(str(tmp_path / name))
     assert not read

@@ -9,7 +9,9 @@ import pytest
 
 from archwright.errors import ConfigError, RunError
 from archwright.lab.contest import Course
-from archwright.lab.record import JsonLines, Record
+from archwright.lab.record import FORMAT, JsonLines, Record, alone
+
+HEADER = {"table": "t", "format": FORMAT}
 
 
 def test_a_line_cut_short_by_a_kill_is_removed_and_the_file_goes_on(tmp_path: Path) -> None:
@@ -47,12 +49,36 @@ def test_searches_that_a_folder_holds_are_not_overwritten(tmp_path: Path) -> Non
 def test_an_empty_or_cut_file_is_begun_anew(content: str, tmp_path: Path) -> None:
     (tmp_path / "searches.jsonl").write_text(content)
     assert Record(tmp_path, {"table": "t"}, resume=True).courses == []
-    assert (tmp_path / "searches.jsonl").read_text() == '{"table": "t"}\n'
+    assert json.loads((tmp_path / "searches.jsonl").read_text()) == HEADER
 
 
 @pytest.mark.parametrize("field", ["strategy", "run", "improvements", "own_seconds"])
 def test_a_search_with_a_field_of_another_type_is_damaged(field: str, tmp_path: Path) -> None:
     line = vars(Course("random", 0, 5, ((1.0, 0.5, 0.5),), 0.1)) | {field: {}}
-    (tmp_path / "searches.jsonl").write_text('{"table": "t"}\n' + json.dumps(line) + "\n")
+    (tmp_path / "searches.jsonl").write_text(f"{json.dumps(HEADER)}\n{json.dumps(line)}\n")
     with pytest.raises(RunError, match="line 2 is damaged"):
         Record(tmp_path, {"table": "t"}, resume=True)
+
+
+@pytest.mark.parametrize("other", ["setup.json", "bench.json"])
+def test_a_folder_of_another_comparison_is_left_alone(other: str, tmp_path: Path) -> None:
+    (tmp_path / other).write_text("{}")
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match=f"holds another comparison \\({other}\\)"):
+            Record(tmp_path, {"table": "t"}, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == [other]
+
+
+def test_searches_of_strategies_that_meant_something_else_are_not_mixed_with_new_ones(tmp_path: Path) -> None:
+    old = '{"table": "t"}\n' + json.dumps(vars(Course("reinforce", 0, 5, ((1.0, 0.5, 0.5),), 0.1))) + "\n"
+    (tmp_path / "searches.jsonl").write_text(old)
+    with pytest.raises(ConfigError, match="name another folder"):
+        Record(tmp_path, {"table": "t"}, resume=True)
+    assert (tmp_path / "searches.jsonl").read_text() == old
+
+
+def test_a_folder_has_one_process_at_a_time(tmp_path: Path) -> None:
+    with alone(tmp_path / "bench"), pytest.raises(RunError, match="is in use by process"):
+        alone(tmp_path / "bench").__enter__()
+    with alone(tmp_path / "bench"):
+        pass

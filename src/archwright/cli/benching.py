@@ -20,7 +20,8 @@ DESCRIPTION = (
 )
 TABLE_HELP = (
     "an .npz of NAS-Bench-201, trusted:PATH of an official NATS-tss folder or NAS-Bench-201 .pth file (pickles, which "
-    "may run code), file.py:NAME, or signals, a scoring function of the ENAS micro space"
+    "may run code; @cifar100 or @ImageNet16-120 after it names another data set), file.py:NAME, or signals, a scoring "
+    "function of the ENAS micro space"
 )
 TABLE_BUDGET = "12000s"
 # Flags of the other kind of comparison, and what to do instead.
@@ -52,31 +53,34 @@ def bench(arguments: Sequence[str]) -> int:
 
         return bench_training(given, found, command)
     from archwright.cli.bench_results import conclude
-    from archwright.lab.contest import allowance, contest, loaded
-    from archwright.lab.record import Record
+    from archwright.lab.contest import allowance, contest, require
+    from archwright.lab.record import Record, alone
 
     out = target(given.out or Path("bench"))
     allowed = allowance(given.budget or TABLE_BUDGET)
-    table = loaded(given.table)
     runs = 100 if given.runs is None else given.runs
+    processes = 1 if given.processes is None else given.processes
+    # Before anything is opened: a wrong word costs nothing that is there.
+    table = require(given.table, found, runs=runs, seed=given.seed, processes=processes)
     begun = time.monotonic()
     asked = {"table": given.table, "budget": allowed.total, "unit": allowed.unit, "seed": given.seed}
-    record = Record(out, asked, resume=given.resume)
     labels = {strategy.label for strategy in found}
-    courses = [course for course in record.courses if course.strategy in labels and course.run < runs]
-    done = {(course.strategy, course.run) for course in courses}
-    processes = 1 if given.processes is None else given.processes
-    going = contest(given.table, found, allowed, runs=runs, seed=given.seed, processes=processes, done=done)
-    total = len(found) * runs - len(done)
-    with ProgressView(json_output=True) as view:
+    with alone(out), ProgressView(json_output=True) as view:
+        record = Record(out, asked, resume=given.resume)
+        courses = [course for course in record.courses if course.strategy in labels and course.run < runs]
+        done = {(course.strategy, course.run) for course in courses}
+        going = contest(given.table, found, allowed, runs=runs, seed=given.seed, processes=processes, done=done)
+        total = len(found) * runs - len(done)
         view.begin("bench")
         for number, course in enumerate(going, start=1):
             view.count(number, total, "searches")
             record.add(course)
             courses.append(course)
+
     about = {"table": table.name, "best": table.best, "runs": runs, "seed": given.seed, "command": command}
     about["seconds"] = time.monotonic() - begun
-    conclude(courses, allowed, about, out=out, score=table.score.replace("_", " "), json_output=given.json)
+    less, score = table.sign(table.score) < 0, table.score.replace("_", " ")
+    conclude(courses, allowed, about, out=out, score=score, less=less, json_output=given.json)
     return 0
 
 

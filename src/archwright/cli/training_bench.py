@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
 
@@ -11,6 +12,7 @@ from archwright.cli.bench_results import conclude
 from archwright.cli.progress import ProgressView
 from archwright.files import target
 from archwright.lab.contest import Allowance
+from archwright.lab.record import alone
 from archwright.lab.strategies import Strategy
 from archwright.lab.training import Searched, Setup, compare, prepare
 from archwright.loop import Trial
@@ -31,7 +33,7 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
     searched: list[Searched] = []
     trials, epochs = setup.plan.search.trials, setup.plan.search.recipe.epochs
     total, ended = len(strategies) * runs * trials, 0
-    with ProgressView(json_output=True) as view:
+    with ProgressView(json_output=True) as view, ExitStack() as kept:
         for line in data_lines(modality(setup.data)):
             view.say(line)
         view.say(
@@ -42,6 +44,7 @@ def bench_training(given: Namespace, strategies: Sequence[Strategy], command: st
         )
         if given.dry_run:
             return 0
+        kept.enter_context(alone(folder))
         view.begin("bench")
         for event in compare(setup):
             if isinstance(event, Trial):

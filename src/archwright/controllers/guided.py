@@ -8,6 +8,7 @@ import numpy as np
 
 from archwright.controllers.features import Featurizer, Floats
 from archwright.controllers.surrogate import Surrogate, Weights, expected_improvement, fit, normal_scores
+from archwright.controllers.threads import one_blas_thread
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Architecture, Space, adapt, generator, mutate, sample
@@ -92,7 +93,8 @@ class Guided:
             self._policy = SurrogatePolicy(self.space, learning_rate=self._learning_rate, seed=self.seed)
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
-        return [Proposal(stream, self._propose(stream)) for stream in streams]
+        with one_blas_thread():
+            return [Proposal(stream, self._propose(stream)) for stream in streams]
 
     def _propose(self, stream: int) -> Architecture:
         space = self.space.grown(stream)
@@ -154,7 +156,8 @@ class Guided:
             self._picks = None
             ready = self._with_surrogate and len(self._tried) >= self._start
             if ready and (self._policy is not None or trial is trials[-1]):
-                self._learn()
+                with one_blas_thread():
+                    self._learn()
         return False
 
     def _learn(self) -> None:

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from archwright.controllers.policy import one_thread
 from archwright.controllers.reinforce import Reinforce, next_baseline
 from archwright.controllers.sharding import Piece
+from archwright.controllers.threads import one_thread
 from archwright.loop import Proposal, State, Trial
 
 Floats = NDArray[np.float32]

@@ -28,8 +28,7 @@ than launching it on a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -45,17 +44,6 @@ from archwright.decisions import Choice
 from archwright.errors import ConfigError, SpaceError
 from archwright.space import Space, check
 from archwright.walk import belongs
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread in this block: sharing products of 25 microseconds costs more than it saves."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def bounded(

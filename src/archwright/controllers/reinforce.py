@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from archwright.controllers.answers import Rollout, Sets
-from archwright.controllers.policy import Policy, one_thread
+from archwright.controllers.policy import Policy
+from archwright.controllers.threads import one_thread
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Space

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from archwright.controllers.features import Floats
-from archwright.controllers.policy import Policy, one_thread
+from archwright.controllers.policy import Policy
 from archwright.controllers.reinforce import reinforce_loss
+from archwright.controllers.threads import one_thread
 from archwright.space import Architecture, Space
 
 BATCH = 24  # architectures in a minibatch

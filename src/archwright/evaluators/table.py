@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from archwright.errors import ConfigError
 from archwright.loop import Proposal, Result, Stateless
-from archwright.space import Architecture, Space
+from archwright.space import Architecture, Space, sample
 
 Look: TypeAlias = "Callable[[Architecture], Mapping[str, float]]"
 COST = "cost"  # the metric of a trial that a budget in seconds counts
+DRAWN = 100  # architectures, of which the worst is what a failure scores if the table does not say
 
 
 @dataclass(frozen=True)
 class Table(Stateless):
     """An evaluator that trains nothing: `look` gives the metrics of an architecture of `space`.
 
-    A benchmark of one's own is a space and such a function, in one file. A child that failed has a reward of NaN, and
-    its cost. An exception in `look` is a failed trial without a cost; `archwright bench` ends there.
+    A benchmark of one's own is a space and such a function, in one file (docs/tables.md). A search maximises the
+    reward, so the reward of a metric of which less is better is minus that metric. A child that failed has a reward
+    that is not finite; its trial is a failed one, with its cost and the reward of `failure`. An exception in `look` is
+    a failed trial without a cost; `archwright bench` ends there.
 
     Args:
         space: what the table covers.
         look: from an architecture to its metrics, all of them.
         reward: the metric that a search sees.
-        cost: the metric with the seconds that one evaluation would have taken.
+        cost: the metric with the seconds that one evaluation would have taken. A table without it is searched with a
+            budget of trials.
         score: the metric that judges the architecture found in the end; no search sees it.
-        best: the highest score in the table, if it is known.
+        best: the best score in the table, if it is known.
         name: for tables and plots.
+        less_is_better: names of metrics, the reward's or the score's.
+        failure: what a failed child scores, as a value of the metric `reward`; None: the worst of 100 architectures
+            drawn from the space.
     """
 
     space: Space
@@ -38,23 +47,55 @@ class Table(Stateless):
     score: str = "test_accuracy"
     best: float | None = None
     name: str = "table"
+    less_is_better: Collection[str] = ()
+    failure: float | None = None
+
+    def __post_init__(self) -> None:
+        names: object = self.less_is_better
+        if isinstance(names, str) or not isinstance(names, Collection) or not {*names} <= {self.reward, self.score}:
+            some = f"({self.score!r},)"
+            rule = f"some of {self.reward!r} (the reward) and {self.score!r} (the score), such as {some}"
+            raise ConfigError(f"the table {self.name!r} has less_is_better={names!r}; it must hold {rule}")
+        if self.failure is not None and not math.isfinite(self.failure):
+            raise ConfigError(f"the table {self.name!r} has failure={self.failure}; it must be a finite number")
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Return the reward, with the `cost` as the only metric, so that nothing else can be learned from."""
-        reward, cost = self._figures(proposal.architecture, self.reward, self.cost)
-        return Result(reward, {COST: cost})
+        """Return the reward, with the cost as the only metric, so that nothing else can be learned from."""
+        found = self._metrics(proposal.architecture)
+        reward = self.sign(self.reward) * self._figure(found, self.reward)
+        cost = {COST: float(found[self.cost])} if self.cost in found else {}
+        if math.isfinite(reward):
+            return Result(reward, cost)
+        return Result(self._failed, cost, f"the metric {self.reward} is {reward}")
 
     def final(self, architecture: Architecture) -> float:
         """Return the score of an architecture that a search found."""
-        return self._figures(architecture, self.score)[0]
+        return self._figure(self._metrics(architecture), self.score)
 
-    def _figures(self, architecture: Architecture, *metrics: str) -> list[float]:
+    def sign(self, metric: str) -> float:
+        """Return -1 for a metric of which less is better, else 1."""
+        return -1.0 if metric in self.less_is_better else 1.0
+
+    @cached_property
+    def _failed(self) -> float:
+        """The reward of a failed trial: the same for all searches, and none that is better than a scored child's."""
+        sign = self.sign(self.reward)
+        if self.failure is not None:
+            return sign * self.failure
+        drawn = [self._metrics(sample(self.space, (0, number))) for number in range(DRAWN)]
+        figures = [sign * self._figure(metrics, self.reward) for metrics in drawn]
+        return min((figure for figure in figures if math.isfinite(figure)), default=0.0)
+
+    def _metrics(self, architecture: Architecture) -> Mapping[str, float]:
         found = self.look(architecture)
         if not isinstance(found, Mapping):
             raise ConfigError(f"the table {self.name!r} gave {found!r} for an architecture, not its metrics by name")
-        if missing := [metric for metric in metrics if metric not in found]:
+        return found
+
+    def _figure(self, found: Mapping[str, float], metric: str) -> float:
+        if metric not in found:
             raise ConfigError(
-                f"the table {self.name!r} has no metric {missing[0]!r} but {', '.join(map(str, found))}; say which is "
+                f"the table {self.name!r} has no metric {metric!r} but {', '.join(map(str, found))}; say which is "
                 "which with Table(reward=..., cost=..., score=...)"
             )
-        return [float(found[metric]) for metric in metrics]
+        return float(found[metric])

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
+from archwright.controllers.threads import one_blas_thread
 from archwright.engines import worker
 from archwright.errors import ArchwrightError, ConfigError, RunError
 from archwright.evaluators.table import COST, Table
@@ -63,7 +64,8 @@ def allowance(text: str) -> Allowance:
 class Course:
     """The course of one search. `own_seconds` are the controller's, on this machine.
 
-    `improvements` are (used, reward, score) of each trial that was the best so far: `used` of the budget at its end.
+    `improvements` are (used, reward, score) of each trial that was the best so far: `used` of the budget at its end;
+    reward and score as the table has them, also where less is better.
     """
 
     strategy: str
@@ -112,6 +114,12 @@ class _Metered(Stateless):
             raise
         except Exception as error:  # as a failed trial it would cost the search nothing
             raise ConfigError(f"the table {name!r} failed at {answers}: {type(error).__name__}: {error}") from error
+        if COST not in result.metrics:
+            if self._free:
+                return result
+            advice = "give a budget of trials, as in 100t, or say which metric holds seconds with Table(cost=...)"
+            missing = f"the table {name!r} has no metric {self._table.cost!r}, and a budget in seconds needs it"
+            raise ConfigError(f"{missing}; {advice}")
         cost = result.metrics[COST]
         if not math.isfinite(cost) or cost < 0 or (cost == 0 and not self._free):
             advice = "costs greater than zero (a number of trials, as in 100t, takes zeros too)"
@@ -150,19 +158,31 @@ class Timed:
 def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *, seed: int = 0) -> Course:
     """Run one search. A trial that would end after the budget does not count (as in Dong & Yang's code)."""
     metered = _Metered(table, free=allowed.trials is not None)
-    controller = Timed(strategy.make(table.space, seed + number))
     ended: list[tuple[float, Trial]] = []
-    for event in run(controller, metered, budget=allowed.budget(), clock=metered.clock):
-        if not isinstance(event, Trial):
-            continue
-        if allowed.seconds is not None and metered.seconds > allowed.seconds:
-            break
-        ended.append((len(ended) + 1 if allowed.seconds is None else metered.seconds, event))
-    improvements = tuple((used, t.reward, table.final(t.architecture)) for used, t in best_so_far(ended))
+    with one_blas_thread():  # small matrices: more threads cost more than they save
+        controller = Timed(strategy.make(table.space, seed + number))
+        for event in run(controller, metered, budget=allowed.budget(), clock=metered.clock):
+            if not isinstance(event, Trial):
+                continue
+            if allowed.seconds is not None and metered.seconds > allowed.seconds:
+                break
+            ended.append((len(ended) + 1 if allowed.seconds is None else metered.seconds, event))
+    sign = table.sign(table.reward)
+    improvements = tuple((used, sign * t.reward, table.final(t.architecture)) for used, t in best_so_far(ended))
     if not improvements:
         count, what = len(ended), "all of them failed" if ended else "not one trial fits"
         raise ConfigError(f"{strategy.label}, {counted(count, 'trial')}: {what} in a budget of {allowed.words}")
     return Course(strategy.label, number, len(ended), improvements, controller.seconds)
+
+
+def require(table: str, strategies: Sequence[Strategy], *, runs: int, seed: int, processes: int) -> Table:
+    """Return the table; raise ConfigError for what `contest` could not run, before anything is written."""
+    if runs < 1 or processes < 1 or seed < 0:
+        raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
+    found = loaded(table)
+    for strategy in strategies:
+        strategy.make(found.space, seed)
+    return found
 
 
 def contest(
@@ -176,10 +196,7 @@ def contest(
     done: Collection[tuple[str, int]] = (),
 ) -> Iterator[Course]:
     """Run every strategy `runs` times but for the `done`, run r with one seed for all; yield searches as they end."""
-    if runs < 1 or processes < 1 or seed < 0:
-        raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
-    for strategy in strategies:  # so that an error is reported once, and now
-        strategy.make(loaded(table).space, seed)
+    require(table, strategies, runs=runs, seed=seed, processes=processes)
     due = [(strategy, run) for strategy in strategies for run in range(runs) if (strategy.label, run) not in done]
     if processes == 1:
         for strategy, number in due:

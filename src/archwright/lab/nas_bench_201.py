@@ -27,6 +27,7 @@ EPOCHS = 12.35  # 12 of training, and validation at about a third of the cost of
 FIGURES = ("val_acc_12", "val_acc_200", "test_acc_200", "train_seconds_200")
 NEEDED = ("ops", "op_names", "edges", *FIGURES)
 CELLS = len(OPERATIONS) ** len(EDGES)
+DATASETS = ("cifar10", "cifar100", "ImageNet16-120")  # of the official files, by their names there
 
 
 class FromArrays:
@@ -106,7 +107,7 @@ def from_npz(path: Path) -> Table:
     """Return the table in an .npz (see `FromArrays`)."""
     look = FromArrays(path)
     best = max(row["test_accuracy"] for row in look.rows.values())
-    return Table(NasBench201(), look, best=best, name="NAS-Bench-201, CIFAR-10")
+    return Table(NasBench201(), look, best=best, name=f"NAS-Bench-201, {path.name}")
 
 
 def from_official(path: Path, dataset: str = "cifar10") -> Table:

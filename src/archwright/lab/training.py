@@ -17,7 +17,7 @@ from archwright.errors import ConfigError, RunError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.files import inside, sweep, write
 from archwright.lab.contest import Course, Timed, best_so_far
-from archwright.lab.record import JsonLines
+from archwright.lab.record import SETUP, JsonLines, refuse_others
 from archwright.lab.strategies import Strategy
 from archwright.loop import Proposal, Result, Stateless, Trial, Trials, run
 from archwright.modalities import MODALITIES, modality
@@ -33,7 +33,7 @@ from archwright.training.measure import tune_process
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Data
 
-CHILDREN, SETUP = "children.jsonl", "setup.json"
+CHILDREN = "children.jsonl"
 METRIC = "accuracy"  # of everything that is compared
 
 
@@ -58,6 +58,7 @@ class Setup:
         """Make the folder, or see that it is this comparison's. More strategies or runs may be asked of it."""
         path, plan = self.folder / SETUP, self.plan.to_json()  # written first, it makes its own space known to be read
         self.folder.mkdir(parents=True, exist_ok=True)
+        refuse_others(self.folder, SETUP)
         sweep(self.folder)
         if not path.exists():
             write(path, json.dumps(plan, indent=1).encode())
