@@ -25,6 +25,7 @@ from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare
 from archwright.space import Architecture, Space
 from archwright.store import RunStore
+from archwright.training.measure import denormals_kept
 from archwright.training.recipe import Recipe
 
 Watch = Callable[[Event], None]
@@ -62,6 +63,7 @@ class Run:
         return float(self.result["test_perplexity"])
 
 
+@denormals_kept()
 def search(
     data: Any = None,
     *,
@@ -135,6 +137,7 @@ def search(
         return complete(Job(prepared.plan, prepared.data, store), watch)
 
 
+@denormals_kept()
 def resume(
     run: str | Path,
     *,
@@ -157,6 +160,7 @@ def resume(
         return complete(Job(plan, loaded, store, skip_search=finish), watch)
 
 
+@denormals_kept()
 def compare(run: str | Path, *, data: Any = None, space: str | None = None, watch: Watch | None = None) -> Run:
     """Train what a finished run is compared with, for as much time as it took, and return the run with its result anew.
 

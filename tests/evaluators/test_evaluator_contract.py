@@ -88,8 +88,7 @@ MADE: dict[str, tuple[Space, Callable[[], Evaluator]]] = {
     "from-scratch-text": (RECURRENT, from_scratch(RECURRENT, TEXT, TEXT_RECIPE)),
     "race": (STAGES, race(STAGES, IMAGES, RECIPE, Accuracy())),
     "race-text": (RECURRENT, race(RECURRENT, TEXT, TEXT_RECIPE, InversePerplexity())),
-    "bilevel": (EDGES, bilevel(EDGES, IMAGES, RECIPE)),
-    "bilevel-micro": (MICRO, bilevel(MICRO, IMAGES, RECIPE)),
+    "bilevel": (EDGES, bilevel(EDGES, IMAGES, RECIPE)),  # every space that mixes is alike: its contract has a law
     "bilevel-text": (CHAIN, bilevel(CHAIN, TEXT, TEXT_RECIPE, order=2)),
     "bilevel-2": (EDGES, bilevel(EDGES, IMAGES, RECIPE, order=2, weights_first=0.2)),
     "shared": (MICRO, shared(MICRO, IMAGES, RECIPE)),

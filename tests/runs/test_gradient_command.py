@@ -1,45 +1,67 @@
-"""A gradient search by the real command: a whole run, kills and resumes to the same bits, Ctrl-C and finish."""
+"""A gradient search by the real command: a whole run, a kill, Ctrl-C and resumes to the same bits, and its plans.
+
+Commands run in this process, which spares their start; the one that is killed has its own.
+"""
 
 from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from test_search_command import progress, told, weights
 
+import archwright
 from archwright.cli.flags import search_flags
 from archwright.errors import ConfigError
-from archwright.runs.preparation import prepare
+from archwright.loop import Trial
+from archwright.runs.planner import make_plan
 from archwright.space import Architecture
 from archwright.spaces import NasBench201
 from archwright.states import pack
 from archwright.store import RunStore
-from command import archwright_command, done
+from command import archwright_command, here
+from small_images import noise_data
 
+TRIALS = 24
 SMALL = [
-    *("--space", "nas-bench-201", "--space.filters", "4", "--space.repeats", "1", "--trials", "60", "--limit", "256"),
+    *("--space", "nas-bench-201", "--space.filters", "4", "--space.repeats", "1", "--trials", str(TRIALS)),
     *("--search-recipe.batch", "16", "--final-recipe.batch", "64", "--final-recipe.epochs", "1", "--device", "cpu"),
     *("--seed", "3", "--order", "2", "--weights-first", "0.1", "--controller.beta-decay", "5", "--threads", "1"),
+    *("--limit", "128"),
 ]
+DATA = noise_data(256)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Give this process one thread, as SMALL says: loading the data comes before the plan."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("whole")
-    code, out, err = done("search", *SMALL, "--run", "run", "--json", cwd=folder)
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    code, out, err = here("search", *SMALL, "--run", str(folder), "--json")
     assert code == 0, err
-    return folder / "run", json.loads(out.splitlines()[-1]), err
+    assert "architecture found: " in err
+    return folder, json.loads(out.splitlines()[-1]), err
 
 
 def test_a_run_finds_trains_and_tests_an_architecture(whole):
     folder, result, err = whole
-    assert "search: 60 steps of the architecture (second order) and of the weights, in turn, after 7 of the" in err
+    assert f"search: {TRIALS} steps of the architecture (second order) and of the weights, in turn, after 3 of" in err
     assert "controller gradient" in err
-    assert result["trials"] == 60
+    assert result["trials"] == TRIALS
     assert result["test_interval"][0] <= result["test_accuracy"] <= result["test_interval"][1]
     architecture = Architecture.from_json(json.loads((folder / "architecture.json").read_text()))
     with RunStore.reading(folder) as store:
@@ -48,7 +70,7 @@ def test_a_run_finds_trains_and_tests_an_architecture(whole):
         saved = store.load()
         assert saved.controller is not None
         strongest = {name: alpha.tolist() for name, alpha in saved.controller["alphas"].items()}
-        assert saved.controller["step"] == 60
+        assert saved.controller["step"] == TRIALS
     assert NasBench201().discrete(strongest) == architecture
 
 
@@ -60,31 +82,34 @@ def states(folder: Path) -> tuple[bytes, bytes]:
         return pack(saved.controller), pack(saved.evaluator)
 
 
-def test_a_run_that_is_stopped_and_killed_ends_with_the_same_bits(whole, tmp_path):
+def test_a_run_that_is_killed_and_stopped_ends_with_the_same_bits(whole, tmp_path):
     folder = tmp_path / "run"
-    words = ["search", *SMALL, "--run", "run", "--json"]
-    default = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    process = archwright_command(*words, cwd=tmp_path, **default)
-    for least, sent in ((5, signal.SIGINT), (40, signal.SIGKILL)):
-        while process.poll() is None and progress(folder)[0] < least:
-            time.sleep(0.02)
-        process.send_signal(sent)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == (130 if sent == signal.SIGINT else -signal.SIGKILL), err
-        assert "Traceback" not in out + err
-        process = archwright_command("resume", "run", "--json", cwd=tmp_path)
-    _, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
+    torch.set_flush_denormal(False)
+    process = archwright_command("search", *SMALL, "--run", "run", cwd=tmp_path)
+    while process.poll() is None and progress(folder)[0] < 2:
+        time.sleep(0.02)
+    process.kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, err
+
+    def stop(event: object) -> None:  # what Ctrl-C does
+        if isinstance(event, Trial):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        archwright.resume(folder, watch=stop)
+    assert sys.float_info.min / 2 > 0  # a user's process has its denormal numbers back
+    code, _, err = here("resume", str(folder), "--json")
+    assert code == 0, err
     assert told(folder) == told(whole[0])
     assert states(folder) == states(whole[0])
     assert weights(folder) == weights(whole[0])
 
 
 def plan(*words: str):
-    flags = search_flags(["--limit", "256", "--device", "cpu", "--threads", "1", *words])
-    return prepare(
-        flags.data, user=flags.user, minutes=flags.minutes, device="cpu", threads=1, data_options=flags.data_options
-    ).plan
+    flags = search_flags(words)
+    minutes, common = flags.minutes, {"data_name": "noise", "data_options": {}, "device": "cpu", "threads": 1}
+    return make_plan(DATA, flags.user, minutes=minutes, timed=minutes is not None, **common)
 
 
 def test_a_timed_plan_fills_its_search_with_trials_and_their_schedule():
@@ -93,7 +118,8 @@ def test_a_timed_plan_fills_its_search_with_trials_and_their_schedule():
     assert (search.method.name, search.controller, made.final.finalists) == ("gradient", "gradient", 1)
     rates = made.budget.rates
     assert made.budget.estimate["search"] == pytest.approx(search.trials * (rates["step"] + rates["trial"]), rel=0.01)
-    assert search.recipe.epochs == pytest.approx(search.trials * search.recipe.batch / 128, rel=0.01)
+    half = len(DATA.train) / 2
+    assert search.recipe.epochs == pytest.approx(search.trials * search.recipe.batch / half, rel=0.01)
 
 
 def test_epochs_of_the_user_set_the_trials():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 from archwright.methods.cost import LEAST_EPOCHS, Cost, mean_seconds
 from archwright.modalities import modality
 from archwright.runs.grid import changed, grid
+from archwright.runs.plan import Budget
 from archwright.runs.planner import UserSettings, make_plan
 from archwright.runs.timing import step_seconds
 from archwright.space import sample
@@ -40,6 +45,23 @@ def test_steps_are_timed_until_they_end() -> None:
     assert mean_seconds(iter(range(2)), 5) >= 0
     assert mean_seconds(iter(range(100)), 3, least=0.0) >= 0
     assert mean_seconds(iter(()), 3) >= 0
+
+
+def test_a_slow_machine_times_few_steps() -> None:
+    taken: list[int] = []
+
+    def steps() -> Iterator[int]:
+        for number in range(1, 10):
+            taken.append(number)
+            time.sleep(0.02)
+            yield number
+
+    assert mean_seconds(steps(), 5, most=0.03) >= 0.02
+    assert len(taken) == 2
+    taken.clear()
+    assert mean_seconds(steps(), 5, least=10.0, most=0.01) >= 0.02  # the first alone was slow enough
+    assert len(taken) == 1
+    assert (Budget().patience, Budget(2.0).patience) == (math.inf, 1.2)
 
 
 @pytest.mark.parametrize("rate", [1e4, 1e30])

@@ -5,9 +5,7 @@ The commands run in this process, which spares their start; the one that is kill
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import signal
 import time
@@ -20,10 +18,10 @@ import pytest
 import torch
 
 import archwright
-from archwright.__main__ import main
 from archwright.errors import RunError
 from archwright.store import RunStore
 from command import archwright_command
+from command import here as done
 
 SEARCH = [
     *("--space", "nasnet", "--space.blocks", "2", "--space.filters", "4", "--trials", "4"),
@@ -32,13 +30,6 @@ SEARCH = [
 ]
 TRANSFER = ["--repeats", "1", "--filters", "8", "--image-size", "12", "--final_recipe.batch", "16"]
 TRANSFER += ["--final_recipe.average", "0.9", "--final_recipe.precision", "bfloat16", "--device", "cpu"]
-
-
-def done(*words: str) -> tuple[int, str, str]:
-    """Run a command: exit code, standard output, standard error."""
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        code = main(words)
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -31,7 +31,7 @@ IMAGES = [
     NasBench201(repeats=2, filters=4, partial=2, affine=True, stem_stride=2),
     NasBench201(repeats=1, filters=4).final(),
     *(
-        EnasMicro(nodes=3, repeats=1, filters=4, dropout=0.0, reduction=reduction, base=base, statistics=statistics)
+        EnasMicro(nodes=2, repeats=1, filters=4, dropout=0.0, reduction=reduction, base=base, statistics=statistics)
         for reduction, base, statistics in product(("before", "strided"), (False, True), STATISTICS)
     ),
     EnasMicro(nodes=3, repeats=1, filters=4, dropout=0.5, drop_path_keep=0.5),

@@ -11,7 +11,7 @@ from torch import nn
 from archwright.errors import ConfigError
 from archwright.space import Task
 from archwright.training.device import resolve_device
-from archwright.training.measure import latency, multiply_adds, parameters, time_steps
+from archwright.training.measure import denormals_kept, flush_denormals, latency, multiply_adds, parameters, time_steps
 
 NETWORK = nn.Sequential(
     nn.Conv2d(3, 8, 3, padding=1, bias=False),
@@ -46,6 +46,28 @@ def test_steps_are_run_as_often_as_asked_and_warmed_up_before():
     calls = []
     assert time_steps(lambda: calls.append(None), repeats=3, warmup=2) >= 0
     assert len(calls) == 5
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_denormal_numbers_are_afterwards_what_they_were(flushed):
+    if not torch.set_flush_denormal(flushed):
+        pytest.skip("this processor has them always")
+    with denormals_kept():
+        torch.set_flush_denormal(not flushed)
+    assert (sys.float_info.min / 2 == 0) == flushed
+
+
+@denormals_kept()
+def stopped():
+    flush_denormals()
+    raise ConfigError("stopped")
+
+
+def test_an_error_brings_denormal_numbers_back_too():
+    torch.set_flush_denormal(False)
+    with pytest.raises(ConfigError):
+        stopped()
+    assert sys.float_info.min / 2 > 0
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")

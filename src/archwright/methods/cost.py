@@ -70,12 +70,15 @@ def steps(recipe: Recipe, modality: Modality) -> int:
     return -(-len(modality.data.train) // modality.per_step(recipe))
 
 
-def mean_seconds(steps: Iterator[Any], count: int, least: float = 0.0) -> float:
-    """Return the mean of `count` steps after the first, and of more until `least` seconds have passed."""
+def mean_seconds(steps: Iterator[Any], count: int, least: float = 0.0, most: float = math.inf) -> float:
+    """Return the mean of `count` steps after the first, and of more until `least` seconds have passed.
+
+    After `most` seconds, the first step's included, what has been timed is enough.
+    """
     first = time.perf_counter()
     next(steps, None)  # the first step of a process plans its kernels and takes its memory
     begun, done = time.perf_counter(), 0
-    while done < count or time.perf_counter() - begun < least:
+    while (done < count or time.perf_counter() - begun < least) and time.perf_counter() - first < most:
         if next(steps, None) is None:
             break
         done += 1

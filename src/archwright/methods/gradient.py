@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -100,12 +99,10 @@ class GradientMethod(Method):
         evaluator, mixture = self.evaluator(context), context.search.space.mixture
         soft = {name: torch.full((len(choices),), 1 / len(choices)) for name, choices in mixture.items()}
         proposal = Proposal(0, architectures[0], soft=soft)
-        step = mean_seconds(evaluator.prepare(lambda n: [proposal] * n, TIMED + 1), TIMED)
-        evaluator.evaluate(proposal)
-        begun = time.perf_counter()
-        for _ in range(TIMED):
-            evaluator.evaluate(proposal)
-        return {"step": step, "trial": (time.perf_counter() - begun) / TIMED + CONTROLLER_SECONDS}
+        steps = evaluator.prepare(lambda n: [proposal] * n, TIMED + 1)
+        trials = (evaluator.evaluate(proposal) for _ in range(TIMED + 1))
+        step, trial = (mean_seconds(timed, TIMED, most=context.patience) for timed in (steps, trials))
+        return {"step": step, "trial": trial + CONTROLLER_SECONDS}
 
     def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
         trials = context.search.trials

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +73,10 @@ class Rung:
 
 @dataclass(frozen=True)
 class Context:
-    """A search in its run: what a method is asked about. `final` is the recipe of final training."""
+    """A search in its run: what a method is asked about. `final` is the recipe of final training.
+
+    `patience`: seconds after which a measurement ends, though it has not seen all of its steps.
+    """
 
     search: Search
     modality: Modality
@@ -81,6 +85,7 @@ class Context:
     seed: int
     device: str
     trainings: Trainings | None = None  # of a run that has begun
+    patience: float = math.inf
 
     def child_cost(self, rates: Rates) -> Cost:
         """Return the cost of a child trained with the recipe of the search; `rates` are those of final training."""

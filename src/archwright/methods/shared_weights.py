@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -111,13 +110,11 @@ class SharedWeightsMethod(Method):
         evaluator = self.evaluator(context)
         feed = iter([*architectures, *architectures])
         shared = evaluator.prepare(lambda n: [Proposal(i, next(feed, architectures[0])) for i in range(n)], 0)
-        step = mean_seconds(shared, len(architectures))
-        proposals = [Proposal(i, architecture) for i, architecture in enumerate(architectures)]
-        evaluator.evaluate(proposals[0])
-        begun = time.perf_counter()
-        for proposal in proposals:
-            evaluator.evaluate(proposal)
-        return {"step": step, "trial": (time.perf_counter() - begun) / len(proposals) + CONTROLLER_SECONDS}
+        count, most = len(architectures), context.patience
+        step = mean_seconds(shared, count, most=most)
+        proposals = map(Proposal, range(count + 1), [architectures[0], *architectures])
+        trial = mean_seconds(map(evaluator.evaluate, proposals), count, most=most)
+        return {"step": step, "trial": trial + CONTROLLER_SECONDS}
 
     def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
         search, step, trial = context.search, rates.search["step"], rates.search["trial"]

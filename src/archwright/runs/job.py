@@ -118,7 +118,8 @@ class Job:
             )
         best = sorted(ranked.items(), key=lambda item: (-item[1], item[0].id))
         words = reward_words(search.reward, best[0][1]) + search.method.phrase
-        yield Message(f"best of {len(best)} architectures: {best[0][0].id}, {words}")
+        which = f"best of {len(best)} architectures" if len(best) > 1 else "architecture found"
+        yield Message(f"{which}: {best[0][0].id}, {words}")
         if final.shortlist > 1:
             yield from self._train_shortlist([architecture for architecture, _ in best[: final.shortlist]])
             best = self._reordered(best)

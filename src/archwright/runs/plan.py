@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
 
 FORMAT = 2
+PATIENCE = 0.01  # of a wall-time budget: there are some ten measurements
 # And the fields that ask for them.
 OPTIONAL_PHASES = {
     "grid": "grid",
@@ -115,6 +117,11 @@ class Budget:
         if self.minutes is not None and not self.minutes > 0:
             raise ConfigError(f"minutes is {self.minutes:g}; it must be greater than zero")
 
+    @property
+    def patience(self) -> float:
+        """Seconds after which a measurement for the plan ends, though it has not seen all of its steps."""
+        return math.inf if self.minutes is None else PATIENCE * 60 * self.minutes
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -160,7 +167,8 @@ class Plan:
 
     def context(self, modality: Modality) -> Context:
         """Return what the method is asked about, with the data."""
-        return Context(self.search, modality, self.final.recipe, self.cluster, self.seed, self.device)
+        parts = (self.search, modality, self.final.recipe, self.cluster, self.seed, self.device)
+        return Context(*parts, patience=self.budget.patience)
 
     def changed(self, settings: Mapping[str, Any]) -> Plan:
         """Return the plan with settings by the names of their flags; those of another method are left out."""

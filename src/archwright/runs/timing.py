@@ -48,7 +48,7 @@ class _Timed(Stateless):
             with contextlib.suppress(ChildFailure):  # one that diverges is not timed further; training records it
                 yield from fit
 
-        return Result(mean_seconds(steps(), self.count, self.least), {})
+        return Result(mean_seconds(steps(), self.count, self.least, plan.budget.patience), {})
 
 
 def timing_engine(plan: Plan) -> Engine:
