@@ -25,7 +25,7 @@ from archwright.space import Architecture
 from archwright.spaces import NasBench201
 from archwright.states import pack
 from archwright.store import RunStore
-from command import archwright_command, here
+from command import archwright_command, done
 from small_images import noise_data
 
 TRIALS = 24
@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
 def whole(tmp_path_factory):
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    code, out, err = here("search", *SMALL, "--run", str(folder), "--json")
+    code, out, err = done("search", *SMALL, "--run", str(folder), "--json", cwd=folder.parent)
     assert code == 0, err
     assert "architecture found: " in err
     return folder, json.loads(out.splitlines()[-1]), err
@@ -99,7 +99,7 @@ def test_a_run_that_is_killed_and_stopped_ends_with_the_same_bits(whole, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         archwright.resume(folder, watch=stop)
     assert sys.float_info.min / 2 > 0  # a user's process has its denormal numbers back
-    code, _, err = here("resume", str(folder), "--json")
+    code, _, err = done("resume", str(folder), "--json", cwd=folder.parent)
     assert code == 0, err
     assert told(folder) == told(whole[0])
     assert states(folder) == states(whole[0])

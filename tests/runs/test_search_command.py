@@ -170,9 +170,7 @@ def weights(folder: Path) -> str:
 
 
 def test_ctrl_c_stops_cleanly_and_finish_ends_the_run(tmp_path):
-    process = archwright_command(
-        "search", *SMALL, "--run", "run", cwd=tmp_path, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-    )
+    process = archwright_command("search", *SMALL, "--run", "run", cwd=tmp_path)
     while process.poll() is None and progress(tmp_path / "run")[0] < 3:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

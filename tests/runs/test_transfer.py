@@ -20,8 +20,7 @@ import torch
 import archwright
 from archwright.errors import RunError
 from archwright.store import RunStore
-from command import archwright_command
-from command import here as done
+from command import archwright_command, done
 
 SEARCH = [
     *("--space", "nasnet", "--space.blocks", "2", "--space.filters", "4", "--trials", "4"),
