@@ -1,7 +1,4 @@
-"""NASNet's whole way: a search, its cells at another size on other data, the comparison.
-
-The commands run in this process, which spares their start; the one that is killed has its own.
-"""
+"""NASNet's whole way: a search, its cells at another size on other data, the comparison."""
 
 from __future__ import annotations
 
