@@ -38,8 +38,7 @@ def record(folder: Path) -> list[Trial]:
     [
         ("local", signal.SIGKILL),
         ("ray", signal.SIGINT),
-        ("ray", signal.SIGKILL),
-        ("replica", signal.SIGKILL),
+        ("replica", signal.SIGKILL),  # on Ray, too
     ],
 )
 def test_a_driver_that_is_killed_leaves_no_process_and_loses_no_trial(

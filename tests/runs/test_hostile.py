@@ -42,7 +42,7 @@ def test_a_file_runs_once_in_a_process() -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [["--workers", "2"], ["--memory-limit", "8"], ["--time-limit", "120"], ["--engine", "ray"]]
+    "limits", [["--workers", "2", "--memory-limit", "8", "--time-limit", "120"], ["--engine", "ray"]]
 )
 def test_a_users_file_works_wherever_children_are_trained(
     limits: list[str], tmp_path: Path, request: pytest.FixtureRequest
