@@ -44,7 +44,8 @@ KNOWS: dict[str, set[str]] = {
     "components": {"spaces", "controllers"},
     "modalities": {"loop", "files", "nets", "data", "training", "report", "export", "components"},
     "evaluators": {"loop", "nets", "training", "modalities"},
-    "methods": {"loop", "engines", "evaluators", "modalities", "training"},
+    "proxies": {"nets", "training", "modalities", "report"},
+    "methods": {"loop", "engines", "evaluators", "modalities", "training", "proxies"},
     "presets": {"controllers", "modalities", "spaces", "training"},
 }
 BELOW = {*KNOWS}  # what every run is made from
@@ -56,7 +57,7 @@ FRONT = {"__init__", "__main__", "cli"}  # may know everything
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
 TORCH = {
     *("nets", "training", "data", "controllers", "evaluators", "modalities", "methods", "presets", "export", "runs"),
-    *("analysis", "lab", "distributed", "api", "cli"),
+    *("analysis", "lab", "distributed", "api", "cli", "proxies"),
 }
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.

@@ -113,8 +113,17 @@ class Modality(TrainingSource, Protocol):
         score = record[f"validation_{self.metric}"]
         return score if self.larger_is_better else -score, -record["validation_loss"]
 
+    @staticmethod
+    def multiply_adds(network: Any, task: Any) -> int:
+        """Count the multiply-adds of one image, or of one token."""
+
+    @staticmethod
+    def noise(network: Any, task: Any, count: int) -> tuple[Any, ...]:
+        """Return the arguments of a pass over `count` random examples, drawn by torch's generator, in its precision."""
+
     def size(self, network: Any) -> dict[str, int]:
         """Return the multiply-adds of one evaluation."""
+        return {"multiply_adds": self.multiply_adds(network, self.data.task)}
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         """Use the test part, or another, and return the record of it."""

@@ -22,6 +22,7 @@ class Stream(IntEnum):
     VALIDATION = 4
     SAMPLING = 5  # architectures of shared training that no controller proposes
     HALVES = 6  # of the training part in a gradient search
+    PROXIES = 7  # random inputs of untrained networks
 
 
 def stream(purpose: Stream, seed: int, position: int = 0) -> np.random.Generator:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from archwright.data.images import ImageData
 from archwright.data.text import is_text
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from archwright.nets.residual import Residual
     from archwright.training.recipe import Recipe
 
+NOISE_SIDE = 32  # pixels at most: a network's feature maps fit into memory, however large its images are
 MOST_CLASSES = 20  # more are in `report.md` only
 
 
@@ -120,8 +122,14 @@ class Images(Modality):
 
         return residual_network(self.data.task, parameters, stem_stride=stem_stride, dropout=dropout)
 
-    def size(self, network: Any) -> dict[str, int]:
-        return {"multiply_adds": multiply_adds(network, self.data.task)}
+    @staticmethod
+    def multiply_adds(network: Any, task: Task) -> int:
+        return multiply_adds(network, task)
+
+    @staticmethod
+    def noise(network: Any, task: Task, count: int) -> tuple[Tensor]:
+        height, width = (min(NOISE_SIDE, side) for side in (task.height, task.width))
+        return (torch.randn(count, task.channels, height, width).to(next(network.parameters()).dtype),)
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         score = evaluate_accuracy(network, self.data.parts[part], self.data.preprocessing, device=device)

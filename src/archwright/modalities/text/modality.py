@@ -30,6 +30,7 @@ WORDINGS = {
     "words": Wording("perplexity", value="perplexity {} a word", difference="in perplexity"),
     "characters": Wording("bits a character", math.log2, 3, value="{} bits a character", difference="bits"),
 }
+NOISE_LENGTH = 20  # tokens of a row
 BLOCKS = 100  # of test text: tokens near each other are not independent, blocks nearly are
 
 
@@ -117,13 +118,18 @@ class Text(Modality):
         """Return the training and the validation part, as the official code of DARTS divides a text."""
         return self, Text(replace(self.data, train=self.data.validation))
 
-    def size(self, network: Any) -> dict[str, int]:
-        """Return the multiply-adds of one token: every matrix once, and the outputs that are remembered."""
+    @staticmethod
+    def multiply_adds(network: Any, task: TextTask) -> int:
+        """Count those of one token: every matrix once, and the outputs that are remembered."""
         matrices = sum(p.numel() for name, p in network.named_parameters() if p.dim() == 2 and "embedding" not in name)
         tied = network.classify.weight is network.embedding.weight
         memory = memory_of(network)
         remembered = 0 if memory is None else memory.size * network.embedding.embedding_dim
-        return {"multiply_adds": matrices + remembered + (network.embedding.weight.numel() if tied else 0)}
+        return int(matrices + remembered + (network.embedding.weight.numel() if tied else 0))
+
+    @staticmethod
+    def noise(network: Any, task: TextTask, count: int) -> tuple[Any, ...]:
+        return torch.randint(0, task.vocabulary, (NOISE_LENGTH, count)), network.start(count)
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         score = evaluate_perplexity(network, self.data.parts[part].to(device), length=recipe.length)
