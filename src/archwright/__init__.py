@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from archwright.api import load as load
     from archwright.api import resume as resume
     from archwright.api import search as search
+    from archwright.cli.cooking.job import Cooked as Cooked
+    from archwright.cli.cooking.job import cook as cook
     from archwright.controllers.evolution import RegularizedEvolution as RegularizedEvolution
     from archwright.controllers.guided import Guided as Guided
     from archwright.controllers.local import LocalSearch as LocalSearch
@@ -42,11 +44,13 @@ if TYPE_CHECKING:
     from archwright.spaces import NasConv as NasConv
     from archwright.spaces import NasNet as NasNet
     from archwright.spaces import NasRecurrent as NasRecurrent
+    from archwright.spaces import Recipe as Recipe
     from archwright.spaces import Stages as Stages
 
 _LAZY = {
     "analysis.drawing": ("draw",),
     "api": ("Run", "compare", "load", "resume", "search"),
+    "cli.cooking.job": ("Cooked", "cook"),
     "controllers.evolution": ("RegularizedEvolution",),
     "controllers.guided": ("Guided",),
     "controllers.local": ("LocalSearch",),
@@ -63,7 +67,7 @@ _LAZY = {
     "modalities.text.model": ("TrainedLanguageModel",),
     "spaces": (
         *("Darts", "DartsRecurrent", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasNet"),
-        *("NasRecurrent", "Stages"),
+        *("NasRecurrent", "Recipe", "Stages"),
     ),
 }
 _MODULES = {name: f"archwright.{module}" for module, names in _LAZY.items() for name in names}

@@ -23,6 +23,7 @@ COMMANDS = {
     "spaces": "list the spaces, objectives and operations, or show the fields of a space",
     "controllers": "list the controllers, or show the arguments of one",
     "check": "say what is understood of a data set",
+    "cook": "find combinations of ingredients with a cooking method",
 }
 
 HELP = """usage: archwright [--version] [--debug] COMMAND ...

@@ -35,6 +35,7 @@ MODULES = {
     "spaces": "archwright.cli.listing",
     "controllers": "archwright.cli.listing",
     "check": "archwright.cli.listing",
+    "cook": "archwright.cli.cooking",
 }
 SHARED_DATA_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "validation": {"type": float, "help": "share of the data for validation"},

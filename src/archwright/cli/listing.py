@@ -43,6 +43,9 @@ def _row(folder: Path) -> dict[str, Any]:
         with RunStore.reading(folder) as store:
             result = store.get("result")
             stored = store.get("plan")
+            if stored is None and store.get("command") is not None:  # no plan of a network
+                row |= {name: store.get(name) or "" for name in ("begun", "data")}
+                return row | {"trials": sum(1 for _ in store.trials()), "state": "finished" if result else "in search"}
             if stored is None:
                 return row | {"state": "stopped before it began"}
             plan = upgraded(stored)

@@ -1,4 +1,4 @@
-"""Kinds of data: images and text. Each has its own loading, training data, scoring, test, wording and model files.
+"""Kinds of data: images, text, recipes. Each has its own loading, training data, scoring, test, words and model files.
 
 `modality(data)` is the one object that a run asks about its data; nothing outside this room tests which kind it has.
 """
@@ -23,7 +23,7 @@ class Kind:
     """What is known of a modality before torch is loaded.
 
     `where` is its class; `options` are the arguments that its loader alone has, each with the keywords of an argparse
-    flag; `shown` formats the metric in a table.
+    flag; `shown` formats the metric in a table. `command` is what searches such data.
     """
 
     where: str
@@ -31,6 +31,7 @@ class Kind:
     metric: str
     shown: str
     options: Mapping[str, Mapping[str, Any]]
+    command: str = "search"
 
 
 MODALITIES: dict[str, Kind] = {
@@ -53,6 +54,14 @@ MODALITIES: dict[str, Kind] = {
             "level": {"choices": ("words", "characters"), "help": "what the tokens of a text are"},
             "vocabulary": {"type": int, "help": "keep the most frequent tokens of a text, at most this many"},
         },
+    ),
+    "recipes": Kind(
+        "archwright.modalities.recipes.modality:Recipes",
+        default_data="dishes",
+        metric="plausible",
+        shown="plausible {:.2f}",
+        options={},
+        command="cook",
     ),
 }
 

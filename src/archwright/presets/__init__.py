@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from archwright.space import Space
 
 PRESETS = ("small", "paper")
-DEFAULT_SPACES = {"images": "stages", "text": "recurrent"}  # what is searched where the user names no space
+# What is searched where the user names no space.
+DEFAULT_SPACES = {"images": "stages", "text": "recurrent", "recipes": "recipe"}
 # By the name of the space; each is a `SpacePresets`. A space that is not here is the user's own.
 SPACE_PRESETS = {
     "stages": "archwright.presets.stages:STAGES",
@@ -58,7 +59,12 @@ def transferred(
 
 
 def presets_of(cls: type[Space]) -> SpacePresets:
-    """Return the presets of a space."""
+    """Return the presets of a space; ConfigError if its data is not what `archwright search` is for."""
+    from archwright.modalities import MODALITIES
+
+    command = getattr(MODALITIES.get(cls.data), "command", "search")
+    if command != "search":
+        raise ConfigError(f"{cls.data} are for archwright {command}: no network is trained on them")
     own = f"archwright.presets.own:{cls.data.upper()}"
     module, _, attribute = SPACE_PRESETS.get(cls.name, own).partition(":")
     found: SpacePresets = getattr(import_module(module), attribute)

@@ -10,7 +10,7 @@ from typing import Any
 from archwright.components import space_to_json
 from archwright.errors import DataError, RunError
 from archwright.files import write
-from archwright.modalities import read
+from archwright.modalities import MODALITIES, read
 from archwright.runs.plan import DataSource, Plan
 from archwright.space import Architecture
 from archwright.store import RunStore
@@ -133,6 +133,8 @@ def stored_plan(store: RunStore, space: str | None = None, controller: str | Non
     """Return the plan frozen in a run folder."""
     data = store.get("plan")
     if data is None:
+        if (command := store.get("command")) in {kind.command for kind in MODALITIES.values()}:
+            raise RunError(f"{store.folder}: archwright {command} --run {store.folder} goes on with it")
         raise RunError(f"{store.folder} has no plan: the run was stopped before it began; give the command again")
     return Plan.from_json(data, space_named=space, controller_named=controller)
 

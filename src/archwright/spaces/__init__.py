@@ -12,6 +12,7 @@ from archwright.spaces.nas_bench_201 import NasBench201
 from archwright.spaces.nas_conv import NasConv
 from archwright.spaces.nas_recurrent import NasRecurrent
 from archwright.spaces.nasnet import NasNet
+from archwright.spaces.recipe import Recipe
 from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
 
@@ -19,7 +20,7 @@ SPACES: dict[str, type[Space]] = {
     cls.name: cls
     for cls in (
         *(Darts, DartsRecurrent, EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent),
-        *(Recurrent, Stages),
+        *(Recipe, Recurrent, Stages),
     )
 }
 
@@ -34,6 +35,7 @@ __all__ = [
     "NasConv",
     "NasNet",
     "NasRecurrent",
+    "Recipe",
     "Recurrent",
     "Stages",
 ]

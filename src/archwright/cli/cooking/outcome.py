@@ -1,0 +1,114 @@
+"""What a search for dishes delivers: a few that differ, the front of plausible and novel, and the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from archwright.files import write
+from archwright.loop import Trial
+from archwright.modalities.recipes.explain import explained, report_lines
+from archwright.modalities.recipes.plausibility import Dish
+from archwright.modalities.recipes.scoring import Scoring
+from archwright.report.escape import for_markdown
+from archwright.report.picture import FAINT, plot
+from archwright.store import RunStore
+
+ALIKE = (0.5, 0.75, 1.01)  # two dishes shown have less of their ingredients in common; or, if too few do, the next
+MOST_POINTS = 4000
+FOUND = "#0f5f96"
+Pair: TypeAlias = "tuple[float, float]"
+
+
+def conclude(store: RunStore, scoring: Scoring, order: dict[str, Any]) -> None:
+    """Choose the dishes, explain them, and write everything into the run folder. Can be done again."""
+    trials, best = list(store.trials()), dict[Dish, Trial]()
+    for trial in trials:
+        if trial.result.error is None:
+            best.setdefault(scoring.dish(trial.architecture), trial)
+    ranked = sorted(best, key=lambda dish: (-best[dish].reward, dish))
+    values = {dish: (trial.result.metrics["novel"], trial.result.metrics["plausible"]) for dish, trial in best.items()}
+
+    def described(dish: Dish) -> dict[str, Any]:
+        trial = best[dish]
+        about = {"architecture": trial.architecture.id, "reward": trial.reward}
+        return about | explained(scoring.tasting, dish, trial.result.metrics)
+
+    picked, front = different(ranked, order["count"], len(scoring.space.given)), pareto(values)
+    data = scoring.tasting.data
+    result: dict[str, Any] = {
+        "dishes": [described(dish) for dish in picked],
+        "front": [described(dish) for dish in front],
+        "order": order,
+        "objective": getattr(scoring.objective, "text", ""),
+        "data": data.name,
+        "split": data.split,
+        "data_notes": list(data.notes),
+        "trials": len(trials),
+        "distinct": len(best),
+        "failed_trials": sum(trial.result.error is not None for trial in trials),
+        "run": str(store.folder),
+    }
+    if best:
+        _draw(values, front, picked, store.folder)
+    write(store.folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False).encode())
+    lines = [f"# Dishes from {for_markdown(data.name)}", "", for_markdown(summary(result)), ""]
+    lines += ["![plausible against novel](front.png)", "", *report_lines(result["dishes"], "en")]
+    write(store.folder / "report.md", "\n".join(lines).encode())
+    store.put("result", result)  # last: a run that has one is finished
+
+
+def different(ranked: Sequence[Dish], count: int, given: int) -> list[Dish]:
+    """Return the first dishes that have few ingredients in common (`ALIKE`), but for the `given` that all have."""
+    picked: list[Dish] = []
+    for bound in ALIKE:
+        for dish in ranked:
+            if len(picked) == count:
+                return picked
+            if dish not in picked and all(_alike(dish, other, given) < bound for other in picked):
+                picked.append(dish)
+    return picked
+
+
+def _alike(a: Dish, b: Dish, given: int) -> float:
+    common = len(set(a[0]) & set(b[0])) - given
+    return common / max(1, len(a[0]) + len(b[0]) - 2 * given - common)
+
+
+def pareto(values: Mapping[Dish, Pair]) -> list[Dish]:
+    """Return the dishes that no other beats in both values, by the first value."""
+    front: list[Dish] = []
+    for dish in sorted(values, key=lambda dish: (-values[dish][0], -values[dish][1], dish)):
+        if not front or values[dish][1] > values[front[-1]][1]:
+            front.append(dish)
+    return front
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """Return the search in one line."""
+    failed = f", {result['failed_trials']:,} beyond a limit" if result["failed_trials"] else ""
+    return (
+        f"{len(result['dishes'])} of {result['distinct']:,} different dishes in {result['trials']:,} trials{failed}; "
+        f"reward {result['objective']}; {result['split']}"
+    )
+
+
+def _draw(values: Mapping[Dish, Pair], front: Sequence[Dish], picked: Sequence[Dish], folder: Path) -> None:
+    """Draw dishes as points (novel, plausible), the front, and the numbers of those shown."""
+    scored = list(values.values())[:: -(-len(values) // MOST_POINTS)]
+    for kind in ("png", "svg"):
+        with plot(folder / f"front.{kind}", "Dishes that the search scored", 4.4) as figure:
+            axes = figure.subplots()
+            axes.plot(*zip(*scored, strict=True), ls="", marker="o", ms=2, mew=0, color="#b9b9b9", label="scored")
+            line = [values[dish] for dish in front]
+            axes.plot(*zip(*line, strict=True), color=FAINT, lw=1.2, marker="o", ms=3.5, label="front")
+            shown = [values[dish] for dish in picked]
+            axes.plot(*zip(*shown, strict=True), ls="", marker="o", ms=6, color=FOUND, label="shown, by number")
+            for number, at in enumerate(shown, start=1):
+                axes.annotate(str(number), at, xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=FOUND)
+            axes.set_xlabel("novel: distance from the nearest known dish")
+            axes.set_ylabel("plausible")
+            axes.grid()
+            axes.legend(loc="lower left", fontsize=8.5)

@@ -1,0 +1,1 @@
+"""Recipes as a kind of data: known dishes, how plausible others are, and why."""
