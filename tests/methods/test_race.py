@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -390,3 +391,20 @@ def test_muon_is_taken_for_few_passes_if_its_steps_are_not_much_slower(
     assert recipe.weight_decay == usual
     kept = sized(context, 60.0, 13.0, ("weight_decay",), step)[1].weight_decay
     assert kept == context.final.weight_decay != usual
+
+
+def test_on_a_busy_machine_the_first_known_network_is_sized_and_others_while_there_is_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200})
+    context, now = given.plan.context(modality(given.data)), 0.0
+
+    def step(architecture: Architecture, recipe: Recipe) -> float:
+        nonlocal now
+        now += 3.0
+        return 0.01
+
+    monkeypatch.setattr("archwright.methods.sizing.time", SimpleNamespace(monotonic=lambda: now))
+    names = list(sized(context, 600.0, 13.0, (), step)[0])
+    assert len(names) > 1
+    assert list(sized(context, 60.0, 13.0, (), step)[0]) == names[:1]

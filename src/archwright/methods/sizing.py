@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,7 @@ FEW_PASSES = 20.0
 MUON_COST = 1.15
 NEAR = math.log(1.3)  # a difference in passes that a larger network is worth
 FAR = 1.6  # times more or fewer passes than intended: such a network does not race
+PATIENCE = 0.15  # of the training's time: on a busy machine, what has not been timed by then does not race either
 
 
 def sized(
@@ -45,9 +47,11 @@ def sized(
     Known networks are sized so that the whole training makes sqrt(balance x P) passes over the training part, where P
     are those of the first known network at START_SIZE, and two at least: ten times the time goes half into a larger
     network, half into more passes (as Hoffmann et al. 2022 found for language models; docs/value.md). One that cannot
-    come near it at any size is left out. Fields of the recipe in `fixed` stay. A space without known networks has none,
+    come near it at any size is left out, and so are, but for the first, those that are still to be timed when that has
+    taken `PATIENCE` of the time. Fields of the recipe in `fixed` stay. A space without known networks has none,
     and the recipe as it is. `count` takes the first of them alone.
     """
+    begun = time.monotonic()
     recipe, space, modality = context.final, context.search.space, context.modality
     examples = len(modality.data.train)
     small = space.known(START_SIZE, recipe, examples)
@@ -77,7 +81,11 @@ def sized(
     def at(size: float, name: str) -> Architecture:
         return space.known(size, recipe, examples)[name]
 
-    found = {name: _nearest(partial(at, name=name), passes, target) for name in list(small)[:count]}
+    found: dict[str, tuple[Architecture, float]] = {}
+    for name in list(small)[:count]:
+        if found and time.monotonic() - begun > PATIENCE * whole:
+            break
+        found[name] = _nearest(partial(at, name=name), passes, target)
     near = {name: one for name, (one, made) in found.items() if 1 / FAR <= made / target <= FAR}
     return near or {name: one for name, (one, _) in found.items()}, recipe
 
