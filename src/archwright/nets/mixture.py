@@ -62,14 +62,12 @@ class MixedOperation(nn.Module):
                 output = self.output(name, read)
                 term = output if weights is None else weights[place] * output
                 mixed = term if mixed is None else mixed + term
-        if mixed is None:  # a product: what only zeros read has a gradient of zero, as in the official code
-            mixed = 0.0 * read.tensor[:, :, :: self.stride, :: self.stride]
-        return self.joined(mixed, rest)
+        return self.joined(self._zeros(read) if mixed is None else mixed, rest)
 
     def single(self, features: FeatureMap, name: str) -> Float[Tensor, "batch channels height width"]:
         """Return what one operation gives: shared weights run one of several."""
         read, rest = self.divided(features)
-        return self.joined(self.output(name, read), rest)
+        return self.joined(self._zeros(read) if name == NONE else self.output(name, read), rest)
 
     def divided(self, features: FeatureMap) -> tuple[FeatureMap, FeatureMap | None]:
         """Return the channels that operations read, and the others, if there are others."""
@@ -89,6 +87,10 @@ class MixedOperation(nn.Module):
         """Return whether all edges of this kind give the same of a state: the operation has no tensors."""
         operation = self.operations[name]
         return next(chain(operation.parameters(), operation.buffers()), None) is None
+
+    def _zeros(self, read: FeatureMap) -> Tensor:
+        """Return zeros: a product, so that what only zeros read has a gradient of zero, as in the official code."""
+        return 0.0 * read.tensor[:, :, :: self.stride, :: self.stride]
 
     def _passed(self, rest: FeatureMap) -> Tensor:
         if self.stride == 1:

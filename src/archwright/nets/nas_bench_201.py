@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from archwright.nets.feature_map import FeatureMap, apply
 from archwright.nets.mixture import MixedOperation, Soft
-from archwright.nets.network import Images, Logits, Network, initialise, stem
+from archwright.nets.network import Images, Logits, Network, initialise, stem, wired
 from archwright.nets.ops import OPERATIONS, Stacked
 from archwright.space import Architecture, Task
 
@@ -18,11 +19,17 @@ STAGES = 3  # 16, 32 and 64 channels as published
 NAMES = {"skip_connect": "identity", "nor_conv_1x1": "conv_1x1", "nor_conv_3x3": "conv_3x3", "avg_pool_3x3": "avg_3x3"}
 
 Edge = tuple[int, int]  # source and target node
+Chosen: TypeAlias = "Soft | Mapping[str, str]"  # by the edge's name
 
 
 def make(name: str, channels: int, stride: int) -> nn.Module:
     """Build an operation of the space."""
     return OPERATIONS[NAMES[name]](channels, stride)
+
+
+def answers_of(architecture: Architecture) -> dict[str, str]:
+    """Return the operation of each edge by its name."""
+    return {name: str(answer) for name, answer in architecture.answers}
 
 
 class Reduction(nn.Module):
@@ -45,7 +52,10 @@ class Reduction(nn.Module):
 
 
 class Cell(nn.Module):
-    """Nodes that are the sums of their edges; the last is the output."""
+    """Nodes that are the sums of their edges; the last is the output.
+
+    What is `chosen` of an edge: the weights of its operations, the name of one, or nothing where it has one.
+    """
 
     def __init__(self, edges: Mapping[Edge, tuple[str, Sequence[str]]], channels: int, partial: int) -> None:
         super().__init__()
@@ -54,12 +64,13 @@ class Cell(nn.Module):
             {name: MixedOperation(operations, make, channels, partial=partial) for name, operations in edges.values()}
         )
 
-    def forward(self, features: FeatureMap, soft: Soft | None) -> FeatureMap:
+    def forward(self, features: FeatureMap, chosen: Chosen | None) -> FeatureMap:
         nodes, sums = {0: features}, dict[int, Tensor]()
         for source, target, name in self._edges:  # in the order of their targets
             if source not in nodes:
                 nodes[source] = FeatureMap(sums[source])
-            output = self.edges[name](nodes[source], None if soft is None else soft[name])
+            edge, given = self.edges[name], None if chosen is None else chosen[name]
+            output = edge.single(nodes[source], given) if isinstance(given, str) else edge(nodes[source], given)  # type: ignore[operator]
             sums[target] = sums[target] + output if target in sums else output
         return FeatureMap(sums[target])
 
@@ -67,7 +78,8 @@ class Cell(nn.Module):
 class NasBench201Network(Network):
     """Stem, `repeats` cells in each of three stages, a reduction between two of them, BatchNorm, ReLU, linear.
 
-    `edges` has the name and the open operations of each edge; with several of them the network is a mixture.
+    `edges` has the name and the open operations of each edge. With several of them the network is a mixture if it is
+    `mixed`, or else has the shared weights of all; a child has the `fixed` operation of each edge.
     """
 
     def __init__(
@@ -80,9 +92,10 @@ class NasBench201Network(Network):
         stem_stride: int,
         partial: int,
         mixed: bool,
+        fixed: Mapping[str, str] | None,
     ) -> None:
         super().__init__()
-        self._mixed, self._repeats = mixed, repeats
+        self._mixed, self._fixed, self._repeats = mixed, fixed, repeats
         self.stem = stem(task.channels, filters, stem_stride)
         self.cells, self.reductions = nn.ModuleList(), nn.ModuleList()
         for stage in range(STAGES):
@@ -95,12 +108,12 @@ class NasBench201Network(Network):
         initialise(self)
 
     def with_auxiliary(self, x: Images, architecture: Architecture | Soft | None = None) -> tuple[Logits, None]:
-        """Return logits and no auxiliary ones; a mixture is given its soft weights."""
-        soft: Soft | None = architecture if self._mixed else None  # type: ignore[assignment]
+        """Return logits and no auxiliary ones; a mixture is given its soft weights, shared weights an architecture."""
+        chosen: Any = architecture if self._mixed else wired(self._fixed, answers_of, architecture)  # type: ignore[arg-type]
         features = FeatureMap(self.stem(x))
         for index, cell in enumerate(self.cells):
             if index and index % self._repeats == 0:
                 features = FeatureMap(self.reductions[index // self._repeats - 1](features))
-            features = cell(features, soft)
+            features = cell(features, chosen)
         logits: Tensor = self.classify(self.norm(features.tensor).relu().mean(dim=(2, 3)))
         return logits, None

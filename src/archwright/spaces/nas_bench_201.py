@@ -11,7 +11,7 @@ from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, Task, replay
 from archwright.spaces.paths import paths, used
-from archwright.spaces.settings import check_fields, only, settings
+from archwright.spaces.settings import check_fields, settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,8 +26,8 @@ class NasBench201(Space):
     """A cell of 4 nodes, 0 the input and 3 the output, with one of 5 operations on each of its 6 edges.
 
     A node is the sum of its edges. The network has the published sizes (`nets.nas_bench_201`); in the search the
-    BatchNorms of its cells have no scale, as in DARTS, and all use the statistics of their minibatch. It shares no
-    weights; a gradient search descends in the weights of its operations.
+    BatchNorms of its cells have no scale, as in DARTS, and all use the statistics of their minibatch. Sampled
+    architectures share its weights (ENAS), or a gradient search descends in the weights of its operations.
 
     Args:
         repeats: cells of each of the three stages; the paper's N.
@@ -61,18 +61,21 @@ class NasBench201(Space):
             yield Choice(name, OPERATIONS, vocabulary="op")
 
     @property
+    def shares_weights(self) -> bool:
+        return True
+
+    @property
     def mixes(self) -> bool:
         return True
 
     def network(self, open: Open, task: Task) -> nn.Module:
-        from archwright.nets.nas_bench_201 import NasBench201Network
+        from archwright.nets.nas_bench_201 import NasBench201Network, answers_of
         from archwright.nets.network import remove_scales, use_batch_statistics
 
-        if not open.mixed:
-            only(self, open)
+        fixed = None if open.architecture is None else answers_of(open.architecture)
         edges = {edge: (name, open[name]) for edge, name in zip(EDGES, NAMES, strict=True)}
         sizes = settings(self, "filters", "repeats", "stem_stride", "partial")
-        network = NasBench201Network(edges, task, mixed=open.mixed, **sizes)
+        network = NasBench201Network(edges, task, mixed=open.mixed, fixed=fixed, **sizes)
         if not self.affine:
             remove_scales(network.cells)
         if self.statistics == "batch":
