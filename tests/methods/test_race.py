@@ -20,6 +20,7 @@ from archwright.controllers.reinforce import Reinforce
 from archwright.controllers.starting import Starting
 from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Progress, Result, Trial
+from archwright.methods import sizing
 from archwright.methods.race import RaceMethod
 from archwright.methods.sizing import _nearest, sized
 from archwright.modalities import modality
@@ -404,7 +405,7 @@ def test_on_a_busy_machine_the_first_known_network_is_sized_and_others_while_the
         now += 3.0
         return 0.01
 
-    monkeypatch.setattr("archwright.methods.sizing.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(sizing, "time", SimpleNamespace(monotonic=lambda: now))
     names = list(sized(context, 600.0, 13.0, (), step)[0])
     assert len(names) > 1
     assert list(sized(context, 60.0, 13.0, (), step)[0]) == names[:1]
