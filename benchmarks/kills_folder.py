@@ -18,6 +18,7 @@ from archwright.store import RunStore
 
 DATABASE = "run.sqlite"
 TIMES = {"overhead", "begun", "estimate", "rates", "summary", "command"}  # and every name with "seconds" in it
+TIMES |= {"warnings"}  # of a search, by the trials that one process saw
 SHOWN = 160  # characters of a value in a difference
 Held = dict[str, Any]  # what is compared, by where it is
 
@@ -54,6 +55,8 @@ def held(folder: Path) -> Held:
             found[name] = [timeless(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.name == "report.md":
             found[name] = _without_times(path.read_text())
+        elif path.name == "report.html":
+            found[name] = "made of what is recorded"
         else:
             found[name] = path.read_bytes()
     return found

@@ -49,15 +49,16 @@ KNOWS: dict[str, set[str]] = {
     "presets": {"controllers", "modalities", "spaces", "training"},
 }
 BELOW = {*KNOWS}  # what every run is made from
-KNOWS |= {"runs": BELOW, "analysis": BELOW | {"runs"}, "lab": BELOW | {"runs"}}
+KNOWS |= {"runs": BELOW, "analysis": BELOW | {"runs"}, "lab": BELOW | {"runs"}, "pages": BELOW | {"runs"}}
 KNOWS |= {"api": {*KNOWS} - {"lab"}}
+KNOWS |= {"dashboard": {*KNOWS} - {"lab"}}
 KNOWS |= {"testing": {"loop", "states", "controllers", "training", "evaluators"}}  # no room knows it
 FRONT = {"__init__", "__main__", "cli"}  # may know everything
 
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
 TORCH = {
     *("nets", "training", "data", "controllers", "evaluators", "modalities", "methods", "presets", "export", "runs"),
-    *("analysis", "lab", "distributed", "api", "cli", "proxies"),
+    *("analysis", "lab", "distributed", "pages", "dashboard", "api", "cli", "proxies"),
 }
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.
@@ -67,6 +68,8 @@ TYPES_ONLY = {
 }
 LAZY = {
     ("spaces", "nets"): "Space.network builds with torch, describing a space does not need it",
+    ("architecture", "__init__"): "a notebook shows an architecture drawn, which takes everything above it",
+    ("protocols", "__init__"): "as the line before: trials and their results",
 }
 
 
@@ -175,7 +178,7 @@ def test_torch_is_loaded_where_it_is_used() -> None:
 
 
 def test_pictures_and_sklearn_are_loaded_at_the_moment_of_use() -> None:
-    slow = {"matplotlib", "sklearn", "pyarrow", "PIL", "scipy", "rich", "onnx", "optuna", "ray"}
+    slow = {"matplotlib", "sklearn", "pyarrow", "PIL", "scipy", "rich", "onnx", "optuna", "ray", "jinja2", "markupsafe"}
     assert [str(found) for found in IMPORTS if found.imported in slow and found.kind == "import"] == []
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from archwright.loop import Trials as Trials
     from archwright.modalities.images.model import TrainedModel as TrainedModel
     from archwright.modalities.text.model import TrainedLanguageModel as TrainedLanguageModel
+    from archwright.pages.notebook import as_html as as_html
     from archwright.spaces import Darts as Darts
     from archwright.spaces import DartsRecurrent as DartsRecurrent
     from archwright.spaces import EnasMacro as EnasMacro
@@ -65,6 +66,7 @@ _LAZY = {
     "loop": ("Epochs", "Minutes", "Trials"),
     "modalities.images.model": ("TrainedModel",),
     "modalities.text.model": ("TrainedLanguageModel",),
+    "pages.notebook": ("as_html",),
     "spaces": (
         *("Darts", "DartsRecurrent", "EnasMacro", "EnasMicro", "EnasRecurrent", "NasBench201", "NasConv", "NasNet"),
         *("NasRecurrent", "Recipe", "Stages"),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from archwright.analysis.collapse import Collapse
 from archwright.components import name_of_space, typed
-from archwright.errors import ConfigError, RunError
-from archwright.loop import Trial
+from archwright.errors import ArchwrightError, ConfigError, RunError
+from archwright.loop import Progress, Trial
 from archwright.modalities import load_model, modality
 from archwright.modalities.protocol import data_lines
+from archwright.pages.notebook import NotebookView, as_html, in_notebook
+from archwright.pages.report import REPORT, write_report
 from archwright.presets import default_space
 from archwright.runs.baseline import with_baseline
 from archwright.runs.events import Event, Message
@@ -23,12 +27,14 @@ from archwright.runs.outcome import conclude
 from archwright.runs.plan import setting_names
 from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare
+from archwright.runs.telling import Telling
 from archwright.space import Architecture, Space
 from archwright.store import RunStore
 from archwright.training.measure import denormals_kept
 from archwright.training.recipe import Recipe
 
 Watch = Callable[[Event], None]
+NOTED_SECONDS = 2.0  # between two notes of how far a run is
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ class Run:
     def test_accuracy(self) -> float:
         """Share of the test images that are classified correctly."""
         return float(self.result["test_accuracy"])
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return as_html(self)
 
     @property
     def test_perplexity(self) -> float:
@@ -132,6 +142,7 @@ def search(
         threads=threads,
         data_options=data_options,
     )
+    watch = watch or _usual()
     _say(prepared.data, watch)
     with prepared.begin(new_folder(run, prepared.data.name)) as store:
         return complete(Job(prepared.plan, prepared.data, store), watch)
@@ -155,6 +166,7 @@ def resume(
     """
     typed(engine or "")
     with opened(run, data=data, space=space, controller=controller) as (store, plan, loaded):
+        watch = watch or _usual()
         _say(loaded, watch)
         plan = plan if engine is None else plan.changed({"engine": engine})
         return complete(Job(plan, loaded, store, skip_search=finish), watch)
@@ -168,6 +180,7 @@ def compare(run: str | Path, *, data: Any = None, space: str | None = None, watc
     needed as `resume` needs them.
     """
     with opened(run, data=data, space=space) as (store, plan, loaded):
+        watch = watch or _usual()
         _say(loaded, watch)
         return complete(with_baseline(plan, loaded, store), watch)
 
@@ -183,27 +196,48 @@ def load(run: str | Path) -> Run:
 
 def complete(job: Job, watch: Watch | None = None) -> Run:
     """Run a job to its end and write its result; a run that is finished already is only read."""
-    collapse = Collapse(job.plan.search.trials, job.plan.search.space)
-    watch = watch or _ignore
+    watch, store = watch or _usual(), job.store
+    if store.get("failure") is not None:
+        store.put("failure", None)
+    try:
+        _work(job, watch)
+        result = store.get("result")
+        if concluding := result is None:
+            store.put("progress", None)
+            watch(Message("writing model, pictures and report"))
+            result = conclude(job)
+    except Exception as error:
+        with suppress(ArchwrightError):
+            store.put("failure", f"{type(error).__name__}: {error}")
+        raise
+    if concluding or not (store.folder / REPORT).is_file():  # a kill may have come between the result and it
+        write_report(store.folder)
+    return Run(store.folder, result, found_in(store))
+
+
+def _work(job: Job, watch: Watch) -> None:
+    """Do what is left of a job; how far it is, and what it warns of, is in its folder while it runs."""
+    collapse, store = Collapse(job.plan.search.trials, job.plan.search.space), job.store
+    noted = 0.0
     for event in job:
         watch(event)
         if isinstance(event, Trial) and (warning := collapse.see(event)):
             watch(Message(warning))
-    result = job.store.get("result")
-    if result is None:
-        watch(Message("writing model, pictures and report"))
-        result = conclude(job)
-    return Run(job.store.folder, result, found_in(job.store))
+            store.put("warnings", [*store.get("warnings", []), warning.removeprefix("warning: ")])
+        if isinstance(event, Progress) and time.monotonic() - noted > NOTED_SECONDS:
+            store.put("progress", {**vars(event), "metrics": dict(event.metrics)})
+            noted = time.monotonic()
 
 
-def _say(data: Any, watch: Watch | None) -> None:
+def _say(data: Any, watch: Watch) -> None:
     """Show what is said of the data."""
     for line in data_lines(modality(data)):
-        (watch or _ignore)(Message(line))
+        watch(Message(line))
 
 
-def _ignore(event: Event) -> None:
-    """Watch nothing."""
+def _usual() -> Watch:
+    """Return what watches where the caller gives nothing: progress in a notebook, nothing elsewhere."""
+    return Telling(NotebookView()) if in_notebook() else lambda event: None
 
 
 def _given(value: Any) -> dict[str, Any]:

@@ -36,6 +36,12 @@ class Architecture:
     def __getitem__(self, name: str) -> Answer:
         return self._by_name[name]
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        import archwright
+
+        return archwright.as_html(self)
+
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 

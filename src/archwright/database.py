@@ -102,6 +102,11 @@ class Database:
         with explained(self.path):
             return self.connection.execute(sql, values).fetchall()
 
+    def each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield rows as they are read, where all of them would take much memory."""
+        with explained(self.path):
+            yield from self.connection.execute(sql, values)
+
     @contextmanager
     def transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
         """Commit what happens inside, or nothing; sync it if `synced`, or if nothing was for `SYNC_SECONDS`."""

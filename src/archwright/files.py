@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from archwright.errors import RunError
 
@@ -44,6 +45,36 @@ def unlock(descriptor: int) -> None:
     """Release the lock. The file stays: removing it would let two processes lock two files of one name."""
     os.ftruncate(descriptor, 0)
     os.close(descriptor)
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Return who has locked the folder (`pid`, `host`, `since`), without locking it; None where nobody has.
+
+    A process of another machine cannot be looked for: it counts until it says that it has ended.
+    """
+    try:
+        path = inside(folder, "lock")
+        found = json.loads(path.read_bytes()[:1000])
+        pid = int(found["pid"])
+        if found["host"] == socket.gethostname() and not _holds(pid, path):
+            return None
+        return {"pid": pid, "host": str(found["host"]), "since": str(found["since"])}
+    except (OSError, RunError, ValueError, LookupError, TypeError, RecursionError):
+        return None  # nobody, or it has only just begun
+
+
+def _holds(pid: int, path: Path) -> bool:
+    """Return whether a process of this machine has the file open; where that cannot be seen, whether it runs."""
+    try:
+        return any(file.exists() and file.samefile(path) for file in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True  # somebody else's
+        return True
 
 
 def _holder(content: bytes) -> str:

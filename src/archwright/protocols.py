@@ -37,6 +37,12 @@ class Result:
     error: str | None = None
     gradient: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        import archwright
+
+        return archwright.as_html(self)
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -54,6 +60,12 @@ class Trial:
     @property
     def architecture(self) -> Architecture:
         return self.proposal.architecture
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        import archwright
+
+        return archwright.as_html(self)
 
     @property
     def reward(self) -> float:

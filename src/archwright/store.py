@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from sqlite3 import Connection
@@ -38,6 +39,20 @@ from archwright.protocols import Proposal, Result, Saved, State, Trial
 from archwright.space import Architecture
 from archwright.statefiles import StateFiles
 from archwright.states import pack, unpack
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished trial without its architecture, which has the id `architecture`."""
+
+    number: int
+    architecture: str
+    reward: float
+    error: str | None
+    seconds: float
+    metrics: Mapping[str, float]
+    figures: Mapping[str, float]
+
 
 _EVALUATOR = "evaluator"  # the name of the state that `checkpoint` saves
 _FIGURES = "checkpoint figures"  # the fact that goes with it
@@ -120,14 +135,43 @@ class RunStore(AbstractContextManager["RunStore"]):
                 checkpoint = Saved(*then, figures=figures)
         return Saved(trials, pending, streams, *state, evaluator, checkpoint)
 
-    def trials(self) -> Iterator[Trial]:
-        """Yield the finished trials, in the order reported."""
-        for number, proposal, row in self._rows("place IS NOT NULL", "place"):
+    def trials(self, begin: int = 0) -> Iterator[Trial]:
+        """Yield the finished trials, in the order reported, but for the first `begin`."""
+        for number, proposal, row in self._rows("place >= ?", "place", begin):
             with self._database.reading(f"trial {number}"):
                 reward, metrics, error, seconds, figures = row
                 result = Result(float(reward), _numbers(metrics), None if error is None else str(error))
                 trial = Trial(number, proposal, result, float(seconds), _numbers(figures or "{}"))
             yield trial
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield the finished trials without their architectures, in the order reported: there may be thousands."""
+        sql = (
+            f"SELECT trials.number, architecture, {_RESULT}, digests.digest, {TRIAL_DIGEST} FROM {TRIALS}"
+            f" LEFT JOIN digests ON digests.name = {TRIAL} WHERE place IS NOT NULL ORDER BY place"
+        )
+        for number, name, reward, metrics, error, seconds, figures, kept, now in self._database.each(sql):
+            with self._database.reading(f"trial {number}"):
+                self._require_same(kept, now)
+                numbers = _numbers(metrics), _numbers(figures or "{}")
+                outcome = Outcome(
+                    number, str(name), float(reward), None if error is None else str(error), seconds, *numbers
+                )
+            yield outcome
+
+    @property
+    def told_count(self) -> int:
+        """How many trials are finished."""
+        return self._told
+
+    def architecture(self, trial: int) -> Architecture:
+        """Return what a trial proposed."""
+        return next(self._rows("trials.number = ?", "trials.number", trial))[1].architecture
+
+    def pending(self) -> list[tuple[int, str, float]]:
+        """Return proposals without an answer: number, id of the architecture, and when, in seconds since 1970."""
+        sql = "SELECT number, architecture, proposed FROM trials WHERE place IS NULL ORDER BY number"
+        return [(int(number), str(name), float(when)) for number, name, when in self._database.rows(sql)]
 
     def _proposals(self, where: str, *values: Any) -> list[tuple[int, Proposal]]:
         return [(number, proposal) for number, proposal, _ in self._rows(where, "trials.number", *values)]
@@ -212,6 +256,13 @@ class RunStore(AbstractContextManager["RunStore"]):
         with self._database.reading(f"the entry {key!r}"):
             self._require_same(*rows[0][1:])
             return json.loads(rows[0][0])
+
+    def facts(self, prefix: str) -> dict[str, Any]:
+        """Return the facts whose keys begin with `prefix`, by the rest of the key."""
+        keys = self._database.rows(
+            "SELECT key FROM facts WHERE key >= ? AND key < ? ORDER BY key", prefix, f"{prefix}\uffff"
+        )
+        return {key[len(prefix) :]: self.get(key) for (key,) in keys}
 
     def save(self, name: str, state: State) -> None:
         """Record a big state (see `archwright.states.pack` for what it may hold). Replaces what `name` had.

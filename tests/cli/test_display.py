@@ -8,6 +8,7 @@ import pytest
 
 from archwright.cli import display
 from archwright.loop import Progress
+from archwright.runs import telling
 from archwright.runs.events import Event, Stage
 
 Show = Callable[[Event], str]
@@ -17,7 +18,7 @@ Show = Callable[[Event], str]
 def show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Show:
     """What is printed of an event, each 20 seconds after the one before."""
     now = [0.0]
-    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(telling.time, "monotonic", lambda: now[0])
     shown = display.Display(json_output=False)
 
     def printed(event: Event) -> str:

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from archwright.cli.commands import Parser, chosen, dashed_help, data_options, print_json, print_line
-from archwright.errors import ArchwrightError
-from archwright.modalities import MODALITIES
-from archwright.stored import SENSELESS
 
 
 def list_(arguments: Sequence[str]) -> int:
@@ -19,48 +16,20 @@ def list_(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     given = parser.parse_args(arguments)
 
+    from archwright.pages.record import row
     from archwright.report.table import show_table
     from archwright.runs.folder import runs_below
 
-    rows = [_row(folder) for folder in runs_below(given.folder)]
+    rows = [row(folder) for folder in runs_below(given.folder)]
     if given.json:
-        for row in rows:
-            print_json(row)
+        for each in rows:
+            print_json(each)
     elif not rows:
         print_line(f"no runs in {given.folder}; archwright search makes one")
     else:
         columns = ("run", "begun", "data", "state", "trials", "test")
-        show_table(columns, [[row[name] for name in columns] for row in rows])
+        show_table(columns, [[each[name] for name in columns] for each in rows])
     return 0
-
-
-def _row(folder: Path) -> dict[str, Any]:
-    from archwright.runs.plan import upgraded, wanted_phases
-    from archwright.store import RunStore
-
-    row: dict[str, Any] = {"run": str(folder), "begun": "", "data": "", "state": "", "trials": "", "test": ""}
-    try:
-        with RunStore.reading(folder) as store:
-            result = store.get("result")
-            stored = store.get("plan")
-            if stored is None and store.get("command") is not None:  # no plan of a network
-                row |= {name: store.get(name) or "" for name in ("begun", "data")}
-                return row | {"trials": sum(1 for _ in store.trials()), "state": "finished" if result else "in search"}
-            if stored is None:
-                return row | {"state": "stopped before it began"}
-            plan = upgraded(stored)
-            waiting = [name for name in wanted_phases(plan["final"]) if not store.get(f"done/{name}")]
-            row["begun"], row["data"] = store.get("begun") or "", plan["data"]["name"]
-            row["trials"] = sum(1 for _ in store.trials())
-            row["state"] = "finished" if result else f"in {waiting[0]}" if waiting else "to be reported"
-            for kind in MODALITIES.values():
-                if result and f"test_{kind.metric}" in result:
-                    row["test"] = kind.shown.format(result[f"test_{kind.metric}"])
-    except ArchwrightError as error:
-        row["state"] = f"unreadable: {error}"
-    except SENSELESS as error:  # one bad folder does not hide the others
-        row["state"] = f"damaged: {error!r}"
-    return row
 
 
 def spaces(arguments: Sequence[str]) -> int:

@@ -75,16 +75,8 @@ class OptunaSampler:
 
     def tell(self, trials: Sequence[Trial]) -> bool:
         for trial in trials:
-            params: dict[str, Any] = {}
-            distributions: dict[str, Any] = {}
-            space = self.space.for_architecture(trial.architecture)
-            for question in decisions_of(space, trial.architecture):
-                answer = trial.architecture[question.name]
-                chosen = answer if isinstance(answer, tuple) else (answer,)
-                answers = [anchor in chosen for anchor in question.among] if isinstance(question, Links) else chosen
-                for (name, values), value in zip(parameters(question), answers, strict=True):
-                    params[name] = value
-                    distributions[name] = self._optuna.distributions.CategoricalDistribution(values)
+            params, values = answered(self.space.for_architecture(trial.architecture), trial.architecture)
+            distributions = {n: self._optuna.distributions.CategoricalDistribution(v) for n, v in values.items()}
             self._study.add_trial(
                 self._optuna.trial.create_trial(value=trial.reward, params=params, distributions=distributions)
             )
@@ -108,6 +100,19 @@ class OptunaSampler:
                 return cls(seed=seed, **self._settings)
             except TypeError as error:
                 raise ConfigError(f"optuna.samplers.{self._sampler}: {error}") from None
+
+
+def answered(space: Space, architecture: Architecture) -> tuple[dict[str, Any], dict[str, tuple[Any, ...]]]:
+    """Return an architecture as categorical parameters: the value of each, and the values that it may have."""
+    chosen: dict[str, Any] = {}
+    options: dict[str, tuple[Any, ...]] = {}
+    for question in decisions_of(space, architecture):
+        answer = architecture[question.name]
+        taken = answer if isinstance(answer, tuple) else (answer,)
+        answers = [anchor in taken for anchor in question.among] if isinstance(question, Links) else taken
+        for (name, values), value in zip(parameters(question), answers, strict=True):
+            chosen[name], options[name] = value, values
+    return chosen, options
 
 
 def parameters(question: Decision) -> list[tuple[str, tuple[Any, ...]]]:

@@ -12,9 +12,11 @@ from torch import Tensor
 from archwright.data.images import ImageData
 from archwright.data.text import TextData
 from archwright.errors import ConfigError
+from archwright.modalities.mistakes import Mistakes
 from archwright.modalities.model_file import TrainedNetwork
 from archwright.modalities.wording import Wording
 from archwright.report.plots import Estimate
+from archwright.training.parts import Part
 from archwright.training.training_data import TrainingSource
 
 if TYPE_CHECKING:
@@ -153,6 +155,13 @@ class Modality(TrainingSource, Protocol):
     def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
         """Return more lines of Markdown for the report."""
         return []
+
+    def mistakes(self, test: Mapping[str, Any]) -> Mistakes:
+        """Return what a test of the test part got wrong, with the examples; empty for records that did not keep it."""
+        return Mistakes()
+
+    def parts(self, network: Any) -> list[Part]:
+        """Return what the nodes of a network's drawing cost; nothing for networks that do not say."""
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
         """Write a trained model."""

@@ -6,7 +6,7 @@ named by node, side, operation and source, so that a child's names are among the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +40,7 @@ class CellVariant:
         same_padding: what strides pads as TensorFlow's SAME.
         edges: a node is the sum of edges, one operation on each state that it reads, and not of two sides.
         normed_pools, partial: of edges, see `archwright.nets.edges`.
+        numbers: what a drawing calls the older and the newer input.
     """
 
     projects: tuple[str, ...] = ()
@@ -48,10 +49,11 @@ class CellVariant:
     edges: bool = False
     normed_pools: bool = False
     partial: int = 1
+    numbers: tuple[str, str] = ("0", "1")
 
 
 ENAS = CellVariant()
-NASNET = CellVariant(projects=("newer",), strided_identity=True, same_padding=True)  # papers: B5
+NASNET = CellVariant(projects=("newer",), strided_identity=True, same_padding=True, numbers=("1", "0"))  # papers: B5
 DARTS = CellVariant(projects=("older", "newer"), edges=True)  # papers: D1; cnn/model.py
 
 
@@ -134,7 +136,7 @@ class Cell(nn.Module):
         variant: CellVariant = ENAS,
     ) -> None:
         super().__init__()
-        self.kept = tuple(kept)
+        self.kept, self._numbers = tuple(kept), variant.numbers
         self.joins = ("add",) * len(nodes) if joins is None else tuple(joins)
         older, newer = inputs
         self.older: nn.Module = nn.Identity()
@@ -173,6 +175,16 @@ class Cell(nn.Module):
         self.shape = Shape(width, newer.halvings + (stride == 2))
         if variant.same_padding and stride == 2:
             pad_same(self.nodes, size)
+
+    def drawn(self, wiring: Wiring | None) -> Iterator[tuple[str, nn.Module]]:
+        """Yield what the nodes of the cell's graph are: the operands of a child, and what is there in any case."""
+        yield from zip(self._numbers, (self.older, self.newer), strict=True)
+        for number, (node, operands) in enumerate(zip(self.nodes, wiring or (), strict=False), start=2):
+            for side, (source, name) in zip(SIDES, operands, strict=True):
+                inside: Any = node
+                edge = isinstance(node, Edges)
+                yield f"{number}/{side}", inside.edges[str(source)].operations[name] if edge else inside[side]
+        yield "output", self
 
     def forward(
         self, older: FeatureMap, newer: FeatureMap, wiring: Wiring | SoftWiring | SoftSides

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from archwright.errors import SpaceError
 from archwright.nets.memory import TextMemory
+from archwright.nets.network import Drawn
 from archwright.nets.recurrent import CellState, RecurrentCell
 from archwright.space import Architecture
 
@@ -89,6 +90,14 @@ class LanguageModel(nn.Module):
             x, end = cell(x, state, self._mask(x, cell.units, self.recurrent_dropout), architecture)
             ends.append(end)
         return self._dropped(x, self.output_dropout), tuple(ends)
+
+    def drawn(self) -> Iterator[Drawn]:
+        """Yield what the nodes of the space's graphs are here; those of a cell come once for each layer."""
+        yield "network", "embedding", self.embedding
+        for number, cell in enumerate(self.recurrent_cells(), start=1):
+            yield "network", str(number), cell
+            yield from (("recurrent", node, weights) for node, weights in cell.drawn())
+        yield "network", "classifier", self.classify
 
     def set_progress(self, progress: float) -> None:
         """Do nothing: no part depends on how far training is."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.nets.feature_map import concatenate
-from archwright.nets.network import Images, Logits, Network, initialise
+from archwright.nets.network import Drawn, Images, Logits, Network, initialise
 from archwright.nets.ops import Padding, halves
 from archwright.nets.wiring import LayerSpec, loose_layers
 from archwright.space import Architecture, Task
@@ -84,6 +84,10 @@ class Layered(Network):
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(sum(channels[number] for number in self._loose), task.classes)
         initialise(self)
+
+    def drawn(self) -> Iterator[Drawn]:
+        yield from (("network", str(number), layer) for number, layer in enumerate(self.layers, start=1))
+        yield "network", "output", self.classify
 
     def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
         """Return logits and no auxiliary ones, of images of the task's size."""

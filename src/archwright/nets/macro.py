@@ -6,7 +6,7 @@ it as skips.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from archwright.errors import SpaceError
 from archwright.nets.cell import Joined
 from archwright.nets.feature_map import FeatureMap, apply
-from archwright.nets.network import Images, Logits, Network, initialise, stem, wired
+from archwright.nets.network import Drawn, Images, Logits, Network, initialise, stem, wired
 from archwright.nets.ops import OPERATIONS, FactorizedReduction, Pointwise, Separable, operation
 from archwright.space import Architecture, Task
 
@@ -114,6 +114,11 @@ class MacroNetwork(Network):
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(channels, task.classes, bias=False)  # no bias (C3)
         initialise(self)
+
+    def drawn(self) -> Iterator[Drawn]:
+        yield "network", "0", self.stem
+        yield from (("network", str(number), layer) for number, layer in enumerate(self.layers, start=1))
+        yield "network", "output", self.classify
 
     def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
         wiring = wired(self._fixed, self._wire, architecture)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from archwright.nets.feature_map import FeatureMap, apply
 from archwright.nets.mixture import MixedOperation, Soft
-from archwright.nets.network import Images, Logits, Network, initialise, stem, wired
+from archwright.nets.network import Drawn, Images, Logits, Network, initialise, stem, wired
 from archwright.nets.ops import OPERATIONS, Stacked
 from archwright.space import Architecture, Task
 
@@ -64,6 +64,11 @@ class Cell(nn.Module):
             {name: MixedOperation(operations, make, channels, partial=partial) for name, operations in edges.values()}
         )
 
+    def drawn(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the edges as the cell's graph names them, then the whole cell."""
+        yield from ((f"{source}{target}", self.edges[name]) for source, target, name in self._edges)
+        yield "3", self
+
     def forward(self, features: FeatureMap, chosen: Chosen | None) -> FeatureMap:
         nodes, sums = {0: features}, dict[int, Tensor]()
         for source, target, name in self._edges:  # in the order of their targets
@@ -106,6 +111,10 @@ class NasBench201Network(Network):
         self.norm = nn.BatchNorm2d(channels)
         self.classify = nn.Linear(channels, task.classes)
         initialise(self)
+
+    def drawn(self) -> Iterator[Drawn]:
+        for cell in self.cells:
+            yield from (("cell", node, edge) for node, edge in cell.drawn())  # type: ignore[operator]
 
     def with_auxiliary(self, x: Images, architecture: Architecture | Soft | None = None) -> tuple[Logits, None]:
         """Return logits and no auxiliary ones; a mixture is given its soft weights, shared weights an architecture."""

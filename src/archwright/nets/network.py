@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias, TypeVar, cast
 
 from jaxtyping import Float
@@ -17,6 +17,8 @@ from archwright.space import Architecture
 Wired = TypeVar("Wired")
 Images: TypeAlias = Float[Tensor, "batch channels height width"]
 Logits: TypeAlias = Float[Tensor, "batch classes"]
+# What a drawing shows: the first word of a graph's title, the name of a node, and the module or the number of weights.
+Drawn: TypeAlias = "tuple[str, str, nn.Module | int]"
 
 
 class Network(nn.Module):
@@ -31,6 +33,10 @@ class Network(nn.Module):
 
     def forward(self, x: Images, architecture: Architecture | None = None) -> Logits:
         return self.with_auxiliary(x, architecture)[0]
+
+    def drawn(self) -> Iterator[Drawn]:
+        """Yield what the nodes of the space's graphs are here; those of a repeated cell come once for each cell."""
+        return iter(())
 
     def set_progress(self, progress: float) -> None:
         """Say how far training is, 0 to 1: scheduled drop path grows with it."""

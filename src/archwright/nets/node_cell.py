@@ -39,6 +39,8 @@ class NodeCell(ChainCell):
         super().__init__(names, fixed, wire, inputs, units, normalised=normalised)
         self._mixed = mixed
 
+    first = "0"
+
     def matrices(self, chain: Chain) -> list[str]:
         return list(self.weights)
 

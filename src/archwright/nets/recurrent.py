@@ -10,7 +10,7 @@ faster (CPU, one thread; small and published sizes, children and supernets).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +40,10 @@ class RecurrentCell(nn.Module):
 
     units: int
     states: int
+
+    def drawn(self) -> Iterator[tuple[str, int]]:
+        """Yield the nodes of the cell's graph that have weights, and how many: each is multiplied once a token."""
+        return iter(())
 
     def start(self, batch: int, like: Tensor) -> CellState:
         """Return a state of zeros."""
@@ -103,6 +107,11 @@ class TreeCell(SteppedCell):
             hidden = functional.dropout(hidden, self.hidden_dropout)
         return lambda x, h, state: tree.step(x.chunk(leaves, 1), (h @ hidden).chunk(leaves, 1), state[1])
 
+    def drawn(self) -> Iterator[tuple[str, int]]:
+        leaves = self.tree.leaves
+        each = (self.input.numel() + self.hidden.numel()) // leaves
+        yield from ((f"{leaf}/sum", each) for leaf in range(leaves))
+
 
 class ChainCell(SteppedCell):
     """The cell of a chain, or of all chains of as many nodes: then its matrices are shared.
@@ -113,6 +122,7 @@ class ChainCell(SteppedCell):
     """
 
     states = 1
+    first = "1"  # what the graph calls the node that reads x and h
 
     def __init__(
         self,
@@ -127,6 +137,10 @@ class ChainCell(SteppedCell):
         super().__init__(inputs, units, 2)
         self.fixed, self.normalised, self._wire = fixed, normalised, wire
         self.weights = nn.ParameterDict({name: nn.Parameter(torch.empty(units, 2 * units)) for name in names})
+
+    def drawn(self) -> Iterator[tuple[str, int]]:
+        yield self.first, self.input.numel() + self.hidden.numel()
+        yield from ((name.partition("_")[0], weight.numel()) for name, weight in self.weights.items())
 
     @abstractmethod
     def matrices(self, chain: Chain) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from archwright.nets.cell import ENAS, Cell, CellVariant, Shape
 from archwright.nets.feature_map import FeatureMap
-from archwright.nets.network import Images, Logits, Network, initialise, stem, wired
+from archwright.nets.network import Drawn, Images, Logits, Network, initialise, stem, wired
 from archwright.nets.ops import FactorizedReduction
 from archwright.nets.wiring import Operands, Wiring
 from archwright.space import Architecture, Task
@@ -170,6 +170,11 @@ class CellNetwork(Network):
         self.classify = nn.Linear(newer.channels, task.classes, bias=config.bias)  # no bias: ENAS C3, C4
         if config.start != "torch":
             initialise(self, truncated=config.start == "truncated")
+
+    def drawn(self) -> Iterator[Drawn]:
+        for kind, cell in zip(self.kinds, self.cells, strict=True):
+            parts: Iterator[tuple[str, nn.Module]] = cell.drawn((self._fixed or {}).get(kind))  # type: ignore[operator]
+            yield from ((kind, node, part) for node, part in parts)
 
     def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, Logits | None]:
         wiring = wired(self._fixed, self._wire, architecture)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from archwright.errors import SpaceError
 from archwright.nets.feature_map import subsample
-from archwright.nets.network import Images, Logits, Network, initialise
+from archwright.nets.network import Drawn, Images, Logits, Network, initialise
 from archwright.nets.ops import Convolution
 from archwright.nets.wiring import StageSpec
 from archwright.space import Architecture, Task
@@ -257,6 +257,11 @@ class StagesNetwork(Network):
         """The first convolution."""
         first: nn.Conv2d = self.stem.first  # type: ignore[assignment]
         return first
+
+    def drawn(self) -> Iterator[Drawn]:
+        yield "network", "stem", self.stem
+        yield from (("network", str(number), stage) for number, stage in enumerate(self.stages, start=1))
+        yield "network", "classifier", self.classify
 
     def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
         mirrored = self._mirror and not self.training

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ from archwright.report.picture import FAINT, INK, checked_path, save, settings, 
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TEXT, LABEL, HEADING, TITLE = 10.0, 8.5, 12.0, 13.0  # points: boxes, edges, each graph, the whole drawing
 MARGIN, BETWEEN, HEADING_HEIGHT = 0.2, 0.45, 0.36  # inches
@@ -41,9 +45,45 @@ def draw(graphs: Graph | Sequence[Graph], path: str | Path, *, title: str | None
 
     Raises ConfigError for another suffix, a path that cannot be written, or if there is no graph.
     """
+    path = checked_path(path)
+    with _drawn(graphs, title) as (figure, drawn):
+        return save(figure, path, title=title or ", ".join(graph.title for graph in drawn))
+
+
+def inline(graphs: Graph | Sequence[Graph], hover: Mapping[tuple[int, str], str] | None = None) -> str:
+    """Return a drawing as an `svg` element for a page: it has the page's width at most, and text stays text.
+
+    `hover`: what a node, (number of the graph, name), says under the pointer. Raises ConfigError if there is no graph.
+    """
+    written = io.StringIO()
+    with _drawn(graphs, None) as (figure, drawn):
+        width = figure.get_size_inches()[0]
+        figure.savefig(written, format="svg", metadata=dict.fromkeys(("Date", "Creator")))
+    said = {
+        f"node-{n}-{i}": (hover or {}).get((n, node.name))
+        for n, g in enumerate(drawn)
+        for i, node in enumerate(g.nodes)
+    }
+
+    def titled(found: re.Match[str]) -> str:
+        words = said.get(found.group(1))
+        return found.group() if words is None else f"{found.group()}<title>{escape(words)}</title>"
+
+    svg = written.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(
+        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1
+    )
+    svg = svg.replace("<svg", f'<svg class="drawing" role="img" style="width:100%;max-width:{96 * width:.0f}px"', 1)
+    svg = svg.replace("</style>", ".drawing text{pointer-events:none}</style>", 1)
+    return re.sub(r'<g id="(node-\d+-\d+)">', titled, svg)
+
+
+@contextmanager
+def _drawn(graphs: Graph | Sequence[Graph], title: str | None) -> Iterator[tuple[Figure, tuple[Graph, ...]]]:
+    """Yield the figure of a drawing, and its graphs, while matplotlib has our settings."""
     from matplotlib.figure import Figure
 
-    path = checked_path(path)
     graphs = (graphs,) if isinstance(graphs, Graph) else tuple(graphs)
     if not graphs:
         raise ConfigError("there is no graph to draw")
@@ -55,10 +95,10 @@ def draw(graphs: Graph | Sequence[Graph], path: str | Path, *, title: str | None
         axes.set_axis_off()
         if title:
             _write(axes, (width / 2, MARGIN + HEADING_HEIGHT / 2), title, fontsize=TITLE, fontweight="bold")
-        for graph, layout, corner in zip(graphs, layouts, corners, strict=True):
+        for number, (graph, layout, corner) in enumerate(zip(graphs, layouts, corners, strict=True)):
             _draw_edges(axes, graph, layout, corner)
-            _draw_boxes(axes, graph, layout, corner)
-        return save(figure, path, title=title or ", ".join(graph.title for graph in graphs))
+            _draw_boxes(axes, graph, layout, corner, number)
+        yield figure, graphs
 
 
 def colours(node: Node) -> tuple[str, str]:
@@ -130,13 +170,13 @@ def _draw_edges(axes: Axes, graph: Graph, layout: Layout, corner: Point) -> None
             _write(axes, at, route.edge.label, fontsize=LABEL, bbox=background)
 
 
-def _draw_boxes(axes: Axes, graph: Graph, layout: Layout, corner: Point) -> None:
+def _draw_boxes(axes: Axes, graph: Graph, layout: Layout, corner: Point, number: int) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     if graph.title:
         middle = (corner[0] + layout.width / 2, corner[1] - HEADING_HEIGHT * 0.62)
         _write(axes, middle, graph.title, fontsize=HEADING, fontweight="bold")
-    for node in graph.nodes:
+    for index, node in enumerate(graph.nodes):
         box, (fill, outline) = layout.boxes[node.name], colours(node)
         x, y = corner[0] + box.x, corner[1] + box.y
         rounding = box.height / 2 - 0.01 if node.kind in ("input", "output") else 0.05
@@ -144,6 +184,7 @@ def _draw_boxes(axes: Axes, graph: Graph, layout: Layout, corner: Point) -> None
         shape = FancyBboxPatch(corner_of_box, box.width, box.height, boxstyle=style, clip_on=False, zorder=3)
         dashed = (fill, node.kind) == ("#ffffff", "operation")
         shape.set(facecolor=fill, edgecolor=outline, linewidth=LINE_WIDTH, linestyle=(0, (3, 2)) if dashed else "-")
+        shape.set_gid(f"node-{number}-{index}")
         axes.add_patch(shape)
         texts = _texts(graph, node)
         if len(texts) == 2:

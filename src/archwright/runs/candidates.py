@@ -13,6 +13,7 @@ from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
+from archwright.runs.curves import Curve
 from archwright.runs.events import Event, Message
 from archwright.runs.grid import changed
 from archwright.runs.pace import Pace
@@ -87,6 +88,7 @@ class Candidates:
             if begun is not None and begun["key"] == key and not _lacks_metrics(begun["fit"]):
                 fit.load_state_dict(begun["fit"])
             pace = self._pace(fit, architecture, left)
+            curve = Curve(self.store, "reference" if architecture is None else architecture.id, fit) if keep else None
             with any_failure():
                 for progress in fit:
                     steps = fit.steps
@@ -94,8 +96,12 @@ class Candidates:
                         pace.stepped()
                         if pace.step_seconds is not None and recipe is None:
                             self.clock.measured(pace.step_seconds)
+                    if curve is not None:
+                        curve.see(progress, ends_epoch=fit.ends_epoch)
                     yield Progress(phase, number * steps + progress.step, of * steps, progress.metrics)
                     if fit.ends_epoch or time.monotonic() - self._saved > CHECKPOINT_SECONDS / 4:
+                        if curve is not None:
+                            curve.save(fit)
                         self.store.save("training", {"key": key, "fit": fit.state_dict()})
                         self._saved = time.monotonic()
                         self.clock.account(phase)

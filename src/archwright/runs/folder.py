@@ -12,6 +12,7 @@ from archwright.errors import DataError, RunError
 from archwright.files import write
 from archwright.modalities import MODALITIES, read
 from archwright.runs.plan import DataSource, Plan
+from archwright.runs.versions import command, versions
 from archwright.space import Architecture
 from archwright.store import RunStore
 
@@ -35,6 +36,7 @@ def begin(plan: Plan, folder: Path, overhead: float, config: Mapping[str, Any], 
     import yaml
 
     facts |= {"plan": plan.to_json(), "overhead": overhead, "begun": time.strftime("%Y-%m-%d %H:%M:%S")}
+    facts |= {"versions": versions(), "command": command()}
     store = RunStore(folder, create=True)
     try:
         write(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())

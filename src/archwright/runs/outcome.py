@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from archwright.controllers.sharding import lateness
@@ -14,7 +15,7 @@ from archwright.loop import Trial
 from archwright.modalities.protocol import Modality, data_facts, data_lines, verdict
 from archwright.report.drawing import draw
 from archwright.report.escape import for_markdown, for_terminal
-from archwright.report.plots import comparison, search_curve
+from archwright.report.plots import Estimate, comparison, search_curve
 from archwright.report.text import as_text
 from archwright.runs.job import Job
 from archwright.space import Architecture, Space
@@ -75,8 +76,9 @@ def conclude(job: Job) -> dict[str, Any]:
             result["known"]["folders"] = {other: str(store.folder / other)}
     space = _save(job, key, "model")
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
-    graphs = space.graphs(architecture)
-    _draw(job, graphs, trials, result)
+    graphs, estimates = space.graphs(architecture), _estimates(modality, result)
+    _draw(job, graphs, trials, estimates, result)
+    store.put("shown", _shown(job, key, graphs, estimates, test))
     seconds = {
         **store.get("seconds", {}),
         "report": time.monotonic() - begun,
@@ -148,15 +150,39 @@ def _comparisons(result: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
         yield "reference", group["network"], group, f" with {group['parameters']:,} parameters"
 
 
-def _draw(job: Job, graphs: Sequence[Graph], trials: Sequence[Trial], result: dict[str, Any]) -> None:
-    folder, modality, search = job.store.folder, job.modality, job.plan.search
-    reward = "validation accuracy" if hasattr(search.reward, "words") else f"reward ({search.objective})"
+def _estimates(modality: Modality, result: dict[str, Any]) -> list[Estimate]:
+    """Return the metric of the network delivered and of what was trained beside it, with intervals."""
     known = result.get("known", {"delivered": False})
     rows = [modality.estimate(known["network"] if known["delivered"] else "found", result, found=True)]
     if "network" in known:
         other = ("found", known["found"]) if known["delivered"] else (known["network"], known)
         rows.append(modality.estimate(*other))
-    rows += [modality.estimate(name, figures) for _, name, figures, _ in _comparisons(result)]
+    return rows + [modality.estimate(name, figures) for _, name, figures, _ in _comparisons(result)]
+
+
+def _shown(
+    job: Job, key: str, graphs: Sequence[Graph], estimates: Sequence[Estimate], test: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what pages show of the network delivered, as plain data: they have no data and none of the user's code."""
+    modality = job.modality
+    return {
+        "graphs": [asdict(graph) for graph in graphs],
+        "parts": [asdict(part) for part in modality.parts(job.candidates_of(key).network(key).cpu())],
+        "estimates": [asdict(estimate) for estimate in estimates],
+        "measure": f"test {modality.wording.measure}",
+        "mistakes": modality.mistakes(test).to_json(),
+    }
+
+
+def _draw(
+    job: Job,
+    graphs: Sequence[Graph],
+    trials: Sequence[Trial],
+    rows: Sequence[Estimate],
+    result: dict[str, Any],
+) -> None:
+    folder, modality, search = job.store.folder, job.modality, job.plan.search
+    reward = "validation accuracy" if hasattr(search.reward, "words") else f"reward ({search.objective})"
     measured = modality.wording.measure.partition(",")[0].capitalize()
     for suffix in ("png", "svg"):
         draw(graphs, folder / f"cell.{suffix}", title=f"{result['space']} {result['architecture']}")

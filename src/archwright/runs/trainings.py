@@ -12,6 +12,7 @@ from archwright.errors import ChildFailure
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.methods.cost import steps
 from archwright.runs.assembly import network_of, recipe_of
+from archwright.runs.curves import Curve
 from archwright.training.failures import any_failure
 from archwright.training.fit import Fit
 
@@ -86,12 +87,15 @@ class Trainings:
         return fit
 
     def advance(self, fit: Fit, architecture: Architecture, share: float) -> Iterator[Progress]:
-        saved = time.monotonic()
+        saved, curve = time.monotonic(), Curve(self.store, architecture.id, fit)
         for progress in fit.until(min(fit.steps, math.ceil(share * fit.steps))):
+            curve.see(progress, ends_epoch=fit.ends_epoch)
             yield progress
             if time.monotonic() - saved > CHECKPOINT_SECONDS / 4:
+                curve.save(fit)
                 self.store.save(state_name(architecture), fit.state_dict())
                 saved = time.monotonic()
+        curve.save(fit)
         self.store.save(state_name(architecture), fit.state_dict())
 
     def heat(self, architecture: Architecture, share: float, part: tuple[int, int]) -> Iterator[Progress]:

@@ -24,6 +24,8 @@ class Score(NamedTuple):
     accuracy: float  # share of images whose class has the largest logit
     correct: Bool[Tensor, " n"]  # image by image, on the CPU: paired comparisons need it
     loss: float  # mean cross entropy, without smoothing or auxiliary head; not finite if the logits are not
+    predicted: Int[Tensor, " n"]  # the class with the largest logit, on the CPU
+    confidence: Float[Tensor, " n"]  # its probability
 
 
 def evaluate_accuracy(
@@ -43,6 +45,7 @@ def evaluate_accuracy(
     """
     correct: list[Tensor] = []
     losses: list[Tensor] = []
+    answers: list[tuple[Tensor, Tensor]] = []
     with inference(model), at_precision(precision, device):
         for piece in split(len(images), batch):
             x = arrange(preprocessing(images.x[piece].to(device)), channels_last)
@@ -50,8 +53,10 @@ def evaluate_accuracy(
             right, loss = score_logits(logits, images.y[piece].to(device))
             correct.append(right)
             losses.append(loss)
+            answers.append(logits.float().softmax(1).max(1))
     hits = torch.cat(correct).cpu()
-    return Score(hits.double().mean().item(), hits, torch.cat(losses).mean().item())
+    confidence, predicted = (torch.cat(kind).cpu() for kind in zip(*answers, strict=True))
+    return Score(hits.double().mean().item(), hits, torch.cat(losses).mean().item(), predicted, confidence)
 
 
 def score_logits(

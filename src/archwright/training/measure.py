@@ -29,7 +29,7 @@ def multiply_adds(module: nn.Module, shape: tuple[int, int, int] | Task) -> int:
     the papers' figures.
     """
     with inference(module), FlopCounterMode(display=False) as counter:
-        module(_image(module, shape))
+        module(image(module, shape))
     return int(counter.get_total_flops()) // 2
 
 
@@ -37,7 +37,7 @@ def latency(module: nn.Module, shape: tuple[int, int, int] | Task, *, seconds: f
     """Measure seconds for one image at a time: the median of as many runs as fit in `seconds`."""
     with inference(module):
         timer = Timer(
-            "module(x)", globals={"module": module, "x": _image(module, shape)}, num_threads=torch.get_num_threads()
+            "module(x)", globals={"module": module, "x": image(module, shape)}, num_threads=torch.get_num_threads()
         )
         timer.timeit(1)
         return float(timer.blocked_autorange(min_run_time=seconds).median)
@@ -120,7 +120,8 @@ def inference(module: nn.Module) -> Iterator[None]:
         module.train(training)
 
 
-def _image(module: nn.Module, shape: tuple[int, int, int] | Task) -> torch.Tensor:
+def image(module: nn.Module, shape: tuple[int, int, int] | Task) -> torch.Tensor:
+    """Return an image of zeros where the module is."""
     sizes = shape if isinstance(shape, tuple) else (shape.channels, shape.height, shape.width)
     parameter = next(module.parameters(), None)
     return torch.zeros(1, *sizes, device=None if parameter is None else parameter.device)

@@ -39,6 +39,12 @@ class Rows:
         """How many pieces have their full length."""
         return (len(self._rows) - 1) // self._length
 
+    @property
+    def places(self) -> Int[Tensor, " n"]:
+        """Where in the text the tokens are that follow others, row by row."""
+        columns = len(self._rows)
+        return (columns * torch.arange(self.batch)[:, None] + torch.arange(1, columns)).flatten()
+
     def __getitem__(self, piece: int) -> tuple[Int[Tensor, "time batch"], Int[Tensor, "time batch"]]:
         """Return tokens and the tokens that follow them."""
         begin, following = piece * self._length, self._rows[1 + piece * self._length :][: self._length]
@@ -46,17 +52,26 @@ class Rows:
 
 
 class TextScore(NamedTuple):
-    """The result of `evaluate_perplexity`. `losses`: nats of every token predicted, in the order of the text."""
+    """The result of `evaluate_perplexity`. `losses`: nats of every token predicted, in the order of the text.
+
+    `answers`, where asked for: the places in the text, the likeliest token in each, and its probability.
+    """
 
     perplexity: float
     loss: float
     losses: Float[Tensor, " n"]
+    answers: tuple[Int[Tensor, " n"], Int[Tensor, " n"], Float[Tensor, " n"]] | None = None
 
 
-def evaluate_perplexity(model: Any, tokens: Int[Tensor, " n"], *, length: int, rows: int = ROWS) -> TextScore:
-    """Run the model (already on the tokens' device) over all of the text in evaluation mode, states carried on."""
+def evaluate_perplexity(
+    model: Any, tokens: Int[Tensor, " n"], *, length: int, rows: int = ROWS, answers: bool = False
+) -> TextScore:
+    """Run the model (already on the tokens' device) over all of the text in evaluation mode, states carried on.
+
+    `answers`: keep the likeliest tokens, too.
+    """
     pieces = Rows(tokens, rows, length)
-    losses = []
+    losses, likeliest = [], []
     with inference(model):
         states = model.start(pieces.batch)
         for piece in range(len(pieces)):
@@ -64,9 +79,14 @@ def evaluate_perplexity(model: Any, tokens: Int[Tensor, " n"], *, length: int, r
             logits, states = model(x, states)
             flat = functional.cross_entropy(logits.flatten(0, 1).float(), following.flatten(), reduction="none")
             losses.append(flat.view_as(following).cpu())
+            if answers:
+                likeliest.append([kind.cpu() for kind in logits.float().softmax(-1).max(-1)])
     every = torch.cat(losses).t().flatten()
     mean = float(every.double().mean())
-    return TextScore(perplexity(mean), mean, every)
+    if not answers:
+        return TextScore(perplexity(mean), mean, every)
+    confidence, predicted = (torch.cat(kind).t().flatten() for kind in zip(*likeliest, strict=True))
+    return TextScore(perplexity(mean), mean, every, (pieces.places, predicted, confidence))
 
 
 def perplexity(loss: float) -> float:

@@ -16,6 +16,7 @@ from archwright.data.text import is_text
 from archwright.errors import ConfigError
 from archwright.modalities.images.batches import ImageScoring, ImageTrainingData
 from archwright.modalities.images.model import TrainedModel
+from archwright.modalities.mistakes import Mistake, Mistakes, confused, data_uri, most_confident
 from archwright.modalities.protocol import Modality
 from archwright.modalities.wording import Wording
 from archwright.report.escape import for_markdown
@@ -23,6 +24,7 @@ from archwright.report.statistics import paired_difference, wilson
 from archwright.space import Architecture, Space, Task
 from archwright.training.accuracy import evaluate_accuracy
 from archwright.training.measure import latency, multiply_adds, parameters
+from archwright.training.parts import Part, parts_of_image
 from archwright.training.randomness import Stream, stream
 
 if TYPE_CHECKING:
@@ -134,7 +136,11 @@ class Images(Modality):
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         score = evaluate_accuracy(network, self.data.parts[part], self.data.preprocessing, device=device)
         bits = "".join("1" if right else "0" for right in score.correct.tolist())
-        return {"accuracy": score.accuracy, "correct": bits}  # image by image
+        record = {"accuracy": score.accuracy, "correct": bits}  # image by image
+        if part == "test":
+            answers = score.predicted, self.data.test.y.cpu()
+            record |= {"confused": confused(*answers), "worst": most_confident(*answers, score.confidence)}
+        return record
 
     def figures(self, test: Mapping[str, Any]) -> dict[str, Any]:
         """Return accuracy with Wilson's interval, and by class."""
@@ -176,6 +182,22 @@ class Images(Modality):
             accuracy = "" if found["accuracy"] is None else f"{found['accuracy']:.2%}"
             lines.append(f"| {for_markdown(name)} | {accuracy} | {found['images']} |")
         return [*lines, ""]
+
+    def mistakes(self, test: Mapping[str, Any]) -> Mistakes:
+        if "worst" not in test:
+            return Mistakes()
+        correct, names, part = _bits(test), self.data.classes, self.data.test
+        labels = part.y.numpy()
+        worst = [
+            Mistake(names[labels[i]], names[said], confidence, picture=data_uri(part.x[i]))
+            for i, said, confidence in test["worst"]
+        ]
+        right = [int(correct[labels == index].sum()) for index in range(len(names))]
+        return Mistakes(worst, names, right, [tuple(pair) for pair in test["confused"]])
+
+    def parts(self, network: Any) -> list[Part]:
+        drawn = getattr(network, "drawn", None)
+        return [] if drawn is None else parts_of_image(network, drawn(), self.data.task)
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
         TrainedModel(network, architecture, space, self.data.classes, self.data.preprocessing).save(folder)

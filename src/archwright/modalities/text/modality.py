@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from archwright.data.text import TextData, is_text, load_text
+from archwright.modalities.mistakes import Mistake, Mistakes, most_confident
 from archwright.modalities.protocol import Modality
 from archwright.modalities.text.batches import TextScoring, TextTrainingData
 from archwright.modalities.text.model import TrainedLanguageModel
@@ -20,6 +21,7 @@ from archwright.nets.memory import memory_of
 from archwright.report.statistics import mean_interval
 from archwright.space import Architecture, Space, TextTask
 from archwright.training.measure import parameters
+from archwright.training.parts import Part, parts_of_token
 from archwright.training.perplexity import LARGEST_LOSS, evaluate_perplexity, perplexity
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ WORDINGS = {
 }
 NOISE_LENGTH = 20  # tokens of a row
 BLOCKS = 100  # of test text: tokens near each other are not independent, blocks nearly are
+CONTEXT = 12  # tokens before a mistake that are shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +135,16 @@ class Text(Modality):
         return torch.randint(0, task.vocabulary, (NOISE_LENGTH, count)), network.start(count)
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
-        score = evaluate_perplexity(network, self.data.parts[part].to(device), length=recipe.length)
+        tokens = self.data.parts[part].to(device)
+        score = evaluate_perplexity(network, tokens, length=recipe.length, answers=part == "test")
         blocks = [float(block.double().mean()) for block in score.losses.tensor_split(BLOCKS)]
         memory = memory_of(network)
         remembered = {} if memory is None else {"remembered": float(memory.share), "remembers": memory.size}
         measured = {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
+        if score.answers is not None:
+            places, predicted, confidence = score.answers
+            worst = most_confident(predicted, tokens.cpu()[places], confidence)
+            measured["worst"] = [(int(places[index]), said, share) for index, said, share in worst]
         return {**measured, **remembered}
 
     def figures(self, test: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,6 +182,23 @@ class Text(Modality):
             return []
         share, last = 100 * figures["remembered"], f"the last {figures['remembers']} {self.data.level}"
         return [f"{'memory':<17}{share:.0f} % of a prediction is what followed similar text in {last}"]
+
+    def mistakes(self, test: Mapping[str, Any]) -> Mistakes:
+        words, text = self.data.vocabulary, self.data.test
+        between = "" if self.data.level == "characters" else " "
+
+        def before(place: int) -> str:
+            return between.join(words[token] for token in text[max(0, place - CONTEXT) : place].tolist())
+
+        worst = [
+            Mistake(words[int(text[place])], words[said], share, text=before(place))
+            for place, said, share in test.get("worst", ())
+        ]
+        return Mistakes(worst, noun=self.data.level)
+
+    def parts(self, network: Any) -> list[Part]:
+        drawn = getattr(network, "drawn", None)
+        return [] if drawn is None else parts_of_token(drawn())
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
         TrainedLanguageModel(network, architecture, space, self.data.vocabulary, self.data.level).save(folder)

@@ -1,0 +1,68 @@
+"""The events of a run that another process is at, from its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from archwright.files import holder
+from archwright.loop import Progress
+from archwright.pages.record import Status, status_of
+from archwright.runs.events import Event, Message, Stage
+from archwright.runs.plan import upgraded, wanted_phases
+from archwright.store import RunStore
+from archwright.stored import reading
+
+
+def follow(folder: Path, *, every: float = 1.0) -> Iterator[Event | Status]:
+    """Yield the events of a run until nobody is at it any more, then how it is.
+
+    Of the trials before the first look only the best and the last are yielded. Raises RunError if there is no run.
+    """
+    looking = _Look(folder)
+    while True:
+        with RunStore.reading(folder) as store, reading(folder):
+            held = holder(folder)  # before what is read: what it has written by its end is then read
+            yield from looking.news(store)
+            if held is None:
+                yield status_of(store, looking.plan, store.get("result"), store.get("failure"), None)
+                return
+        time.sleep(every)
+
+
+class _Look:
+    """What was seen of a run so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self.plan: Mapping[str, Any] = {}
+        self._folder, self._told, self._stage = folder, 0, ""
+        self._noted: Any = None
+        self._warned = 0
+
+    def news(self, store: RunStore) -> Iterator[Event]:
+        """Yield what has happened since the last call."""
+        if not self.plan:
+            self.plan = upgraded(stored) if (stored := store.get("plan")) else {}
+        phases = wanted_phases(self.plan["final"]) if self.plan else []
+        waiting = [phase for phase in phases if not store.get(f"done/{phase}")]
+        if waiting and waiting[0] != self._stage:
+            self._stage = waiting[0]
+            estimate = store.get("estimate") or self.plan["budget"].get("estimate", {})
+            yield Stage(waiting[0], estimate.get(waiting[0], 0.0), sum(estimate.get(phase, 0.0) for phase in waiting))
+        warnings = store.get("warnings", [])
+        yield from (Message(f"warning: {words}") for words in warnings[self._warned :])
+        self._warned = len(warnings)
+        if not self._told and store.told_count > 1:
+            reached = [outcome.reward if outcome.error is None else float("-inf") for outcome in store.outcomes()]
+            best = max(range(len(reached)), key=reached.__getitem__)
+            yield from (trial for trial, _ in zip(store.trials(best), range(1), strict=False))
+            self._told = len(reached) - 1
+        for trial in store.trials(self._told):
+            self._told += 1
+            yield trial
+        noted = store.get("progress")
+        if noted and noted != self._noted:
+            self._noted = noted
+            yield Progress(str(noted["phase"]), int(noted["step"]), int(noted["steps"]), dict(noted["metrics"]))
