@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,8 @@ def test_a_damaged_run_does_not_hide_the_others(tmp_path: Path) -> None:
 
 def test_the_command_serves_until_ctrl_c(tmp_path: Path) -> None:
     finished(tmp_path / "runs" / "one", trials=3)
-    process = archwright_command("dashboard", "runs", "--port", "0", "--json", cwd=tmp_path)
+    process = archwright_command("dashboard", "runs", "--port", "0", "--json", cwd=tmp_path, stdin=subprocess.DEVNULL)
+    assert isinstance(process, subprocess.Popen)
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())["url"]
     assert ask(int(url.rstrip("/").rpartition(":")[2]), "/")[0] == 200
