@@ -162,6 +162,7 @@ class Modality(TrainingSource, Protocol):
 
     def parts(self, network: Any) -> list[Part]:
         """Return what the nodes of a network's drawing cost; nothing for networks that do not say."""
+        return []
 
     def save(self, network: Any, architecture: Architecture, space: Space, folder: Path) -> None:
         """Write a trained model."""
