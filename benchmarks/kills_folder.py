@@ -18,7 +18,7 @@ from archwright.store import RunStore
 
 DATABASE = "run.sqlite"
 TIMES = {"overhead", "begun", "estimate", "rates", "summary", "command"}  # and every name with "seconds" in it
-TIMES |= {"warnings"}  # of a search, by the trials that one process saw
+TIMES |= {"typed", "warnings"}  # the latter of a search, by the trials that one process saw
 SHOWN = 160  # characters of a value in a difference
 Held = dict[str, Any]  # what is compared, by where it is
 

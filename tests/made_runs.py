@@ -159,7 +159,7 @@ def finished(
                 "found": "found-0",
                 "estimate": {"search": 30.0, "final training": 40.0},
                 "versions": {"python": "3.11.9", "torch": "2.13.0"},
-                "command": "archwright search --data photos --minutes 2",
+                "typed": "archwright search --data photos --minutes 2",
                 "warnings": ["the controller has settled"],
                 "shown": shown,
                 "result": result(best, list(classes), data),

@@ -83,7 +83,7 @@ def test_a_run_that_was_stopped_before_it_began_has_a_page(tmp_path: Path) -> No
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     folder = finished(tmp_path / HOSTILE.replace("/", "|"), classes=(HOSTILE, "dog", f"owl{HOSTILE}"), data=HOSTILE)
     with RunStore(folder) as store:
-        store.put_all({"warnings": [HOSTILE], "versions": {HOSTILE: HOSTILE}, "command": HOSTILE, "begun": HOSTILE})
+        store.put_all({"warnings": [HOSTILE], "versions": {HOSTILE: HOSTILE}, "typed": HOSTILE, "begun": HOSTILE})
         shown = store.get("shown")
         shown["graphs"][0]["nodes"][2]["label"] = HOSTILE
         shown["graphs"][0]["title"] = f"normal {HOSTILE}"

@@ -20,7 +20,7 @@ from archwright.store import Outcome, RunStore
 from archwright.stored import SENSELESS, reading
 
 SHOWN, LATEST = 12, 30  # best trials, and failed or waiting ones, that are listed
-FACTS = ("begun", "result", "shown", "seconds", "estimate", "progress", "warnings", "failure", "versions", "command")
+FACTS = ("begun", "result", "shown", "seconds", "estimate", "progress", "warnings", "failure", "versions", "typed")
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,10 @@ def status_of(store: RunStore, plan: Mapping[str, Any], result: Any, failure: An
     """Return how a run is, by what it has recorded and who holds its folder."""
     if result:
         return Status("finished", "finished")
-    if not plan:
+    if store.get("begun") is None and not plan:
         return Status("running", "planning") if held else Status("stopped", "stopped before it began")
-    waiting = [phase for phase in wanted_phases(plan["final"]) if not store.get(f"done/{phase}")]
+    phases = wanted_phases(plan["final"]) if plan else ["search"]  # dishes have no plan of a network
+    waiting = [phase for phase in phases if not store.get(f"done/{phase}")]
     phase = f"in {waiting[0]}" if waiting else "to be reported"
     if held:
         return Status("running", phase)
@@ -156,10 +157,11 @@ def row(folder: Path) -> dict[str, Any]:
             plan = {} if stored is None else upgraded(stored)
             status = status_of(store, plan, result, failure, None if result else holder(folder))
             found |= {"state": status.words, "kind": status.kind}
-            if not plan:
+            if status.words == "stopped before it began":
                 return found
-            found |= {"begun": store.get("begun") or "", "data": plan["data"]["name"], "trials": store.told_count}
-            found |= {"space": str(plan["search"]["space"]["name"]), "test": tested(result or {})}
+            data = plan["data"]["name"] if plan else store.get("data")
+            found |= {"begun": store.get("begun") or "", "data": data or "", "trials": store.told_count}
+            found |= {"space": str(plan["search"]["space"]["name"]) if plan else "", "test": tested(result or {})}
     except ArchwrightError as error:
         found |= {"state": f"unreadable: {error}"}
     except SENSELESS as error:

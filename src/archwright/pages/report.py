@@ -108,7 +108,7 @@ def _commands(record: RunRecord) -> list[tuple[str, str]]:
     """Return what repeats the run, each with a word on it."""
     if not record.plan:
         return []
-    folder, typed, source = shlex.quote(str(record.folder)), record.facts.get("command"), record.plan.get("transferred")
+    folder, typed, source = shlex.quote(str(record.folder)), record.facts.get("typed"), record.plan.get("transferred")
     command = "search" if source is None else f"transfer {shlex.quote(str(source))}"
     lines = [("as it was typed", str(typed))] if typed else []
     lines.append(("the same plan", f"archwright {command} --config {folder}/config.yaml"))

@@ -36,7 +36,7 @@ def begin(plan: Plan, folder: Path, overhead: float, config: Mapping[str, Any], 
     import yaml
 
     facts |= {"plan": plan.to_json(), "overhead": overhead, "begun": time.strftime("%Y-%m-%d %H:%M:%S")}
-    facts |= {"versions": versions(), "command": command()}
+    facts |= {"versions": versions(), "typed": command()}
     store = RunStore(folder, create=True)
     try:
         write(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
