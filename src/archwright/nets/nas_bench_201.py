@@ -65,8 +65,9 @@ class Cell(nn.Module):
         )
 
     def drawn(self) -> Iterator[tuple[str, nn.Module]]:
-        """Yield the edges as the cell's graph names them, then the whole cell."""
-        yield from ((f"{source}{target}", self.edges[name]) for source, target, name in self._edges)
+        """Yield the operations of the edges as the cell's graph names these, then the whole cell."""
+        for source, target, name in self._edges:
+            yield from ((f"{source}{target}", made) for made in self.edges[name].operations.values())  # type: ignore[union-attr]
         yield "3", self
 
     def forward(self, features: FeatureMap, chosen: Chosen | None) -> FeatureMap:
