@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from archwright.__main__ import COMMANDS
-from archwright.cli.commands import underscored
-from archwright.cli.flags import search_flags
+from archwright.cli.commands import parser_of, underscored
+from archwright.cli.flags import parsed, search_flags
+from archwright.cli.helping import EXAMPLES, example_lines
+from doc_pages import PAGES, ROOT, in_sentences
+from doc_pages import commands as commands_of
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Words that stand for what the user has.
+PLACEHOLDERS = {"...", "--help", "S", "GB", "N", "FLAG", "SECONDS"}
+
+# Sentences name these without what they take.
+NAMED = {f"archwright {words}" for words in ("compare --baseline", "export", "finish", "rank", "resume", "show")}
 
 
 def commands() -> list[str]:
-    """The command lines in fenced blocks, and those between backticks."""
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        blocks = re.findall(r"```\n(.*?)```", text, flags=re.DOTALL)
-        lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-        found += [part for line in lines for part in re.split(r"&&|;", line.partition("#")[0])]
-        found += [" ".join(words.split()) for words in re.findall(r"`(archwright [^`]*)`", text)]
-    return sorted({line.strip() for line in found if line.strip().startswith("archwright ")})
+    """The command lines in fenced blocks, those between backticks, and the examples of the help."""
+    found = [line for page in PAGES for line in (*commands_of(page), *in_sentences(page))]
+    found += [re.split(r"\s{3,}", line.strip())[0] for name in EXAMPLES for line in example_lines(name).splitlines()]
+    return sorted({line.partition(" >")[0] for line in found})
 
 
 @pytest.mark.parametrize("line", commands())
 def test_a_command_of_the_docs_parses(line: str) -> None:
-    words = [underscored(word) for word in shlex.split(line) if word != "..."][1:]
-    assert words[0].startswith("--") or words[0] in {*COMMANDS, "COMMAND"}
-    names = {word for word in words if ".py:" in word}
-    if words[0] != "search" or names or "..." in line or "--help" in words or "--config" in words or "S" in words:
-        return  # other commands have few flags; files of the user's are not there
-    search_flags(words[1:])
+    _, command, *words = [underscored(word) for word in shlex.split(line)]
+    assert command.startswith("--") or command in {*COMMANDS, "COMMAND"}
+    if command not in COMMANDS or PLACEHOLDERS & {*words} or line in NAMED:
+        return
+    if command == "search":
+        if not {"--config", *(word for word in words if ".py:" in word)} & {*words}:  # the user's files are not there
+            search_flags(words)
+    elif command == "transfer":
+        parsed(parser_of(command, ["nasnet-a"]), words, {})
+    else:
+        parser_of(command).parse_args(words)
 
 
 def test_there_are_commands_to_parse() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from archwright.errors import ConfigError
+from archwright.errors import ConfigError, offered
 
 COMMANDS = {
     "search": "find a network for a data set, train it and test it",
@@ -27,16 +27,35 @@ COMMANDS = {
     "controllers": "list the controllers, or show the arguments of one",
     "check": "say what is understood of a data set",
     "cook": "find combinations of ingredients with a cooking method",
+    "doctor": "say what this machine has, what is slow on it, and why",
+    "completion": "print a script that completes commands and flags in bash, zsh or tcsh",
 }
 
-HELP = """usage: archwright [--version] [--debug] COMMAND ...
+# The lines of --help, which fits a terminal of 80 x 24: commands that belong together, and what each does.
+TOGETHER: tuple[dict[str, str], ...] = (
+    {"search": "find a network for a data set, train it and test it once"},
+    {"resume": "go on with a run", "finish": "end its search now, train its best"},
+    {"list": "the runs in a folder", "watch": "one that runs", "dashboard": "all in a browser"},
+    {"predict": "use a run's model", "export": "files that need no archwright"},
+    {"show": "draw an architecture and count it", "report": "a run as a page"},
+    {"compare": "accuracy against size", "bench": "search strategies compared"},
+    {"train": "any architecture from scratch", "transfer": "for other data"},
+    {"rank": "whether shared weights rank as training from scratch does"},
+    {"spaces": "what can be searched", "controllers": "what proposes, and its settings"},
+    {"check": "what is understood of a data set", "doctor": "what is slow, and why"},
+    {"cook": "dishes by the same search", "completion": "commands and flags by the Tab key"},
+)
 
-Finds neural network architectures: a controller trained by reinforcement learning writes them, your data scores them.
+HELP = """archwright finds a neural network for your data, trains it and tests it once.
 
-commands:
+  archwright search                               on images of digits: a minute
+  archwright search --data photos/ --minutes 20   for your images, CLASS/*.png
+  archwright search --data book.txt --minutes 20  a language model of your text
+  archwright predict runs/photos-001 new.png      use what was found
+
+commands; archwright COMMAND --help explains one:
 {commands}
 
-`archwright search` alone runs the main job on the digits data set; `archwright COMMAND --help` explains a command.
 Errors are one line and exit code 2; --debug shows where they come from.
 """
 
@@ -52,8 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str], debug: bool, *, program: bool) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(HELP.format(commands="\n".join(f"  {name:<11} {what}" for name, what in COMMANDS.items())), end="")
+    if not words:
+        from archwright.cli.next_step import next_step
+
+        print("\n".join(next_step()))
+        return 0
+    if words[0] in ("-h", "--help", "help"):
+        print(HELP.format(commands="\n".join(_rows())), end="")
         return 0
     if words[0] == "--version":
         from archwright import __version__
@@ -61,7 +85,7 @@ def _run(words: Sequence[str], debug: bool, *, program: bool) -> int:
         print(f"archwright {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        raise ConfigError(f"{words[0]!r} is not a command; there are {', '.join(COMMANDS)}")
+        raise ConfigError(f"{words[0]!r} is not a command; {offered(words[0], COMMANDS)}")
     if program:
         from archwright.cli.guarded import settle_streams
 
@@ -69,6 +93,14 @@ def _run(words: Sequence[str], debug: bool, *, program: bool) -> int:
     from archwright.cli.commands import dispatch
 
     return dispatch(words[0], words[1:], debug=debug)
+
+
+def _rows() -> list[str]:
+    """Return the commands as lines of help; one that is in no group has a line of its own."""
+    grouped = {name for group in TOGETHER for name in group}
+    groups = [*TOGETHER, *({name: what} for name, what in COMMANDS.items() if name not in grouped)]
+    there = [{name: what for name, what in group.items() if name in COMMANDS} for group in groups]
+    return [f"  {', '.join(group):<19} {'; '.join(group.values())}" for group in there if group]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import Any
 
 from archwright.analysis.collapse import Collapse
 from archwright.components import name_of_space, typed
-from archwright.errors import ArchwrightError, ConfigError, RunError
+from archwright.errors import ArchwrightError, ConfigError, RunError, offered
 from archwright.loop import Progress, Trial
 from archwright.modalities import load_model, modality
 from archwright.modalities.protocol import data_lines
@@ -120,7 +121,8 @@ def search(
             parts of `archwright.runs.plan.Plan`.
     """
     if unknown := sorted(set(settings) - setting_names()):
-        raise ConfigError(f"search() has no argument {unknown[0]!r}")
+        known = [*inspect.signature(search).parameters, *sorted(setting_names())]
+        raise ConfigError(f"search() has no argument {unknown[0]!r}; {offered(unknown[0], known)}")
     typed(controller or "", str(settings.get("engine")))
     user = UserSettings(
         space=name_of_space(space) if space is not None else default_space(data),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.controllers import CONTROLLERS
-from archwright.errors import ConfigError, RunError
+from archwright.errors import ConfigError, RunError, offered
 from archwright.space import Architecture, Space, check
 from archwright.spaces import SPACES
 from archwright.stored import made
@@ -50,7 +50,7 @@ def space_class(name: str) -> type[Space]:
         _OWN[name] = found
         return found
     if name not in SPACES:
-        raise ConfigError(f"{name!r} is not a space; pick one of {', '.join(sorted(SPACES))}, or file.py:Name")
+        raise ConfigError(f"{name!r} is not a space; {offered(name, sorted(SPACES), 'file.py:Name')}")
     return SPACES[name]
 
 
@@ -61,7 +61,7 @@ def controller_class(name: str) -> Any:
             _OWN_CONTROLLERS[name] = from_file(name, "controller")
         return _OWN_CONTROLLERS[name]
     if name not in CONTROLLERS:
-        raise ConfigError(f"{name!r} is not a controller; pick {', '.join(sorted(CONTROLLERS))}, or file.py:Name")
+        raise ConfigError(f"{name!r} is not a controller; {offered(name, sorted(CONTROLLERS), 'file.py:Name')}")
     module, _, attribute = CONTROLLERS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ArchwrightError(Exception):
     """Anything whose message tells the user what was wrong, where, and what would be right."""
@@ -49,3 +51,17 @@ class WorkerDied(ChildFailure):
 
 class DataWarning(UserWarning):
     """Data that was used, and may not be what the user thinks. The command line prints each as one line."""
+
+
+def offered(name: object, known: Iterable[object], also: str = "") -> str:
+    """Return the words for what there is in place of a wrong `name`, the nearest spelled one first.
+
+    `also` is what else would do, such as `file.py:Name`.
+    """
+    import difflib  # at the moment of use: --help is instant
+
+    names = [str(one) for one in known]
+    lower = {one.lower(): one for one in reversed(names)}
+    near = difflib.get_close_matches(str(name).lower(), lower, n=1)
+    there = ", ".join(names) + (f", or {also}" if also else "")
+    return f"did you mean {lower[near[0]]}? There are {there}" if near else f"there are {there}"

@@ -18,7 +18,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from archwright.errors import ArchwrightError, ConfigError, RunError
+from archwright.errors import ArchwrightError, ConfigError, RunError, offered
 
 Made = TypeVar("Made")
 
@@ -64,7 +64,7 @@ def made(cls: type[Made], values: Mapping[str, Any], what: str) -> Made:
     known = {field.name: field for field in fields(typing.cast(Any, cls)) if field.init}
     for name in values:
         if name not in known:
-            raise ConfigError(f"{what} has no field {name!r}; it has {', '.join(sorted(known))}")
+            raise ConfigError(f"{what} has no field {name!r}; {offered(name, sorted(known))}")
     for name, field in known.items():
         if name not in values:
             if field.default is MISSING and field.default_factory is MISSING:

@@ -135,10 +135,10 @@ def test_a_folder_holds_one_comparison(tmp_path: Path) -> None:
         (["--table", "signals", "--runs", "0"], "at least 1"),
         (["--table", "signals", "--processes", "0"], "at least 1"),
         (["--table", "signals", "--trials", "9"], "--budget 100t"),
-        (["--table", "signals", "--strategies", "evolution+populace=3"], "pick from population, sample, batch"),
+        (["--table", "signals", "--strategies", "evolution+populace=3"], "opulation, sample, batch"),
         (
             ["--table", "signals", "--strategies", "ppo+clips=3"],
-            "'clips'; pick from clip, epochs, gradient_clip",
+            "'clips'; did you mean clip? There are clip, epochs, gradient_clip",
         ),
         (["--table", "signals", "--strategies", "ppo+unit=3"], "units, layers"),
         (["--data", "digits", "--budget", "9s"], "--trials"),

@@ -125,7 +125,7 @@ def test_strategies_have_settings() -> None:
         with pytest.raises(ConfigError, match=part):
             strategies(wrong)
     for wrong, part in (
-        ("evolution+populace=3", "populace.*pick from population, sample, batch"),
+        ("evolution+populace=3", "populace.*did you mean population"),
         ("evolution+population=many", "cannot be used"),
         ("random+seed=3", "seed"),
         ("reinforce+preset=nas", "preset"),

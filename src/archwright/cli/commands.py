@@ -10,12 +10,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from archwright.cli.guarded import guarded
 from archwright.cli.hanging import interruptible, watched
+from archwright.cli.helping import help_of
+from archwright.cli.mistakes import explained
 from archwright.components import typed
-from archwright.errors import DataWarning
+from archwright.errors import ConfigError, DataWarning
 from archwright.modalities import MODALITIES
 from archwright.report.escape import for_terminal
 
@@ -39,6 +42,8 @@ MODULES = {
     "controllers": "archwright.cli.listing",
     "check": "archwright.cli.listing",
     "cook": "archwright.cli.cooking",
+    "doctor": "archwright.cli.doctoring",
+    "completion": "archwright.cli.completing",
 }
 SHARED_DATA_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "validation": {"type": float, "help": "share of the data for validation"},
@@ -61,16 +66,21 @@ def dispatch(command: str, arguments: Sequence[str], *, debug: bool = False) -> 
     """Run one command and return the exit code."""
 
     def work() -> int:
-        module = importlib.import_module(MODULES[command])
-        run: Callable[[Sequence[str]], int] = getattr(module, command.replace("list", "list_"))
         typed(*arguments)
         own = any(".py:" in word for word in arguments)  # other code of the user's is not loaded
         with warnings.catch_warnings(), watched() if own else nullcontext():
             warnings.showwarning = _once(set())
-            return run([underscored(word) for word in arguments])
+            return _function(command)([underscored(word) for word in arguments])
 
     with interruptible():
         return guarded(work, debug=debug)
+
+
+def _function(command: str) -> Callable[[Sequence[str]], int]:
+    """Return what does a command."""
+    module = importlib.import_module(MODULES[command])
+    run: Callable[[Sequence[str]], int] = getattr(module, command.replace("list", "list_"))
+    return run
 
 
 def _once(shown: set[str]) -> Callable[..., None]:
@@ -112,26 +122,59 @@ def chosen(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: given[name] for name in names if given.get(name) is not None}
 
 
+_LOOKING: ContextVar[bool] = ContextVar("looking", default=False)
+
+
+class Looked(BaseException):
+    """The parser that `parser_of` wants."""
+
+    def __init__(self, parser: Any) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+def look(parser: Any) -> None:
+    """Stop the command here, where `parser_of` wants its parser."""
+    if _LOOKING.get():
+        raise Looked(parser)
+
+
+def parser_of(command: str, words: Sequence[str] = ()) -> Any:
+    """Return the parser that a command makes for these words (components have fields); nothing is parsed or done."""
+    token = _LOOKING.set(True)
+    try:
+        _function(command)(list(words))
+    except Looked as looked:
+        return looked.parser
+    finally:
+        _LOOKING.reset(token)
+    raise AssertionError(f"{command} has no parser")
+
+
 class Parser(argparse.ArgumentParser):
     """A parser of flags that are defined with underscores and shown with dashes."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
 
     def add(self, *names: str) -> None:
         """Add flags of `SHARED`, or options of loading data."""
         for name in names:
             self.add_argument(f"--{name}", **(SHARED.get(name) or data_options()[name]))
 
-    def format_help(self) -> str:
-        return dashed_help(super().format_help())
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        look(self)
+        return super().parse_args(args, namespace)
 
-    def format_usage(self) -> str:
-        return dashed_help(super().format_usage())
+    def format_help(self) -> str:
+        return dashed_help(help_of(self))
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:  # argparse's own says nothing of a disk that is full
             (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
-        super().error(for_terminal(dashed_help(message)))
+        raise ConfigError(dashed_help(explained(self, message)))
 
 
 def print_line(text: str) -> None:

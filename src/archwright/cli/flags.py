@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from archwright.cli.commands import SHARED, chosen, dashed_help, data_options
+from archwright.cli.commands import SHARED, chosen, dashed_help, data_options, look
+from archwright.cli.helping import FLAG, WIDTH, example_lines
+from archwright.cli.mistakes import explained
 from archwright.components import controller_class, space_class
 from archwright.engines.settings import Cluster
 from archwright.errors import ConfigError
@@ -28,15 +30,14 @@ GROUPS = ("space", "final_space", "controller", "objective", "search_recipe", "f
 NAMED = {  # components: the flag gives a name, and --NAME.FIELD their fields
     "space": "what is searched; archwright spaces lists them",
     "controller": "what proposes; archwright controllers lists them",
-    "objective": f"what the reward is: {', '.join(OBJECTIVES)}",
+    "objective": "what the reward is; archwright spaces lists them",
 }
 # What `--help` shows; `--help all` has the rest.
 COMMON = (
-    *("data", "minutes", "preset", "space", "controller", "evaluator", "trials", "objective", "finalists", "baseline"),
-    *("workers", "image_size", "limit", "seed", "device", "run", "config", "json", "dry_run"),
+    *("data", "minutes", "preset", "space", "controller", "evaluator", "trials", "objective", "baseline"),
+    *("image_size", "limit", "seed", "device", "run", "json", "dry_run"),
 )
-EXAMPLE = "archwright search --data photos/ --minutes 20"
-DESCRIPTION = "Find an architecture for a data set, train it, and test it once. What is not given is planned."
+DESCRIPTION = "Find an architecture, train it, and test it once. What is not given is planned."
 DETAILS = (
     "--space NAME, --controller NAME (or FILE.py:NAME) and --objective NAME choose components; their fields "
     "follow as --space.FIELD. Without --controller it is guided where fewer than a thousand children are trained from "
@@ -44,10 +45,8 @@ DETAILS = (
     "Defaults shown for them are the papers'; the small preset sizes them for the machine."
 )
 MORE = """
-  archwright search --help all       every flag, with its default
-  archwright spaces NAME             fields of a space: --space.FIELD, --final-space.FIELD
-  archwright controllers NAME        arguments of a controller: --controller.FIELD
-Recipes are set as --search-recipe.FIELD and --final-recipe.FIELD.
+--help all: every flag. archwright spaces NAME, controllers NAME: fields, set as
+--space.FIELD, --final-space.FIELD, --controller.FIELD, --final-recipe.FIELD.
 """
 
 
@@ -78,7 +77,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
     evaluator = leading(arguments, "evaluator")[0]["evaluator"] or config.get("evaluator")
     papers = _usual_controller(space, evaluator)
     parser = _parser(space, names["controller"] or papers, names["objective"])
-    show_help(first["help"], parser, lambda: short_help(parser, EXAMPLE, DESCRIPTION, COMMON, MORE, NAMED))
+    show_help(first["help"], parser, lambda: short_help(parser, DESCRIPTION, COMMON, MORE, NAMED))
     given = parsed(parser, words, config) | {"data": data}
     if config:
         require_typed_address(given.get("engine", "local"))
@@ -118,12 +117,13 @@ def leading(arguments: Sequence[str], *names: str) -> tuple[dict[str, Any], list
     try:
         given, rest = parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:
-        raise ConfigError(str(error).removeprefix("argument ")) from None
+        raise ConfigError(dashed_help(explained(parser, str(error)))) from None
     return vars(given), rest
 
 
 def show_help(asked: str | None, parser: Any, short: Callable[[], str]) -> None:
     """Print the help that is asked for, if any, and exit."""
+    look(parser)
     if asked is not None:
         print(dashed_help(parser.format_help()) if asked == "all" else short(), end="")
         raise SystemExit(0)
@@ -137,19 +137,24 @@ def parsed(parser: Any, words: Sequence[str], config: Mapping[str, Any]) -> dict
     try:
         set_loader("data", lambda text: _without_code(get_loader("yaml")(text)), (yaml.YAMLError,))
         parser.parser_mode = "data"
-        under = parser.parse_object(_nameless(config), defaults=False)
+        # What is required may be in the words: without a configuration nothing is missing yet.
+        under = parser.parse_object(_nameless(config), defaults=False) if config else None
         return parser.parse_args(words, namespace=under, defaults=False).as_dict()  # type: ignore[no-any-return]
     except SystemExit:
         raise
     except Exception as error:  # its complaint in one line
-        raise ConfigError(dashed_help(" ".join(str(error).split()).removeprefix("error: "))) from None
+        raise ConfigError(dashed_help(explained(parser, str(error)))) from None
 
 
 def _parser(space: str, controller: str, objective: str | None) -> Any:
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(
-        prog="archwright search", description=f"{DESCRIPTION} {DETAILS}", exit_on_error=False, add_help=False
+        prog="archwright search",
+        description=f"{DESCRIPTION} {DETAILS}",
+        exit_on_error=False,
+        add_help=False,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--data", type=str | None, default=None, help=DATA_HELP)
@@ -184,17 +189,16 @@ def add_shared(parser: Any) -> None:
     parser.add_argument("--dry_run", action="store_true", help="stop after the plan")
 
 
-def short_help(
-    parser: Any, example: str, description: str, common: Sequence[str], more: str, texts: Mapping[str, str]
-) -> str:
-    """Return the flags that people use, on one screen; `texts` explain those that are not the parser's."""
+def short_help(parser: Any, description: str, common: Sequence[str], more: str, texts: Mapping[str, str]) -> str:
+    """Return the flags that people use, on a screen of 80 x 24; `texts` explain those that are not the parser's."""
     actions = {action.dest: action for action in parser._actions}
-    lines = [f"usage: {example}", "", description, "", "flags that people use:"]
+    lines = [*example_lines(parser.prog.rpartition(" ")[2]).splitlines(), "", description]
     for name in common:
         action: Any = actions.get(name)
-        text = texts.get(name) or str(action.help).partition(";")[0].partition(" (type:")[0]
+        text = texts.get(name) or str(action.help).partition(";")[0].partition(" (type:")[0].rstrip(".")
         value = "" if action is not None and action.nargs == 0 else " " + name.upper().split("_")[-1]
-        lines.append(f"  {'--' + name.replace('_', '-') + value:<24} {text}"[:120])
+        line = f"  {'--' + name.replace('_', '-') + value:<{FLAG}} {text}"
+        lines.append(line if len(line) < WIDTH else f"{line[: WIDTH - 4]}...")
     return "\n".join(lines) + "\n" + more
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.cli.commands import Parser, chosen, print_json, print_line
-from archwright.errors import RunError
+from archwright.errors import RunError, offered
 from archwright.files import inside, target
 from archwright.modalities import load_model, modality_class
 from archwright.space import Architecture, Open, Space
@@ -24,8 +24,8 @@ def architecture_at(path: Path) -> Architecture:
         return _best_so_far(path)
     if not file.is_file():
         raise RunError(
-            f"{path}: there is no architecture; expected a run folder, an architecture's JSON file, or one of "
-            f"{', '.join(PUBLISHED)}"
+            f"{path}: there is no architecture; expected a run folder, an architecture's JSON file, or a published "
+            f"name; {offered(path, PUBLISHED)}"
         )
     with reading(file):
         return Architecture.from_json(load(file))

@@ -25,19 +25,14 @@ from archwright.runs.job import Job
 from archwright.training.measure import tune_process
 from archwright.training.recipe import Recipe
 
-EXAMPLE = "archwright transfer RUN --data photos/ --filters 32 --repeats 4"
-DESCRIPTION = (
-    "Build a found architecture at another size and train it on other data, with a checkpoint each epoch; archwright "
-    "resume goes on. RUN is a run folder, ARCH.json, or a published architecture such as nasnet-a."
-)
+DESCRIPTION = """Build a found architecture at another size and train it on other data; resume
+goes on. RUN is a run folder, ARCH.json, or a name such as nasnet-a."""
 COMMON = (
     *("data", "repeats", "filters", "image_size", "limit", "compare", "preset", "to", "space", "seed", "device"),
     *("config", "json", "dry_run"),
 )
 MORE = """
-  archwright transfer --help all     every flag, with its default
-  archwright spaces NAME             fields of a space: --final-space.FIELD
-The recipe is set as --final-recipe.FIELD.
+--help all: every flag. archwright spaces NAME: fields, --final-space.FIELD.
 """
 
 
@@ -98,7 +93,9 @@ def _parsed(arguments: Sequence[str]) -> Namespace:
 
     first, words = leading(arguments, "space", "config")
     config = config_file(first["config"])
-    parser = ArgumentParser(prog="archwright transfer", description=DESCRIPTION, exit_on_error=False, add_help=False)
+    parser = ArgumentParser(
+        prog="archwright transfer", description=DESCRIPTION, exit_on_error=False, add_help=False, allow_abbrev=False
+    )
     parser.add_argument(
         "run", type=Path, nargs="?", help="a run folder, ARCH.json, or a published architecture such as nasnet-a"
     )
@@ -113,7 +110,7 @@ def _parsed(arguments: Sequence[str]) -> Namespace:
     # What the architecture's program reads is settled.
     parser.add_class_arguments(space, "final_space", skip={*transfers.SIZES, *space.reads})
     parser.add_class_arguments(Recipe, "final_recipe")
-    show_help(first["help"], parser, lambda: short_help(parser, EXAMPLE, DESCRIPTION, COMMON, MORE, {}))
+    show_help(first["help"], parser, lambda: short_help(parser, DESCRIPTION, COMMON, MORE, {}))
     flags = parsed(parser, words, config)
     if missing := [name for name in ("run", "data") if flags.get(name) is None]:
         raise ConfigError(f"transfer needs {missing[0].replace('data', '--data')}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from archwright.errors import ChildFailure, ConfigError
+from archwright.errors import ChildFailure, ConfigError, offered
 
 Objective: TypeAlias = "Callable[[Mapping[str, float]], float]"
 
@@ -102,11 +102,12 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 def make_objective(name: str, settings: Mapping[str, Any] | None = None) -> Objective:
     """Return the objective of that name with these arguments."""
     if name not in OBJECTIVES:
-        raise ConfigError(f"objective is {name!r}; pick one of {', '.join(sorted(OBJECTIVES))}")
+        raise ConfigError(f"objective is {name!r}; {offered(name, sorted(OBJECTIVES))}")
     maker, settings = OBJECTIVES[name], settings or {}
     arguments = inspect.signature(maker).parameters
     if unknown := [argument for argument in settings if argument not in arguments]:
-        raise ConfigError(f"the objective {name} has no setting {unknown[0]!r}; it has {', '.join(arguments)}")
+        there = offered(unknown[0], arguments)
+        raise ConfigError(f"the objective {name} has no setting {unknown[0]!r}; {there}")
     for argument, parameter in arguments.items():
         if parameter.default is parameter.empty and argument not in settings:
             raise ConfigError(f"the objective {name} needs its {argument}: --objective.{argument} VALUE")

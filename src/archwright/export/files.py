@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from archwright.errors import ArchwrightError, ConfigError
+from archwright.errors import ArchwrightError, ConfigError, offered
 from archwright.export.model_file import MARK, Source
 from archwright.export.program import Program, write_onnx, write_pt2
 from archwright.export.tracing import ExportError
@@ -30,7 +30,7 @@ def checked_formats(formats: Sequence[str], folder: Path) -> None:
     """`ConfigError` if a format is unknown, or `folder` has a `model.py` that archwright did not write."""
     unknown = [form for form in formats if form not in FORMATS]
     if unknown or not formats:
-        raise ConfigError(f"formats {tuple(formats)!r}: choose from {', '.join(FORMATS)}")
+        raise ConfigError(f"formats {tuple(formats)!r}: {offered(unknown[0] if unknown else '', FORMATS)}")
     there = inside(folder, "model.py")
     if "source" in formats and there.exists() and MARK not in there.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(f"{there} exists and is not archwright's; choose another folder or move it away")

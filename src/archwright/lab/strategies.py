@@ -11,7 +11,7 @@ from typing import Any
 
 from archwright.components import controller_class, typed
 from archwright.controllers import CONTROLLERS
-from archwright.errors import ConfigError
+from archwright.errors import ConfigError, offered
 from archwright.loop import Controller
 from archwright.methods import METHODS, method_class
 from archwright.presets import presets_of
@@ -39,8 +39,8 @@ class Strategy:
             raise ConfigError(f"{self.controller} is no controller: it must be a class, called with a space and a seed")
         known = _settings(make)
         if unknown := [name for name in self.settings if name not in known]:
-            pick = f"pick from {', '.join(known)}" if known else "it has none"
-            raise ConfigError(f"{self.label}: there is no setting {unknown[0]!r}; {pick}")
+            there = offered(unknown[0], known) if known else "it has none"
+            raise ConfigError(f"{self.label}: there is no setting {unknown[0]!r}; {there}")
         try:
             controller: Controller = make(space, seed=seed, **self.settings)
         except (TypeError, ValueError) as error:  # a value that is no number, say
@@ -71,8 +71,8 @@ def _strategy(text: str) -> Strategy:
     name, *settings = re.split(r"\+(?=\w+=)", text)
     controller, paper = NAMED.get(name, (name, None))
     if ".py:" not in controller and controller not in CONTROLLERS:
-        known = ", ".join(sorted({*CONTROLLERS, *NAMED}))
-        raise ConfigError(f"{name!r} is not a strategy; pick from {known}, or file.py:Name; settings follow as +name=3")
+        there = offered(name, sorted({*CONTROLLERS, *NAMED}), "file.py:Name")
+        raise ConfigError(f"{name!r} is not a strategy; {there}; settings follow as +name=3")
     if controller in {method_class(method).controller for method in METHODS}:
         raise ConfigError(f"{name} learns from gradients, and a table has none")
     given = dict(presets_of(paper).published.controllers[controller]) if paper is not None else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from archwright.errors import ConfigError
+from archwright.errors import ConfigError, offered
 
 METHODS = {
     "shared-weights": "archwright.methods.shared_weights:SharedWeightsMethod",
@@ -18,6 +18,6 @@ METHODS = {
 def method_class(name: str) -> Any:
     """Return the method of that name: a frozen dataclass, see `archwright.methods.protocol.Method`."""
     if name not in METHODS:
-        raise ConfigError(f"evaluator is {name!r}; it must be {' or '.join(METHODS)}")
+        raise ConfigError(f"evaluator is {name!r}; {offered(name, METHODS)}")
     module, _, attribute = METHODS[name].partition(":")
     return getattr(import_module(module), attribute)

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archwright.errors import ConfigError, RunError
+from archwright.errors import ConfigError, RunError, offered
 
 if TYPE_CHECKING:
     from archwright.modalities.model_file import TrainedNetwork
@@ -69,7 +69,7 @@ MODALITIES: dict[str, Kind] = {
 def modality_class(name: str) -> type[Modality]:
     """Import the class of a modality."""
     if name not in MODALITIES:
-        raise ConfigError(f"{name!r} is not a modality; pick one of {', '.join(MODALITIES)}")
+        raise ConfigError(f"{name!r} is not a modality; {offered(name, MODALITIES)}")
     module, _, attribute = MODALITIES[name].where.partition(":")
     cls: type[Modality] = getattr(import_module(module), attribute)
     return cls

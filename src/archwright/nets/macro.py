@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from archwright.errors import SpaceError
+from archwright.errors import SpaceError, offered
 from archwright.nets.cell import Joined
 from archwright.nets.feature_map import FeatureMap, apply
 from archwright.nets.network import Drawn, Images, Logits, Network, initialise, stem, wired
@@ -49,7 +49,7 @@ def layer_operation(name: str, channels: int) -> nn.Module:
         return LAYER_OPERATIONS[name](channels)
     if name not in OPERATIONS:
         known = sorted({*LAYER_OPERATIONS, *OPERATIONS})
-        raise SpaceError(f"{name!r} is not an operation; there are {', '.join(known)}")
+        raise SpaceError(f"{name!r} is not an operation; {offered(name, known)}")
     return operation(name, channels, 1)
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.errors import SpaceError
+from archwright.errors import SpaceError, offered
 from archwright.nets.depthwise import Once, depthwise, improves
 from archwright.nets.feature_map import concatenate, subsample
 
@@ -223,7 +223,7 @@ def operation(name: str, channels: int, stride: int, *, inputs: int | None = Non
     What cannot change the width itself is followed by a 1x1 convolution and BatchNorm (NASNet B5).
     """
     if name not in OPERATIONS:
-        raise SpaceError(f"{name!r} is not an operation; there are {', '.join(sorted(OPERATIONS))}")
+        raise SpaceError(f"{name!r} is not an operation; {offered(name, sorted(OPERATIONS))}")
     if inputs is None or inputs == channels:
         return OPERATIONS[name](channels, stride)
     if name in CONVOLUTIONS:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archwright.errors import SpaceError
+from archwright.errors import SpaceError, offered
 from archwright.nets.feature_map import subsample
 from archwright.nets.network import Drawn, Images, Logits, Network, initialise
 from archwright.nets.ops import Convolution
@@ -191,7 +191,7 @@ def build_stage(inputs: int, stage: StageSpec, order: str, *, halved: bool) -> S
         halving = "average"  # a stride would drop three pixels of four; see also `shortcut`
     for name, known in ((kind, BLOCKS), (stage.activation, ACTIVATIONS)):
         if name not in known:
-            raise SpaceError(f"{name!r} is not a part of a stage; there are {', '.join(sorted(known))}")
+            raise SpaceError(f"{name!r} is not a part of a stage; {offered(name, sorted(known))}")
     made = Stage()
     if halving in ("max", "average"):
         made.add_module("pool", pool(halving))

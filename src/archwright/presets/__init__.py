@@ -6,7 +6,7 @@ import dataclasses
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from archwright.errors import ConfigError
+from archwright.errors import ConfigError, offered
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
@@ -74,7 +74,7 @@ def presets_of(cls: type[Space]) -> SpacePresets:
 def as_published(name: str) -> bool:
     """Return whether a preset has a paper's counted budget and controller, whatever the machine."""
     if name not in PRESETS:
-        raise ConfigError(f"{name!r} is not a preset; pick one of {', '.join(PRESETS)}")
+        raise ConfigError(f"{name!r} is not a preset; {offered(name, PRESETS)}")
     return name == "paper"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from archwright.errors import SpaceError
+from archwright.errors import SpaceError, offered
 from archwright.space import Architecture, replay
 from archwright.spaces.settings import nearest
 
@@ -86,7 +86,7 @@ def known(
     called so, and UnknownOption if the space lacks something of it.
     """
     if name not in KNOWN:
-        raise SpaceError(f"{name!r} is not a known network; there are {', '.join(KNOWN)}")
+        raise SpaceError(f"{name!r} is not a known network; {offered(name, KNOWN)}")
     network = KNOWN[name]
     stages = [stage.split() for stage in network.stages.split(",")]
     answers: dict[str, Any] = {

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from archwright.errors import SpaceError
+from archwright.errors import SpaceError, offered
 from archwright.space import Architecture, replay
 from archwright.spaces.nas_recurrent import NAS_CELL, NasRecurrent
 from archwright.spaces.settings import nearest
@@ -73,7 +73,7 @@ def known(
     called so, and UnknownOption if the space lacks its cell.
     """
     if name not in KNOWN:
-        raise SpaceError(f"{name!r} is not a known language model; there are {', '.join(KNOWN)}")
+        raise SpaceError(f"{name!r} is not a known language model; {offered(name, KNOWN)}")
     network = KNOWN[name]
     layers, units = nearest(space.depths, network.layers), nearest(space.widths, width * network.units)
     if dropout is None:
