@@ -43,7 +43,7 @@ def test_what_conforms_is_made(values: dict[str, Any]) -> None:
     ("values", "said"),
     [
         ({}, "it needs the field 'count'"),
-        ({"count": 3, "x": 1}, "it has no field 'x'; it has anything, count"),
+        ({"count": 3, "x": 1}, "it has no field 'x'; there are anything, count"),
         ({"count": "3"}, "it: count is '3'; it must be int"),
         ({"count": True}, "count is True"),
         ({"count": 1.0}, "count is 1.0"),

@@ -234,7 +234,7 @@ def test_another_file_is_not_overwritten(network, preprocessing, tmp_path):
     ("changes", "error", "message"),
     [
         ({"formats": ("keras",)}, ConfigError, "keras"),
-        ({"formats": ()}, ConfigError, "choose from"),
+        ({"formats": ()}, ConfigError, "there are source, pt2"),
         ({"name": "class"}, ConfigError, "'class'"),
         ({"name": "load"}, ConfigError, "'load'"),
         ({"classes": ("a", "b")}, ExportError, "2 classes"),

@@ -209,7 +209,7 @@ def test_a_changed_weight_is_noticed(nascell: tuple[TrainedLanguageModel, dict[s
 
 def test_what_cannot_be_exported_is_told(tmp_path: Path) -> None:
     model = trained(NasRecurrent(base=2, units=3), 0)
-    with pytest.raises(ConfigError, match="choose from"):
+    with pytest.raises(ConfigError, match="here are source, pt2"):
         model.export(tmp_path, formats=("keras",))
     with pytest.raises(ExportError, match="over the batch"):
         trained(EnasRecurrent(nodes=2, units=3, normalised=True), 0).export(tmp_path)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.__main__ import COMMANDS
 from archwright.cli.commands import Parser, parser_of
 from archwright.cli.mistakes import flag_of, options_of
 
@@ -38,6 +37,8 @@ def completion(arguments: Sequence[str]) -> int:
 
 def _everything(file: Any, folder: Any) -> argparse.ArgumentParser:
     """Return one parser with all commands and the flags that people see."""
+    from archwright.__main__ import COMMANDS  # run as a program, that module should not be imported by this one
+
     whole = argparse.ArgumentParser(prog="archwright", description="Finds neural network architectures.")
     whole.add_argument("--version", action="store_true", help="print the version")
     whole.add_argument("--debug", action="store_true", help="show where an error comes from")
