@@ -43,7 +43,7 @@ TOGETHER: tuple[dict[str, str], ...] = (
     {"rank": "whether shared weights rank as training from scratch does"},
     {"spaces": "what can be searched", "controllers": "what proposes, and its settings"},
     {"check": "what is understood of a data set", "doctor": "what is slow, and why"},
-    {"cook": "dishes by the same search", "completion": "commands and flags by the Tab key"},
+    {"cook": "dishes by the same search", "completion": "commands by the Tab key"},
 )
 
 HELP = """archwright finds a neural network for your data, trains it and tests it once.

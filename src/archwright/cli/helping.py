@@ -37,7 +37,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "dashboard": ("   pages about runs/ in a browser", "OTHER/runs --port 9000"),
     "watch": ("runs/photos-001   how far another process is with it",),
-    "cook": ("--data recipes.json --method roast   dishes to roast",),
+    "cook": ("--with potato,beef --count 5   of the recipes that come along",),
     "show": (
         "runs/photos-001   draw what a run found",
         "nasnet-a --filters 44 --image-size 224   its size",
@@ -99,7 +99,9 @@ def flag_lines(name: str, text: str, width: int) -> list[str]:
 
 def _named(action: Any) -> tuple[str, str]:
     """Return a flag with its value, or an argument, and what it does."""
-    value = "" if action.nargs == 0 else str(action.metavar or action.dest).upper().rpartition("_")[2]
-    name = f"{action.option_strings[-1]} {value}".rstrip() if action.option_strings else value
+    flag = action.option_strings[-1] if action.option_strings else ""
+    named = action.metavar or "|".join(map(str, action.choices or ())) or (flag or action.dest).strip("-").upper()
+    value = "" if action.nargs == 0 else named.rpartition("_")[2]
+    name = f"{flag} {value}".strip()
     text = str(action.help or "") % {"default": action.default}
     return name.replace("_", "-"), text
