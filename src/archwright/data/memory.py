@@ -1,4 +1,4 @@
-"""Data that is already in Python: arrays, tensors, lists, pairs of them, and torch Datasets."""
+"""Data that is already in Python: arrays, tensors, lists, pairs of them, torch Datasets, and Hugging Face's."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, IterableDataset
 from archwright.data.arrays import Array, Layout
 from archwright.data.decode import Encodings, decode
 from archwright.data.found import Found, Part, Progress, Size
+from archwright.data.hub import is_hub, read_hub
 from archwright.data.labels import canonical, check_count
 from archwright.data.npz import from_arrays, sort_keys
 from archwright.data.tree import PART_NAMES
@@ -20,7 +21,8 @@ from archwright.errors import DataError
 
 WANTED = (
     "(x, y); ((x_train, y_train), (x_test, y_test)), or three such pairs: train, validation, test; "
-    "a dict with x_train, y_train and so on; or a torch Dataset of (image, label)"
+    "a dict with x_train, y_train and so on; a torch Dataset of (image, label); "
+    "or a Dataset or DatasetDict of Hugging Face"
 )
 
 
@@ -29,6 +31,8 @@ def read_memory(source: Any, layout: Layout | None, image_size: Size | None, pro
 
     Images may be Pillow images as well. Tensors come to the CPU; nothing is shared with `source` after the split.
     """
+    if is_hub(source):
+        return read_hub(source, layout, image_size, progress)
     parts: dict[str, tuple[str, Any, str, Any]] = {}
     for part, (name, value) in _parts(source).items():
         if isinstance(value, Dataset):

@@ -21,7 +21,7 @@ from archwright.data.units import Units
 from archwright.errors import ConfigError, DataError
 
 DIGITS_TEST_FRACTION = 0.2
-KNOWN = "digits, an .npz archive, a .parquet file, a folder of parquet files, or a folder of CLASS/*.png"
+KNOWN = "digits, an .npz archive, a .parquet or .arrow file, a folder of such files, or a folder of CLASS/*.png"
 
 
 def load(
@@ -37,8 +37,9 @@ def load(
 ) -> ImageData:
     """Read images with classes, in separate parts for training, validation and test.
 
-    - `source`: the word `digits` (write ./digits for a folder of that name); a path to an .npz archive, a .parquet
-      file, a folder of parquet files or of class folders; from Python what `archwright.data.memory.WANTED` lists; or
+    - `source`: the word `digits` (write ./digits for a folder of that name); a path to an .npz archive, a
+      .parquet or .arrow file, a folder of such files (as `datasets` saves them) or of class folders; from Python what
+      `archwright.data.memory.WANTED` lists; or
       an ImageData, which passes through.
     - Parts that the source has are used. A missing validation part is split from the training part by class, 10 % of
       it. With train and val alone, val is the test part, unless `test` is given. With no parts at all, 15 % are split
@@ -88,10 +89,10 @@ def _read(source: str | os.PathLike[str], layout: Layout | None, size: Size | No
         raise DataError(f"{path}: no such file or folder; give {KNOWN}")
     if path.is_dir():
         lying = tree(path)
-        if any(names[-1].endswith(".parquet") for names in lying.others):
+        if any(names[-1].endswith((".parquet", ".arrow")) for names in lying.others):
             from archwright.data.parquet import read_parquets
 
-            return read_parquets(lying, size, progress)
+            return read_parquets(lying, size, progress, layout)
         from archwright.data.folder import read_folder
 
         return read_folder(lying, size, progress)
@@ -101,10 +102,10 @@ def _read(source: str | os.PathLike[str], layout: Layout | None, size: Size | No
         from archwright.data.npz import read_npz
 
         return read_npz(path, layout, size)
-    if path.suffix.lower() == ".parquet" or beginning(path).startswith(b"PAR1"):
+    if path.suffix.lower() in (".parquet", ".arrow") or beginning(path).startswith(b"PAR1"):
         from archwright.data.parquet import read_parquet
 
-        return read_parquet(path, size, progress)
+        return read_parquet(path, size, progress, layout)
     hint = "; unpack it first" if path.suffix.lower() in (".tar", ".zip", ".gz", ".tgz") else ""
     raise DataError(f"{path}: unknown format {path.suffix!r}{hint}; give {KNOWN}")
 

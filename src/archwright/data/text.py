@@ -8,19 +8,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from archwright.data.hub import has_text, text_parts
 from archwright.data.limits import require_room
 from archwright.data.tree import PARTS, Tree, has_images_in_folders, part_named, tree
 from archwright.errors import ConfigError, DataError
 from archwright.space import TextTask
 
 EOS, UNKNOWN = "<eos>", "<unk>"
+CUT = 0.05  # of a text, for validation and for the test each
 LEAST = 100  # tokens in a part
 LONG_WORD = 15  # characters of a word on average, from where a text is probably in a script without spaces
 MEMORY = 8  # bytes, at least, that a byte of text takes as tokens
@@ -92,19 +94,20 @@ def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> Int[Tensor, " n"
 def is_text(source: object) -> bool:
     """Return whether `source` names text: `topics`, `text:PATH`, a .txt file, or a folder of texts.
 
-    That is a folder with a training .txt file whose folders hold no images.
+    That is a folder with a training .txt file whose folders hold no images. A table with a column `text` and no images
+    is text, too: a parquet or Arrow file, a folder of them, a Hugging Face Dataset.
     """
     if not isinstance(source, (str, Path)):
-        return isinstance(source, TextData)
+        return isinstance(source, TextData) or has_text(source)
     if str(source) == "topics" or str(source).startswith("text:") or str(source).endswith(".txt"):
         return True
     path = Path(source)
     training = path.is_dir() and any(part_named(file.stem) == "train" for file in path.glob("*.txt"))
-    return training and not has_images_in_folders(path)
+    return (training and not has_images_in_folders(path)) or has_text(path)
 
 
 def load_text(
-    source: str | Path | TextData,
+    source: Any,
     *,
     level: Level = "words",
     vocabulary: int | None = None,
@@ -128,21 +131,27 @@ def load_text(
     if vocabulary is not None and vocabulary < 2:
         raise ConfigError(f"vocabulary is {vocabulary}; it must be at least 2")
     name, notes = str(source).removeprefix("text:"), []
+    if not isinstance(source, (str, Path)):
+        name = f"{type(source).__name__} in memory"
     if name == "topics":
         from pydoc_data.topics import topics  # the language reference as `help()` shows it
 
         text = "\n".join(topics[name] for name in sorted(topics))
         parts, split = _cut(tokens_of(text, level), validation, test, "the interpreter's documentation")
+    elif (found := text_parts(source)) is not None:
+        texts, notes = found
+        parts = {part: tokens_of(text, level) for part, text in texts.items()}
+        parts, split = _completed(parts, validation, test, name)
     elif Path(name).is_dir():
         if (validation, test) != (None, None):
             raise ConfigError(f"{name} has parts of its own; leave out validation and test")
         lying = tree(Path(name))
-        texts = {part: _part_file(lying, part) for part in PARTS}
-        _require_room(name, texts.values())
-        notes = lying.unused([(path.name,) for path in texts.values()], "none of its parts")
+        paths = {part: _part_file(lying, part) for part in PARTS}
+        _require_room(name, paths.values())
+        notes = lying.unused([(path.name,) for path in paths.values()], "none of its parts")
         notes += [f"not used: {len(lying.images):,} images"] if lying.images else []
-        parts = {part: tokens_of(read_text(path), level) for part, path in texts.items()}
-        split = "the folder's own files: " + ", ".join(path.name for path in texts.values())
+        parts = {part: tokens_of(read_text(path), level) for part, path in paths.items()}
+        split = "the folder's own files: " + ", ".join(path.name for path in paths.values())
     else:
         parts, split = _cut(tokens_of(read_text(Path(name)), level), validation, test, name)
     if limit is not None:
@@ -196,13 +205,30 @@ def _vocabulary(parts: dict[str, list[str]], most: int | None) -> tuple[tuple[st
 def _cut(
     tokens: list[str], validation: float | None, test: float | None, what: str
 ) -> tuple[dict[str, list[str]], str]:
-    shares = [0.05 if share is None else share for share in (validation, test)]
+    shares = [CUT if share is None else share for share in (validation, test)]
     if not (all(0 < share < 1 for share in shares) and sum(shares) < 1):
         raise ConfigError(f"validation and test are {shares[0]} and {shares[1]}; they must be shares that leave a rest")
     sizes = [round(len(tokens) * share) for share in shares]
     first, second = len(tokens) - sum(sizes), len(tokens) - sizes[1]
     parts = {"train": tokens[:first], "validation": tokens[first:second], "test": tokens[second:]}
     return parts, f"consecutive parts of {what}"
+
+
+def _completed(
+    parts: dict[str, list[str]], validation: float | None, test: float | None, name: str
+) -> tuple[dict[str, list[str]], str]:
+    """Return three parts of those that a table has: what is missing is cut off the end of the training part."""
+    if set(parts) == {"train"}:
+        return _cut(parts["train"], validation, test, name)
+    if (validation, test) != (None, None):
+        raise ConfigError(f"{name} has parts of its own; leave out validation and test")
+    split = f"the parts of {name}: {', '.join(parts)}"
+    if len(parts) == 2:  # as with images, a single other part is the test part
+        other = next(part for part in parts if part != "train")
+        last = max(1, round(CUT * len(parts["train"])))
+        own = {"train": parts["train"][:-last], "validation": parts["train"][-last:], "test": parts[other]}
+        return own, f"{split}; validation is the end of train"
+    return parts, split
 
 
 def _part_file(lying: Tree, part: str) -> Path:

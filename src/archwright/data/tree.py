@@ -79,8 +79,10 @@ def tree(root: Path) -> Tree:
 
 
 def has_images_in_folders(root: Path) -> bool:
-    """Return whether a folder below `root` holds an image or a parquet file."""
-    wanted = (kind == "images" or names[-1].endswith(".parquet") for kind, names in _walk(root) if len(names) > 1)
+    """Return whether a folder below `root` holds an image, a parquet or an Arrow file."""
+    wanted = (
+        kind == "images" or names[-1].endswith((".parquet", ".arrow")) for kind, names in _walk(root) if len(names) > 1
+    )
     return any(wanted)
 
 
