@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archwright.controllers.ppo import Ppo as Ppo
     from archwright.controllers.random import Random as Random
     from archwright.controllers.reinforce import Reinforce as Reinforce
+    from archwright.estimator import ArchwrightClassifier as ArchwrightClassifier
     from archwright.evaluators.from_scratch import FromScratch as FromScratch
     from archwright.evaluators.function import Function as Function
     from archwright.evaluators.shared_weights import SharedWeights as SharedWeights
@@ -59,6 +60,7 @@ _LAZY = {
     "controllers.ppo": ("Ppo",),
     "controllers.random": ("Random",),
     "controllers.reinforce": ("Reinforce",),
+    "estimator": ("ArchwrightClassifier",),
     "evaluators.from_scratch": ("FromScratch",),
     "evaluators.function": ("Function",),
     "evaluators.shared_weights": ("SharedWeights",),

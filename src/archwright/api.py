@@ -120,19 +120,15 @@ def search(
         settings: other settings of the plan: trials, finalists, baseline, evaluator, objective, workers... See the
             parts of `archwright.runs.plan.Plan`.
     """
-    if unknown := sorted(set(settings) - setting_names()):
-        known = [*inspect.signature(search).parameters, *sorted(setting_names())]
-        raise ConfigError(f"search() has no argument {unknown[0]!r}; {offered(unknown[0], known)}")
-    typed(controller or "", str(settings.get("engine")))
-    user = UserSettings(
-        space=name_of_space(space) if space is not None else default_space(data),
-        space_fields=_given(space),
-        final_space_fields=dict(final_space or {}),
+    user = user_settings(
+        space=space,
+        data=data,
+        final_space=final_space,
         controller=controller,
-        controller_settings=dict(controller_settings or {}),
-        search_recipe=_given(search_recipe),
-        final_recipe=_given(final_recipe),
-        settings=settings,
+        controller_settings=controller_settings,
+        search_recipe=search_recipe,
+        final_recipe=final_recipe,
+        **settings,
     )
     prepared = prepare(
         data,
@@ -148,6 +144,38 @@ def search(
     _say(prepared.data, watch)
     with prepared.begin(new_folder(run, prepared.data.name)) as store:
         return complete(Job(prepared.plan, prepared.data, store), watch)
+
+
+def user_settings(
+    *,
+    space: Space | None = None,
+    data: Any = None,
+    final_space: Mapping[str, Any] | None = None,
+    controller: str | None = None,
+    controller_settings: Mapping[str, Any] | None = None,
+    search_recipe: Recipe | Mapping[str, Any] | None = None,
+    final_recipe: Recipe | Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> UserSettings:
+    """Return what a user asks for, from the arguments of `search`.
+
+    Raises:
+        ConfigError: if `settings` has something that is no setting of a plan.
+    """
+    if unknown := sorted(set(settings) - setting_names()):
+        known = [*inspect.signature(search).parameters, *sorted(setting_names())]
+        raise ConfigError(f"search() has no argument {unknown[0]!r}; {offered(unknown[0], known)}")
+    typed(controller or "", str(settings.get("engine")))
+    return UserSettings(
+        space=name_of_space(space) if space is not None else default_space(data),
+        space_fields=_given(space),
+        final_space_fields=dict(final_space or {}),
+        controller=controller,
+        controller_settings=dict(controller_settings or {}),
+        search_recipe=_given(search_recipe),
+        final_recipe=_given(final_recipe),
+        settings=settings,
+    )
 
 
 @denormals_kept()

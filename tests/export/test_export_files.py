@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from safetensors import safe_open
@@ -287,8 +288,6 @@ def test_onnx_needs_its_extra(network, preprocessing, tmp_path, monkeypatch):
 
 
 def test_onnx_gives_the_same_logits(preprocessing, tmp_path, settle):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
     pool = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
     layers = (nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), pool, nn.Flatten(), nn.Linear(48, 5))
     network = settle(nn.Sequential(*layers))

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
@@ -225,8 +226,6 @@ def test_what_cannot_be_exported_is_told(tmp_path: Path) -> None:
 
 
 def test_onnx_steps_through_a_text(tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
     model = trained(NasRecurrent(base=2, units=3, layers=1), 0)
     session = onnxruntime.InferenceSession(model.export(tmp_path, formats=("onnx",))["onnx"])
     tokens, states = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.zeros(3, 2, 3).numpy()

@@ -31,7 +31,7 @@ MODULES = {
     "transfer": "archwright.cli.transferring",
     "compare": "archwright.cli.comparing",
     "show": "archwright.cli.showing",
-    "export": "archwright.cli.showing",
+    "export": "archwright.cli.exporting",
     "predict": "archwright.cli.showing",
     "report": "archwright.cli.reporting",
     "dashboard": "archwright.cli.dashing",

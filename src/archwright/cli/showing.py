@@ -1,4 +1,4 @@
-"""`archwright show`, `export` and `predict`."""
+"""`archwright show` and `predict`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from archwright.cli.commands import Parser, chosen, print_json, print_line
 from archwright.errors import RunError, offered
-from archwright.files import inside, target
+from archwright.files import target
 from archwright.modalities import load_model, modality_class
 from archwright.space import Architecture, Open, Space
 from archwright.spaces.published import PUBLISHED, Published
@@ -123,7 +123,7 @@ def _described(path: Path, named: str | None) -> dict[str, Any]:
     """Return the final space and task of a finished run or model folder, or of what is published; before, the space."""
     if (published := published_at(path)) is not None:
         return {"space": published.space, "task": published.task}
-    folder = _model_folder(path) if path.is_dir() else path
+    folder = model_folder(path) if path.is_dir() else path
     if not (folder / "model.json").is_file():
         return _planned(path, named) if (path / "run.sqlite").is_file() else {}
     model = load_model(folder, space=named)
@@ -141,31 +141,9 @@ def _planned(folder: Path, named: str | None) -> dict[str, Any]:
         return {} if plan is None else {"space": space_from_json(upgraded(plan)["final"]["space"], named)}
 
 
-def _model_folder(path: Path) -> Path:
+def model_folder(path: Path) -> Path:
+    """Return the folder of the model that a run delivered, or the folder itself."""
     return path / "model" if (path / "model" / "model.json").is_file() else path
-
-
-def export(arguments: Sequence[str]) -> int:
-    """Write a model as files that run without archwright."""
-    parser = Parser(prog="archwright export", description="Write a run's model as files that run without archwright.")
-    parser.add_argument("run", type=Path, help="a finished run, or a folder that `archwright train` wrote")
-    parser.add_argument("--to", type=Path, help="the folder; default: RUN/export")
-    parser.add_argument(
-        "--formats", default="source,pt2", help="of source, pt2, onnx, separated by commas (default source,pt2)"
-    )
-    parser.add("space", "json")
-    given = parser.parse_args(arguments)
-
-    folder = target(given.to or inside(given.run, "export"))
-    model = load_model(_model_folder(given.run), space=given.space)
-    formats = tuple(part.strip() for part in given.formats.split(","))
-    files = model.export(folder, formats=formats)
-    if given.json:
-        print_json({name: str(path) for name, path in files.items()})
-    else:
-        for name, path in files.items():
-            print_line(f"{name:<8} {path}")
-    return 0
 
 
 def predict(arguments: Sequence[str]) -> int:
@@ -183,7 +161,7 @@ def predict(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     given = parser.parse_args(arguments)
 
-    model = load_model(_model_folder(given.run), space=given.space)
+    model = load_model(model_folder(given.run), space=given.space)
     for figures, line in model.answers(given.images, tokens=given.tokens, seed=given.seed):
         if given.json:
             print_json(figures)

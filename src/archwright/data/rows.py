@@ -97,8 +97,9 @@ def holds_text(rows: Rows) -> bool:
 
     names = rows.schema.names
     kind = rows.schema.field(TEXT_COLUMN).type if TEXT_COLUMN in names else None
-    is_text = kind is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind))
-    return is_text and not (set(IMAGE_COLUMNS) & {*names} or any(map(_encoded, rows.schema)))
+    if kind is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return False
+    return not (set(IMAGE_COLUMNS) & {*names} or any(map(_encoded, rows.schema)))
 
 
 def read_texts(tables: Sequence[Rows]) -> str:
@@ -118,7 +119,7 @@ def _encoded(field: Any) -> bool:
     """Return whether a field is a struct with the bytes of an image file."""
     import pyarrow as pa
 
-    return pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
+    return bool(pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0)
 
 
 def _columns(rows: Rows) -> _Columns:

@@ -130,7 +130,8 @@ def load_text(
         raise ConfigError(f"level is {level!r}; it must be words or characters")
     if vocabulary is not None and vocabulary < 2:
         raise ConfigError(f"vocabulary is {vocabulary}; it must be at least 2")
-    name, notes = str(source).removeprefix("text:"), []
+    notes: list[str] = []
+    name = str(source).removeprefix("text:")
     if not isinstance(source, (str, Path)):
         name = f"{type(source).__name__} in memory"
     if name == "topics":

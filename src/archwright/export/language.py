@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from archwright.export import template as images_template
 from archwright.export import text_template as template
 from archwright.export.cells import cell_source
 from archwright.export.expressions import literal
-from archwright.export.files import checked_formats, compare, run_source, weights, write_files
+from archwright.export.files import Calibration, checked_formats, compare, run_source, weights, write_files
 from archwright.export.model_file import MARK, Source, evaluated, filled, identity
 from archwright.export.program import Program
 from archwright.export.tracing import ExportError
@@ -77,15 +78,16 @@ def export_language_model(
     level: str,
     architecture: Architecture,
     formats: Sequence[str] = ("source", "pt2"),
+    calibration: Calibration | None = None,
 ) -> dict[str, Path]:
     """Write a trained language model into `folder` and return the files by what they are.
 
-    "source" is `model.py`, with `model.safetensors` and `vocabulary.json`; "pt2" and "onnx" are programs of one step
-    (see `Step`). Each is run before it is kept: its logits must be those of the model. `model` is not changed.
+    "source" is `model.py`, with `model.safetensors` and `vocabulary.json`; "pt2", "onnx" and "int8" are programs of one
+    step (see `Step`). Each is run before it is kept: its logits must be those of the model. `model` is not changed.
 
     Raises: as `archwright.export.export`.
     """
-    checked_formats(formats, folder)
+    checked_formats(formats, folder, calibration)
     written, expected = _source(model, vocabulary, level, architecture)
     tokens = template.check_tokens(len(vocabulary))
     network: Any = run_source(written, "Model")
@@ -103,7 +105,8 @@ def export_language_model(
     names = STATES[: len(states)]
     example = {"tokens": tokens[0], **dict(zip(names, states, strict=True))}
     program = Program(Step(network), example, ("logits", *(f"next_{name}" for name in names)), about)
-    return write_files(folder, formats, sources, program, lambda step: _stepped(step, tokens, states), expected)
+    logits = partial(_stepped, tokens=tokens, states=states)
+    return write_files(folder, formats, sources, program, logits, expected, calibration)
 
 
 def _stepped(step: Callable[..., Sequence[Tensor]], tokens: Tensor, states: Sequence[Tensor]) -> Tensor:

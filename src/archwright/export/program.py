@@ -7,7 +7,7 @@ import importlib.util
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,11 @@ class Program:
     example: Mapping[str, Tensor]
     outputs: Sequence[str]
     about: dict[str, Any]
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it is given the states of its last step."""
+        return len(self.example) > 1
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -52,16 +57,36 @@ def write_pt2(source: Program, path: Path) -> None:
     torch.export.save(program, path, extra_files={NOTES: json.dumps(source.about)})
 
 
+def pt2_run(path: Path, batch: int) -> Callable[[], Any]:
+    """Return what runs a torch.export program once, on zeros of its shapes for `batch` images or rows of text."""
+    program = torch.export.load(path)
+    names = program.graph_signature.user_inputs
+    shapes = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
+    inputs = [torch.zeros(batch, *map(int, shape.shape[1:]), dtype=shape.dtype) for shape in shapes]
+    network = program.module()
+
+    def run() -> Any:
+        with torch.inference_mode():
+            return network(*inputs)
+
+    return run
+
+
+def require_onnx(*names: str) -> None:
+    """Raise MissingExtra if one of these packages is not installed."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtra(f"ONNX needs {' and '.join(missing)}: pip install 'archwright[onnx]'")
+
+
 def write_onnx(source: Program, path: Path) -> None:
     """Write ONNX of any batch size, inputs and outputs by their names; `about` is its metadata.
 
     Raises:
-        MissingExtra: if onnx or onnxscript is not installed.
+        MissingExtra: if a package that it takes is not installed.
     """
-    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtra(f"ONNX export needs {' and '.join(missing)}: pip install 'archwright[onnx]'")
-    with _quiet():
+    require_onnx("onnx", "onnxscript")
+    with quiet():
         program = torch.onnx.export(
             source.network,
             **source.settings,
@@ -78,7 +103,7 @@ def write_onnx(source: Program, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what torch's exporter says about torch itself: its own deprecated calls, packages it could use."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -22,6 +22,8 @@ from archwright.stored import load, reading
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from archwright.export.onnx_runtime import Session
+
 FORMAT = 1
 
 
@@ -49,8 +51,16 @@ class TrainedNetwork(ABC):
         """Return those fields from what `described` returned."""
 
     @abstractmethod
-    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
-        """Write files that need no archwright."""
+    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2"), data: Any = None) -> dict[str, Path]:
+        """Write files that need no archwright. "int8" is calibrated on the training part of loaded `data`."""
+
+    @abstractmethod
+    def tested(self, session: Session, data: Any) -> dict[str, Any]:
+        """Return the record of an ONNX file on the validation part of loaded data, as `Modality.test` returns it.
+
+        Raises:
+            ConfigError: if the model does not take such data.
+        """
 
     @abstractmethod
     def answers(self, inputs: Sequence[Path], *, tokens: int, seed: int) -> Iterator[tuple[dict[str, Any], str]]:

@@ -11,10 +11,11 @@ from archwright.components import space_to_json
 from archwright.errors import DataError, RunError
 from archwright.files import write
 from archwright.modalities import MODALITIES, read
-from archwright.runs.plan import DataSource, Plan
+from archwright.runs.plan import DataSource, Plan, upgraded
 from archwright.runs.versions import command, versions
 from archwright.space import Architecture
 from archwright.store import RunStore
+from archwright.stored import made, reading
 
 RUNS = Path("runs")
 
@@ -100,17 +101,7 @@ class opened:
         self._store = RunStore(Path(run))
         try:
             self.plan = stored_plan(self._store, space, controller)
-            source = self.plan.data
-            if data is None and source.name == "python":
-                raise RunError(
-                    f"{run} was begun with data from Python; give it again: archwright.resume(run, data=...)"
-                )
-            self.data = _read_again(source, data, self.plan.seed)
-            if self.data.fingerprint != source.fingerprint:
-                raise RunError(
-                    f"{run}: the data at {source.name} is not what the run was begun with "
-                    f"(fingerprint {self.data.fingerprint}, then {source.fingerprint}); --data says where that is"
-                )
+            self.data = _read_again(run, self.plan.data, data, self.plan.seed)
         except BaseException:
             self._store.close()
             raise
@@ -122,13 +113,36 @@ class opened:
         self._store.close()
 
 
-def _read_again(source: DataSource, data: Any, seed: int) -> Any:
+def data_of(run: str | Path, data: Any = None) -> Any:
+    """Return the data of a run, which is only read; `data` says where it is now.
+
+    Raises:
+        RunError: if it is not the data that the run was begun with.
+    """
+    with RunStore.reading(Path(run)) as store, reading(f"{run}: the plan"):
+        stored = store.get("plan")
+        if stored is None:
+            raise RunError(f"{run} has no plan: the run was stopped before it began")
+        plan = upgraded(stored)
+        source, seed = made(DataSource, plan["data"], "data"), int(plan["seed"])
+    return _read_again(run, source, data, seed)
+
+
+def _read_again(run: str | Path, source: DataSource, data: Any, seed: int) -> Any:
+    if data is None and source.name == "python":
+        raise RunError(f"{run} was begun with data from Python; give it again: data=..., or --data FILE")
     try:
-        return read(source.name if data is None else data, seed=seed, **dict(source.options))
+        found = read(source.name if data is None else data, seed=seed, **dict(source.options))
     except DataError as error:
         if data is not None:
             raise
         raise DataError(f"{error}; if the data has moved, --data says where it is now") from None
+    if found.fingerprint != source.fingerprint:
+        raise RunError(
+            f"{run}: the data at {source.name} is not what the run was begun with "
+            f"(fingerprint {found.fingerprint}, then {source.fingerprint}); --data says where that is"
+        )
+    return found
 
 
 def stored_plan(store: RunStore, space: str | None = None, controller: str | None = None) -> Plan:

@@ -238,12 +238,17 @@ class Job:
         for number, key in enumerate(keys):
             self.candidates.test(key)
             yield Progress("test", number + 1, len(keys))
-        delivered = found
         if (rival := self.rivals.last) is not None:
             self.rivals.candidates(rival).test(rival)
-            best = self.plan.final.deliver == "best" and self.rivals.chosen[rival]["better"]
-            delivered = rival if best else found
-        self.store.put_all({"found": found, "delivered": delivered})
+        self.store.put_all({"found": found, "delivered": self.delivered})
+
+    @property
+    def delivered(self) -> str:
+        """The key of the network that the run delivers, by validation, once all are trained."""
+        rival = self.rivals.last
+        if rival is not None and self.plan.final.deliver == "best" and self.rivals.chosen[rival]["better"]:
+            return rival
+        return self.candidates.best(self.candidates.trained("found"))
 
     def candidates_of(self, key: str) -> Candidates:
         """Return the candidates that the key belongs to."""

@@ -72,9 +72,9 @@ def conclude(job: Job) -> dict[str, Any]:
         result["known"] = _offered(job, rival)
         if result["known"]["better"]:
             other = "found" if key == rival else "known"
-            _save(job, found if key == rival else rival, other)
+            save_model(job, found if key == rival else rival, other)
             result["known"]["folders"] = {other: str(store.folder / other)}
-    space = _save(job, key, "model")
+    space = save_model(job, key, "model")
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
     graphs, estimates = space.graphs(architecture), _estimates(modality, result)
     _draw(job, graphs, trials, estimates, result)
@@ -93,7 +93,7 @@ def conclude(job: Job) -> dict[str, Any]:
     return result
 
 
-def _save(job: Job, key: str, folder: str) -> Space:
+def save_model(job: Job, key: str, folder: str) -> Space:
     """Write a trained candidate as a model, and return its space."""
     candidates, store = job.candidates_of(key), job.store
     architecture = Architecture.from_json(store.get(f"candidate/{key}")["architecture"])

@@ -44,8 +44,12 @@ def prepare(
     threads: int | None = None,
     data_options: Mapping[str, Any] | None = None,
     begun: float | None = None,
+    timed: bool = True,
 ) -> Prepared:
-    """Load the data and make the plan; nothing is written. `begun`: the moment that `minutes` count from; now."""
+    """Load the data and make the plan; nothing is written.
+
+    `begun`: the moment that `minutes` count from; now. `timed`: measure what a counted plan will take.
+    """
     begun = time.monotonic() if begun is None else begun
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must be zero or more")
@@ -69,5 +73,6 @@ def prepare(
         device=device,
         threads=threads,
         begun=begun,
+        timed=timed,
     )
     return Prepared(plan, loaded, time.monotonic() - begun)

@@ -15,7 +15,7 @@ from archwright.data.images import ImageData
 from archwright.data.text import is_text
 from archwright.errors import ConfigError
 from archwright.modalities.images.batches import ImageScoring, ImageTrainingData
-from archwright.modalities.images.model import TrainedModel
+from archwright.modalities.images.model import TrainedModel, record_of
 from archwright.modalities.mistakes import Mistake, Mistakes, confused, data_uri, most_confident
 from archwright.modalities.protocol import Modality
 from archwright.modalities.wording import Wording
@@ -135,8 +135,7 @@ class Images(Modality):
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         score = evaluate_accuracy(network, self.data.parts[part], self.data.preprocessing, device=device)
-        bits = "".join("1" if right else "0" for right in score.correct.tolist())
-        record = {"accuracy": score.accuracy, "correct": bits}  # image by image
+        record = record_of(score.correct)
         if part == "test":
             answers = score.predicted, self.data.test.y.cpu()
             record |= {"confused": confused(*answers), "worst": most_confident(*answers, score.confidence)}

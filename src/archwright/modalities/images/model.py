@@ -6,21 +6,33 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from archwright.data.decode import preprocess_image
-from archwright.data.images import Preprocessing
+from archwright.data.images import ImageData, Preprocessing
 from archwright.data.tree import tree
-from archwright.errors import DataWarning, RunError
+from archwright.errors import ConfigError, DataWarning, RunError
 from archwright.modalities.model_file import TrainedNetwork
 from archwright.report.escape import for_terminal
 from archwright.space import Task
 
+if TYPE_CHECKING:
+    from archwright.export.onnx_runtime import Session
+
 BATCH = 256
+CALIBRATED = 256  # training images by whose activations 8 bits are calibrated
+
+
+def record_of(correct: Bool[Tensor, " n"]) -> dict[str, Any]:
+    """Return the record of a test, image by image."""
+    return {
+        "accuracy": correct.double().mean().item(),
+        "correct": "".join("1" if right else "0" for right in correct.tolist()),
+    }
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,13 @@ class TrainedModel(TrainedNetwork):
         classes = tuple(str(name) for name in described["classes"])
         return {"classes": classes, "preprocessing": Preprocessing.from_json(described["preprocessing"])}
 
-    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
+    def export(
+        self, folder: Path, *, formats: Sequence[str] = ("source", "pt2"), data: ImageData | None = None
+    ) -> dict[str, Path]:
         from archwright.export import export
 
+        if data is not None:
+            self._require(data)
         return export(
             self.network,
             folder,
@@ -67,7 +83,30 @@ class TrainedModel(TrainedNetwork):
             preprocessing=self.preprocessing,
             architecture=self.architecture,
             formats=formats,
+            calibration=None if data is None else lambda session: self._inputs(data),
         )
+
+    def _inputs(self, data: ImageData) -> list[dict[str, Any]]:
+        """Return training images as an exported file takes them; the training part is in random order."""
+        return [{"images": part.float().numpy()} for part in torch.split(data.train.x[:CALIBRATED], CALIBRATED // 8)]
+
+    def _require(self, data: ImageData) -> None:
+        """Raise ConfigError if these are not images that the model sorts."""
+        ours, theirs = (
+            f"{t.channels}x{t.height}x{t.width} images of {t.classes} classes" for t in (self.task, data.task)
+        )
+        if ours != theirs:
+            raise ConfigError(f"the model takes {ours}, and {data.name} has {theirs}")
+        if data.classes != self.classes:
+            raise ConfigError(f"{data.name} has other classes than the model, or in another order")
+
+    def tested(self, session: Session, data: ImageData) -> dict[str, Any]:
+        self._require(data)
+        part, hits = data.validation, []
+        for x, y in zip(torch.split(part.x, BATCH), torch.split(part.y, BATCH), strict=True):
+            (logits,) = session({"images": x.float().numpy()})
+            hits.append(torch.from_numpy(logits).argmax(1) == y)
+        return record_of(torch.cat(hits))
 
     def logits(self, x: Tensor) -> Float[Tensor, "batch classes"]:
         """Return the logits of raw images [batch, channels, height, width]."""

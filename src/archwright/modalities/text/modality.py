@@ -15,7 +15,7 @@ from archwright.data.text import TextData, is_text, load_text
 from archwright.modalities.mistakes import Mistake, Mistakes, most_confident
 from archwright.modalities.protocol import Modality
 from archwright.modalities.text.batches import TextScoring, TextTrainingData
-from archwright.modalities.text.model import TrainedLanguageModel
+from archwright.modalities.text.model import TrainedLanguageModel, record_of
 from archwright.modalities.wording import Wording
 from archwright.nets.memory import memory_of
 from archwright.report.statistics import mean_interval
@@ -33,7 +33,6 @@ WORDINGS = {
     "characters": Wording("bits a character", math.log2, 3, value="{} bits a character", difference="bits"),
 }
 NOISE_LENGTH = 20  # tokens of a row
-BLOCKS = 100  # of test text: tokens near each other are not independent, blocks nearly are
 CONTEXT = 12  # tokens before a mistake that are shown
 
 
@@ -137,10 +136,9 @@ class Text(Modality):
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         tokens = self.data.parts[part].to(device)
         score = evaluate_perplexity(network, tokens, length=recipe.length, answers=part == "test")
-        blocks = [float(block.double().mean()) for block in score.losses.tensor_split(BLOCKS)]
         memory = memory_of(network)
         remembered = {} if memory is None else {"remembered": float(memory.share), "remembers": memory.size}
-        measured = {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
+        measured = record_of(score)
         if score.answers is not None:
             places, predicted, confidence = score.answers
             worst = most_confident(predicted, tokens.cpu()[places], confidence)

@@ -6,18 +6,64 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch import Tensor
 
-from archwright.data.text import EOS, UNKNOWN, Level, encode, read_text, tokens_of
-from archwright.errors import RunError
+from archwright.data.text import EOS, UNKNOWN, Level, TextData, encode, read_text, tokens_of
+from archwright.errors import ConfigError, RunError
 from archwright.modalities.model_file import TrainedNetwork
 from archwright.nets.memory import memory_of
 from archwright.report.escape import for_terminal
 from archwright.space import TextTask
-from archwright.training.perplexity import TextScore, evaluate_perplexity
+from archwright.training.perplexity import ROWS, Rows, TextScore, evaluate_perplexity
+
+if TYPE_CHECKING:
+    from archwright.export.onnx_runtime import Session
+
+BLOCKS = 100  # of test text: tokens near each other are not independent, blocks nearly are
+CALIBRATED = 64  # steps through rows of training text by whose activations 8 bits are calibrated
+TESTED = 20_000  # tokens of validation text at most that an exported file is tested on: it makes one step at a time
+
+
+def record_of(score: TextScore) -> dict[str, Any]:
+    """Return the record of a test, with the loss block by block."""
+    blocks = [float(block.double().mean()) for block in score.losses.tensor_split(BLOCKS)]
+    return {"perplexity": score.perplexity, "loss": score.loss, "blocks": blocks, "tokens": len(score.losses)}
+
+
+class Stepwise:
+    """An exported language model, step by step, for `evaluate_perplexity`; `inputs` are those of the last call."""
+
+    training = False
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.inputs: list[dict[str, Any]] = []
+
+    def train(self, mode: bool = True) -> None:
+        """Do nothing: a file is always in evaluation."""
+
+    def eval(self) -> None:
+        """Do nothing."""
+
+    def start(self, batch: int) -> dict[str, Any]:
+        """Return states before the first token: zeros, and -1 where no word is remembered."""
+        states = {name: value for name, value in self._session.example(batch).items() if name != "tokens"}
+        return {name: value - 1 if value.dtype.kind == "i" else value for name, value in states.items()}
+
+    def __call__(self, tokens: Tensor, states: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """Return logits [time, batch, vocabulary] for tokens [time, batch], and the states to go on with."""
+        self.inputs, made = [], []
+        for row in tokens:
+            self.inputs.append({"tokens": row.numpy(), **states})
+            logits, *ends = self._session(self.inputs[-1])
+            made.append(torch.from_numpy(logits))
+            states = dict(zip(states, ends, strict=True))
+        return torch.stack(made), states
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +86,13 @@ class TrainedLanguageModel(TrainedNetwork):
         level = "characters" if described["level"] == "characters" else "words"
         return {"vocabulary": tuple(str(token) for token in described["vocabulary"]), "level": level}
 
-    def export(self, folder: Path, *, formats: Sequence[str] = ("source", "pt2")) -> dict[str, Path]:
+    def export(
+        self, folder: Path, *, formats: Sequence[str] = ("source", "pt2"), data: TextData | None = None
+    ) -> dict[str, Path]:
         from archwright.export.language import export_language_model
 
+        if data is not None:
+            self._require(data)
         return export_language_model(
             self.network,
             folder,
@@ -50,7 +100,26 @@ class TrainedLanguageModel(TrainedNetwork):
             level=self.level,
             architecture=self.architecture,
             formats=formats,
+            calibration=None if data is None else partial(self._inputs, data),
         )
+
+    def _inputs(self, data: TextData, session: Session) -> list[dict[str, Any]]:
+        """Return steps through rows of training text, with the states that the model has reached there."""
+        stepwise, pieces = Stepwise(session), Rows(data.train, ROWS, CALIBRATED)
+        stepwise(pieces[0][0], stepwise.start(pieces.batch))
+        return stepwise.inputs
+
+    def _require(self, data: TextData) -> None:
+        """Raise ConfigError if the model has another vocabulary."""
+        if (data.level, data.vocabulary) != (self.level, self.vocabulary):
+            raise ConfigError(
+                f"the model knows {len(self.vocabulary):,} {self.level}, and {data.name} has {len(data.vocabulary):,} "
+                f"{data.level}, not the same"
+            )
+
+    def tested(self, session: Session, data: TextData) -> dict[str, Any]:
+        self._require(data)
+        return record_of(evaluate_perplexity(Stepwise(session), data.validation[:TESTED], length=CALIBRATED))
 
     def score(self, text: str) -> TextScore:
         """Measure how well the text is predicted."""

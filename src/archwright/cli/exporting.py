@@ -1,0 +1,135 @@
+"""`archwright export`: files that run without archwright, and what they cost on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from archwright.cli.commands import Parser, print_json, print_line
+from archwright.cli.showing import model_folder
+from archwright.errors import ConfigError
+from archwright.files import inside, target
+from archwright.modalities import load_model
+from archwright.report.words import counted
+
+PROGRAMS = {"pt2": ("torch", "float32"), "onnx": ("ONNX Runtime", "float32"), "int8": ("ONNX Runtime", "int8")}
+SECONDS, FEWEST = 0.5, 20  # that an evaluation is repeated for, at least
+FORMATS_HELP = "of source, pt2, onnx and int8, separated by commas (default source,pt2)"
+INT8_HELP = "an ONNX file in 8 bits beside that in float32, calibrated on training images or text (int8 of --format)"
+DATA_HELP = "what int8 is calibrated on and tested with, if the run's data has moved, or a model folder has no run"
+
+
+class Latency(NamedTuple):
+    """Milliseconds of one evaluation with their interval, and both in words."""
+
+    milliseconds: float
+    interval: tuple[float, float]
+    words: str
+
+
+def export(arguments: Sequence[str]) -> int:
+    """Write a model as files that run without archwright, and measure them."""
+    parser = Parser(
+        prog="archwright export",
+        description="Write a run's model as files that run without archwright; say how large they are, how long one "
+        "evaluation takes here, and what 8 bits cost in validation.",
+    )
+    parser.add_argument("run", type=Path, help="a finished run, or a folder that `archwright train` wrote")
+    parser.add_argument("--to", type=Path, help="the folder; default: RUN/export")
+    parser.add_argument("--format", "--formats", dest="formats", default="source,pt2", help=FORMATS_HELP)
+    parser.add_argument("--int8", action="store_true", help=INT8_HELP)
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--batch", type=int, default=1, help="images, or rows of text, of one evaluation (default 1)")
+    parser.add_argument("--threads", type=int, default=1, help="of one evaluation (default 1)")
+    parser.add("space", "seed", "json")
+    given = parser.parse_args(arguments)
+    for name in ("batch", "threads"):
+        if getattr(given, name) < 1:
+            raise ConfigError(f"--{name} is {getattr(given, name)}; it must be at least 1")
+
+    folder = target(given.to or inside(given.run, "export"))
+    model = load_model(model_folder(given.run), space=given.space)
+    formats = [part.strip() for part in given.formats.split(",")]
+    if given.int8 or "int8" in formats:  # beside the file that it is compared with
+        formats += [form for form in ("onnx", "int8") if form not in formats]
+    data = _data(given.run, given.data, given.seed) if "int8" in formats else None
+    files = model.export(folder, formats=formats, data=data)
+    figures: dict[str, dict[str, Any]] = {what: {"bytes": path.stat().st_size} for what, path in files.items()}
+    words = {what: [_size(figures[what]["bytes"])] for what in files}
+    for what in (what for what in PROGRAMS if what in files):
+        found = _latency(what, files[what], given.threads, given.batch)
+        figures[what] |= {"latency_ms": found.milliseconds, "latency_interval_ms": list(found.interval)}
+        words[what].append(found.words)
+    lines = [f"{what:<8} {path}  {', '.join(words[what])}" for what, path in files.items()]
+    if "int8" in files:
+        lines += _validated(model, data, files, figures)
+    if given.json:
+        print_json({**{what: str(path) for what, path in files.items()}, "figures": figures})
+        return 0
+    for line in lines:
+        print_line(line)
+    return 0
+
+
+def _data(run: Path, named: str | None, seed: int) -> Any:
+    """Return the run's data, or for a model without a run what is named."""
+    from archwright.modalities import read
+    from archwright.runs.folder import data_of
+
+    for folder in (run, run.absolute().parent):  # RUN/known is a model of the run, too
+        if (folder / "run.sqlite").is_file():
+            return data_of(folder, named)
+    if named is None:
+        raise ConfigError(f"{run} is no run, and int8 is calibrated on training data: --data says where it is")
+    return read(named, seed=seed)
+
+
+def _latency(what: str, file: Path, threads: int, batch: int) -> Latency:
+    """Measure one evaluation of a file: the median, with a 95 % interval, of half a second or more."""
+    import time
+
+    from archwright.export.onnx_runtime import onnx_session
+    from archwright.export.program import pt2_run
+    from archwright.training import threads as torch_threads
+
+    runtime, precision = PROGRAMS[what]
+    if runtime == "ONNX Runtime":
+        session = onnx_session(file, threads=threads)
+        run: Callable[[], Any] = partial(session, session.example(batch))
+    else:
+        torch_threads.use(threads)
+        run = pt2_run(file, batch)
+    times: list[float] = []
+    run()  # the first one allocates
+    while sum(times) < SECONDS or len(times) < FEWEST:
+        begun = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begun)
+    times = sorted(1000 * seconds for seconds in times[FEWEST // 2 :])
+    around = 0.98 * len(times) ** 0.5  # of ranks: half of a binomial's 95 % interval
+    low, middle, high = (times[int(min(max(len(times) / 2 + d, 0), len(times) - 1))] for d in (-around, 0, around))
+    words = f"{runtime}, {precision}, {counted(threads, 'thread')}, batch {batch}"
+    return Latency(middle, (low, high), f"{middle:.3g} ms [{low:.3g}, {high:.3g}], {words}")
+
+
+def _validated(model: Any, data: Any, files: Mapping[str, Path], figures: dict[str, dict[str, Any]]) -> list[str]:
+    """Test the ONNX files on the validation part; return what 8 bits change in words, and add it to the figures."""
+    from archwright.export.onnx_runtime import onnx_session
+    from archwright.modalities import modality
+
+    judge = modality(data)
+    records = {what: model.tested(onnx_session(files[what]), data) for what in ("onnx", "int8")}
+    difference, *interval = judge.difference(records["int8"], records["onnx"])
+    for what, record in records.items():
+        figures[what][f"validation_{judge.metric}"] = record[judge.metric]
+    figures["int8"] |= {"difference": difference, "difference_interval": interval}
+    before, after = (judge.wording.words(record[judge.metric]) for record in records.values())
+    return [
+        f"in validation {before} before, {after} in 8 bits: {judge.wording.words_of_difference(difference, *interval)}"
+    ]
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.2f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
