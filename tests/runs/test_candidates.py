@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from archwright.runs import outcome
 from archwright.runs.candidates import Candidates
 from archwright.runs.clock import Clock
 from archwright.runs.folder import begin, stored_plan
+from archwright.runs.job import Job
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
 from archwright.spaces import NasConv
@@ -80,6 +82,27 @@ def test_a_network_without_a_figure_of_validation_is_an_error_and_gets_no_record
         with pytest.raises(RunError, match="no validation part to judge"):
             list(candidates.train("found-0", candidates.random(0), "final training", (0, 1)))
         assert candidates.record("found-0") is None
+
+
+def test_a_random_candidate_that_diverges_is_replaced_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunStore(tmp_path / "run", create=True) as store:
+        store.put("settled", {"random": 2, "epochs": 1, "seconds": None})
+        job = Job(plan(), noise_data(), store)
+        asked: list[str] = []
+
+        def train(key: str, *_: Any, **__: Any) -> Iterator[Any]:
+            asked.append(key)
+            store.put(f"candidate/{key}", {"error": "Diverged" if key == "random-0" else None, "seconds": 0.1})
+            yield from ()
+
+        monkeypatch.setattr(job.candidates, "train", train)
+        list(job._train_random())
+        assert asked == ["random-0", "random-1", "random-2"]
+        assert job.candidates.trained("random") == ["random-1", "random-2"]
+        list(job._train_random())  # resumed: nothing is left to do
+        assert len(asked) == 3
 
 
 class Killed(BaseException):

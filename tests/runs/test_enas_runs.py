@@ -19,7 +19,8 @@ from command import archwright_command, done
 MACRO = [
     *("--space", "enas-macro", "--space.layers", "3", "--space.filters", "8", "--final_space.filters", "8"),
     *("--limit", "128", "--trials", "8", "--trials_per_epoch", "4", "--warmup", "1", "--samples", "4"),
-    *("--shortlist", "1", "--final_recipe.epochs", "1", "--device", "cpu", "--seed", "2"),
+    *("--shortlist", "3", "--proxy", "layers,multiply-adds", "--final_recipe.epochs", "1", "--inherit", "true"),
+    *("--device", "cpu", "--seed", "2"),
 ]
 TEXT = [
     *("--space", "enas-recurrent", "--space.nodes", "3", "--space.units", "8", "--final_space.units", "8"),
@@ -43,6 +44,13 @@ def test_a_macro_network_is_found_drawn_and_exported(macro: tuple[Path, dict[str
     folder, result = macro
     assert (result["space"], result["trials"], result["failed_trials"]) == ("enas-macro", 8, 0)
     assert (folder / "run" / "cell.png").stat().st_size > 100
+    orders = result["orders"]
+    assert isinstance(orders, dict)
+    assert list(orders["taus"])[:2] == ["shared_weights", "parameters"]
+    assert "az_nas" in orders["taus"]
+    report = (folder / "run" / "report.md").read_text()
+    assert "Kendall's tau with 3 trainings from scratch" in report
+    assert "layers  " in report
     code, _, err = done("export", "run", "--to", "out", "--formats", "source,pt2", cwd=folder)
     assert code == 0, err
     code, out, err = done("show", "run", "--json", cwd=folder)
@@ -62,6 +70,8 @@ def test_rank_says_how_far_the_shared_weights_can_be_trusted_and_goes_on(macro: 
     assert result["pairs"][:3] == first["pairs"]
     assert len(result["pairs"]) == result["architectures"] == 5
     assert "rank" in result["verdict"]
+    assert result["competitors"]["taus"]["shared_weights"]["tau"] == pytest.approx(result["tau"], nan_ok=True)
+    assert result["competitors"]["best"] in result["competitors"]["taus"]
     stored = json.loads((folder / "run" / "ranking.json").read_text())
     assert stored["tau"] == pytest.approx(result["tau"], nan_ok=True)
     assert (folder / "run" / "ranking.png").stat().st_size > 1000
@@ -94,8 +104,10 @@ def test_a_ranking_that_makes_no_sense_is_refused(macro: tuple[Path, dict[str, o
             Ranking(plan, data, store, epochs=0)
         with pytest.raises(ConfigError, match="trainings is 0"):
             Ranking(plan, data, store, trainings=0)
+        scratch = replace(plan.search, method=FromScratchMethod())
+        plan = replace(plan, search=scratch, final=replace(plan.final, inherit=False))
         with pytest.raises(ConfigError, match="nothing to rank"):
-            Ranking(replace(plan, search=replace(plan.search, method=FromScratchMethod())), data, store)
+            Ranking(plan, data, store)
 
 
 def trials(folder: Path) -> int:
@@ -132,3 +144,20 @@ def test_the_verdict_follows_the_interval() -> None:
     assert "can be trusted" in verdict(0.6, 0.3, (0.5, 0.2, 0.7))
     assert "do not agree" in verdict(0.6, 0.3, (0.1, -0.1, 0.3))
     assert "cannot be trusted" in verdict(float("nan"), float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--proxy", "layer"], "proxy is 'layer': 'layer' is none of parameters, multiply-adds, layers, synflow"),
+        (
+            ["--evaluator", "from-scratch", "--inherit", "true"],
+            "inherit: the method from-scratch leaves no shared weights",
+        ),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path, words: list[str], said: str) -> None:
+    code, _, err = done("search", "--space", "enas-macro", "--dry_run", *words, cwd=tmp_path)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1

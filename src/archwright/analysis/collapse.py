@@ -52,7 +52,8 @@ class Collapse:
             yield (
                 "settled",
                 f"the controller has settled after {done} of {self._trials} trials (entropy {entropy:.3f} of "
-                f"{first:.3f}); a lower learning rate or a larger entropy_weight keeps it looking",
+                f"{first:.3f}); a lower --controller.learning-rate or a larger --controller.entropy-weight keeps it "
+                "looking",
             )
         if len(self._recent) < WINDOW:
             return
@@ -61,13 +62,14 @@ class Collapse:
             yield (
                 "weightless",
                 f"{weightless / choices:.0%} of the operations in the last {WINDOW} trials are identities: with "
-                "hardly trained shared weights they look best; more rounds of warmup help",
+                "hardly trained shared weights they look best; more rounds of training before the first trial help "
+                "(--warmup)",
             )
         if links and not UNLINKED < linked / links < LINKED:
             yield (
                 "linked",
                 f"{linked / links:.0%} of the possible skip connections in the last {WINDOW} trials are in; a "
-                "skip_weight holds the controller to its skip_target",
+                "larger --controller.skip-weight holds the controller to --controller.skip-target",
             )
 
     def _skips(self, trial: Trial) -> str | None:

@@ -17,7 +17,9 @@ from archwright.files import write
 from archwright.methods.cost import cost
 from archwright.modalities import modality
 from archwright.modalities.protocol import data_facts
-from archwright.report.plots import agreement
+from archwright.proxies import proxies_of
+from archwright.proxies.joined import agreement, columns_of
+from archwright.report.plots import agreement as plot
 from archwright.report.statistics import kendall_tau
 from archwright.report.words import counted
 from archwright.runs.assembly import recipe_of
@@ -27,6 +29,7 @@ from archwright.runs.events import Event, Message, Stage
 from archwright.runs.rates import pin_threads
 from archwright.runs.timing import step_seconds
 from archwright.space import Architecture, sample
+from archwright.training.failures import any_failure
 from archwright.training.measure import tune_process
 
 if TYPE_CHECKING:
@@ -101,6 +104,7 @@ class Ranking:
         judge = self._trainings[0][1].modality
         metric = f"validation_{judge.metric}"
         pairs: list[dict[str, Any]] = []
+        judged: list[Architecture] = []
         ranks: list[list[tuple[float, float]]] = []  # for each pair a sort key of each training
         for index, (architecture, reward) in enumerate(zip(drawn, shared, strict=True)):
             records = [candidates.record(f"{kind}-{index}") for kind, candidates in self._trainings]
@@ -109,11 +113,16 @@ class Ranking:
                 value = fmean(float(record[metric]) for record in good)
                 pairs.append({"architecture": architecture.id, "shared": reward, metric: value})
                 ranks.append([judge.sort_key(record) for record in good])
+                judged.append(architecture)
         if len(pairs) < 3:
             raise RunError(f"{self.store.folder}: only {len(pairs)} architectures could be trained, too few to rank")
         rewards = [pair["shared"] for pair in pairs]
         places = [_places(keys) for keys in zip(*ranks, strict=True)]
-        tau, low, high = kendall_tau(rewards, np.mean(places, axis=0))
+        order = np.mean(places, axis=0)
+        tau, low, high = kendall_tau(rewards, order)
+        space, task = self.plan.final.space, judge.data.task
+        with any_failure():
+            free = columns_of([proxies_of(space, architecture, task, seed=self.plan.seed) for architecture in judged])
         agreed = kendall_tau(places[0], places[1]) if len(places) > 1 else None
         self.result = {
             "tau": tau,
@@ -122,6 +131,7 @@ class Ranking:
             "epochs": self.epochs,
             "trainings": len(places),
             "agreement": None if agreed is None else {"tau": agreed[0], "interval": list(agreed[1:])},
+            "competitors": agreement({"shared_weights": rewards, **free}, order.tolist()),
             "verdict": verdict(tau, low, agreed),
             "failed": self._count - len(pairs),
             "seconds": round(seconds, 2),
@@ -132,7 +142,7 @@ class Ranking:
         title = f"Shared weights and training from scratch: Kendall's tau {tau:.2f} [{low:.2f}, {high:.2f}]"
         second = f"validation {judge.metric}, {counted(self.epochs, 'epoch')} from scratch"
         first = "reward with shared weights"
-        agreement(rewards, values, folder / "ranking.png", title=title, first=first, second=second)
+        plot(rewards, values, folder / "ranking.png", title=title, first=first, second=second)
         write(folder / "ranking.json", json.dumps(self.result, indent=1).encode())
 
 

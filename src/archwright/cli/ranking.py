@@ -11,6 +11,7 @@ from archwright.cli.display import Display
 from archwright.cli.guarded import INTERRUPTED
 from archwright.modalities import modality
 from archwright.modalities.protocol import data_lines
+from archwright.proxies.joined import as_lines
 from archwright.runs.folder import opened
 
 
@@ -67,6 +68,11 @@ def rank(arguments: Sequence[str]) -> int:
                 low, high = result["agreement"]["interval"]
                 tau = result["agreement"]["tau"]
                 display.say(f"two trainings with each other: {tau:.2f}, 95 % interval {low:.2f} to {high:.2f}")
+            display.say("Kendall's tau of orders that cost no training, and of the shared weights:")
+            for line in as_lines(result["competitors"]):
+                display.say(f"  {line}")
+            if (best := result["competitors"]["best"]) is not None:
+                display.say(f"the best of them: {best.replace('_', ' ')}")
             display.say(result["verdict"])
             display.say(f"drawn to {given.run / 'ranking.png'}")
     return 0

@@ -99,7 +99,8 @@ class Method(ABC):
 
     `name` is what the user calls it. `expensive`: a trial costs the training of a network, so trials are few.
     `in_one_process`: proposals share something in memory. `phrase` stands behind a reward in the words of a run.
-    `controller`: the only one of ours that it works with, and that no other method works with.
+    `controller`: the only one of ours that it works with, and that no other method works with. `shares`: the state of
+    its evaluator has, under "network", weights that a child's have the names of.
     """
 
     name: ClassVar[str]
@@ -107,6 +108,7 @@ class Method(ABC):
     in_one_process: ClassVar[bool]
     phrase: ClassVar[str] = ""
     controller: ClassVar[str | None] = None
+    shares: ClassVar[bool] = False
 
     @staticmethod
     @abstractmethod
@@ -195,6 +197,12 @@ class Method(ABC):
         self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]
     ) -> dict[Architecture, float]:
         """Return the architectures that a finished search offers for final training, with their scores."""
+
+    def scoring(
+        self, context: Context, ranked: Mapping[Architecture, float]
+    ) -> Callable[[Mapping[Architecture, float]], Mapping[Architecture, float]]:
+        """Return what scores the `ranked` again, given validation losses of those that were trained from scratch."""
+        return lambda losses: ranked
 
     def counted(self, trial: Trial, trials: int) -> Progress | None:
         """Return the progress of a search by its trials, or None where the evaluator itself reports progress."""

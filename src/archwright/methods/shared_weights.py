@@ -11,6 +11,8 @@ from archwright.evaluators.shared_weights import SharedWeights
 from archwright.loop import Proposal
 from archwright.methods.cost import Rates, mean_seconds, steps
 from archwright.methods.protocol import Context, Method, Search, Settings
+from archwright.proxies import PROXIES, proxies_of
+from archwright.proxies.joined import fused
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
@@ -37,12 +39,15 @@ class SharedWeightsMethod(Method):
         evaluation_batch: validation images, or rows of text, that a trial is scored on; None is the recipe's batch.
         samples: architectures sampled and ranked after the search (ENAS derives from 10).
         rank_minibatches: validation minibatches they are ranked on (ENAS uses one); None is the whole validation part.
+        proxy: scores of untrained networks that the ranking is joined with, separated by commas ("layers,synflow"), or
+            "all"; how much each counts is learned from the architectures that the shortlist trains.
     """
 
     name: ClassVar[str] = "shared-weights"
     expensive: ClassVar[bool] = False
     in_one_process: ClassVar[bool] = True
     phrase: ClassVar[str] = " with shared weights"
+    shares: ClassVar[bool] = True
 
     trials_per_epoch: int = 300
     steps_per_epoch: int | None = None
@@ -52,6 +57,7 @@ class SharedWeightsMethod(Method):
     evaluation_batch: int | None = None
     samples: int = 10
     rank_minibatches: int | None = None
+    proxy: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("trials_per_epoch", "samples", "architectures_per_step"):
@@ -61,6 +67,15 @@ class SharedWeightsMethod(Method):
             raise ConfigError(f"warmup is {self.warmup}; it must be zero or more")
         if self.sampling not in ("policy", "uniform"):
             raise ConfigError(f"sampling is {self.sampling!r}; it must be policy or uniform")
+        if unknown := [name for name in self.proxies if name not in PROXIES]:
+            known = ", ".join(PROXIES).replace("_", "-")
+            raise ConfigError(f"proxy is {self.proxy!r}: {unknown[0]!r} is none of {known}; all takes all of them")
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The names in `proxy`."""
+        names = () if self.proxy is None else tuple(self.proxy.replace("-", "_").split(","))
+        return tuple(PROXIES) if names == ("all",) else names
 
     @staticmethod
     def sized(user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe) -> Settings:
@@ -158,6 +173,21 @@ class SharedWeightsMethod(Method):
         scores = evaluator.rank(architectures, minibatches=self.rank_minibatches)
         return dict(zip(architectures, scores, strict=True))
 
+    def scoring(
+        self, context: Context, ranked: Mapping[Architecture, float]
+    ) -> Callable[[Mapping[Architecture, float]], Mapping[Architecture, float]]:
+        if not self.proxies:
+            return super().scoring(context, ranked)
+        space, task = context.search.space, context.modality.data.task
+        rows = [proxies_of(space, one, task, names=self.proxies, seed=context.seed) for one in ranked]
+        columns = {"reward": list(ranked.values()), **{name: [row[name] for row in rows] for name in self.proxies}}
+
+        def score(losses: Mapping[Architecture, float]) -> Mapping[Architecture, float]:
+            known = {place: -losses[one] for place, one in enumerate(ranked) if one in losses}
+            return dict(zip(ranked, fused(columns, known), strict=True))
+
+        return score
+
     def line(self, search: Search, cluster: Cluster) -> str:
         each = f"{self.steps_per_epoch} steps" if self.steps_per_epoch else "a pass over the training images"
         warmup = f" after {self.warmup} without" if self.warmup else ""
@@ -167,4 +197,5 @@ class SharedWeightsMethod(Method):
         )
 
     def source(self, search: Search) -> str:
-        return f"{self.samples} samples"
+        joined = "" if self.proxy is None else f", by their rewards and {', '.join(self.proxies)}".replace("_", "-")
+        return f"{self.samples} samples{joined}"

@@ -21,10 +21,13 @@ from archwright.runs.trainings import Trainings, state_name
 from archwright.space import Architecture, sample
 from archwright.training.failures import any_failure
 from archwright.training.fit import Fit
+from archwright.training.inherit import inherit
 from archwright.training.measure import parameters
 from archwright.training.placement import saved_network
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from archwright.modalities.protocol import Modality
     from archwright.runs.clock import Clock
     from archwright.runs.plan import Plan
@@ -68,11 +71,13 @@ class Candidates:
         recipe: Recipe | None = None,
         keep: bool = True,
         left: Callable[[], float] | None = None,
+        start: Mapping[str, Tensor] | None = None,
     ) -> Iterator[Event]:
         """Train one candidate from where a killed run or the search left it, unless it is trained already.
 
         No `architecture`: the space's reference network. `part`: it is number i of n in its phase. `keep` the weights,
-        or only the record. `left` gives the seconds until it should end, where the clock decides.
+        or only the record. `left` gives the seconds until it should end, where the clock decides. `start`: weights by
+        name that it begins with, where they fit.
         """
         if self.record(key) is not None:
             return
@@ -83,6 +88,8 @@ class Candidates:
         try:
             with any_failure():
                 fit = self._fit(architecture, recipe, phase)
+                if start is not None:
+                    yield Message(f"{name} starts from the shared weights: {inherit(fit.model, start):.0%} of its own")
             begun = self.store.restore("training")
             # A state that version 0.1 left at the end, without a record, has no validation loss: that is done again.
             if begun is not None and begun["key"] == key and not _lacks_metrics(begun["fit"]):

@@ -7,14 +7,16 @@ data is used in the last stage only.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from archwright.errors import RunError
+from archwright.errors import ChildFailure, RunError
 from archwright.evaluators.objective import reward_words
 from archwright.loop import Progress, Trial, restore
 from archwright.methods.cost import steps
 from archwright.modalities import modality
+from archwright.proxies import proxies_of
+from archwright.proxies.joined import agreement, columns_of
 from archwright.report.words import counted
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
@@ -27,15 +29,22 @@ from archwright.runs.rates import SHORT, pin_threads
 from archwright.runs.rivals import Rivals
 from archwright.space import Architecture
 from archwright.training import threads
+from archwright.training.failures import any_failure
 from archwright.training.measure import tune_process
 
 if TYPE_CHECKING:
     from archwright.loop import Proposal
     from archwright.store import RunStore
 
+FEWEST = 3  # architectures that have an order to speak of
 TRIES = 5  # finalists that may fail to train before the run gives up
+Score: TypeAlias = Callable[[Mapping[Architecture, float]], Mapping[Architecture, float]]
 AFTER = PHASES.index("final training") + 1
 ACCOUNTED = 10.0  # seconds between two records of the time that a search has taken
+
+
+def _ordered(scores: Mapping[Architecture, float]) -> list[Architecture]:
+    return sorted(scores, key=lambda one: (-scores[one], one.id))
 
 
 class Job:
@@ -116,36 +125,52 @@ class Job:
             raise RunError(
                 "every trial of the search failed, so there is no architecture to train; see the trials' errors"
             )
-        best = sorted(ranked.items(), key=lambda item: (-item[1], item[0].id))
-        words = reward_words(search.reward, best[0][1]) + search.method.phrase
+        score = search.method.scoring(self.plan.context(self.modality), ranked)
+        best = _ordered(score({}))
+        words = reward_words(search.reward, ranked[best[0]]) + search.method.phrase
         which = f"best of {len(best)} architectures" if len(best) > 1 else "architecture found"
-        yield Message(f"{which}: {best[0][0].id}, {words}")
+        yield Message(f"{which}: {best[0].id}, {words}")
         if final.shortlist > 1:
-            yield from self._train_shortlist([architecture for architecture, _ in best[: final.shortlist]])
-            best = self._reordered(best)
-        best = yield from Heats(self.plan, self.candidates.trainings).run(best)
-        self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in best])
-        yield from self._settle([architecture for architecture, _ in best[: final.finalists]])
+            losses = yield from self._train_shortlist(score, min(final.shortlist, len(best)))
+            yield from self._judge(ranked, losses)
+            trained = sorted(losses, key=losses.__getitem__)
+            best = [*trained, *(one for one in _ordered(score(losses)) if one not in losses)]
+        chosen = yield from Heats(self.plan, self.candidates.trainings).run([(one, ranked[one]) for one in best])
+        self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in chosen])
+        yield from self._settle([architecture for architecture, _ in chosen[: final.finalists]])
 
-    def _train_shortlist(self, architectures: Sequence[Architecture]) -> Iterator[Event]:
-        """Train the best ranked from scratch for a short time: the score of a search is a rough guide."""
-        for index, architecture in enumerate(architectures):
-            part, recipe = (index, len(architectures)), self.candidates.recipe(architecture, SHORT)
+    def _train_shortlist(self, score: Score, count: int) -> Generator[Event, None, dict[Architecture, float]]:
+        """Train the best from scratch for a short time, one after the other; return their validation losses.
+
+        The score of a search is a rough guide, and a method may learn of each loss. Losses are finer than accuracies.
+        """
+        losses: dict[Architecture, float] = {}
+        tried: set[Architecture] = set()
+        for index in range(count):
+            architecture = next(one for one in _ordered(score(losses)) if one not in tried)
+            part, recipe = (index, count), self.candidates.recipe(architecture, SHORT)
             own = SHORT * self.clock.whole_seconds
-            later = own * (len(architectures) - index - 1) + self.clock.expected(*PHASES[2:-1])
-            left = self.clock.share_left(own, later)
-            yield from self.candidates.train(
-                f"short-{index}", architecture, "derive", part, recipe=recipe, keep=False, left=left
-            )
+            left = self.clock.share_left(own, own * (count - index - 1) + self.clock.expected(*PHASES[2:-1]))
+            key = f"short-{index}"
+            yield from self.candidates.train(key, architecture, "derive", part, recipe=recipe, keep=False, left=left)
+            tried.add(architecture)
+            if (record := self.candidates.record(key))["error"] is None:
+                losses[architecture] = record["validation_loss"]
+        return losses
 
-    def _reordered(self, best: list[tuple[Architecture, float]]) -> list[tuple[Architecture, float]]:
-        """Return the shortlist by validation loss, which is finer than accuracy; then the others as they were."""
-        losses = {
-            int(key.removeprefix("short-")): self.candidates.record(key)["validation_loss"]
-            for key in self.candidates.trained("short")
-        }
-        first = sorted(losses, key=lambda index: losses[index])
-        return [best[i] for i in first] + [item for i, item in enumerate(best) if i not in losses]
+    def _judge(self, ranked: Mapping[Architecture, float], losses: Mapping[Architecture, float]) -> Iterator[Event]:
+        """Record how well the scores of the search, and those that cost no training, order the shortlist."""
+        if len(losses) < FEWEST:
+            return
+        space, task = self.plan.final.space, self.modality.data.task
+        own = {self.plan.search.method.name.replace("-", "_"): [ranked[one] for one in losses]}
+        try:
+            with any_failure():
+                free = columns_of([proxies_of(space, one, task, seed=self.plan.seed) for one in losses])
+        except ChildFailure as error:
+            yield Message(f"the untrained networks could not be scored: {error}")
+            free = {}
+        self.store.put("orders", {"trained": len(losses), **agreement({**own, **free}, [-x for x in losses.values()])})
 
     def _settle(self, finalists: Sequence[Architecture]) -> Iterator[Event]:
         """Fix how many random candidates are trained, and in a timed run for how many epochs everything is."""
@@ -185,12 +210,15 @@ class Job:
     def _train_finalists(self) -> Iterator[Event]:
         ranked = [Architecture.from_json(data) for data, _ in self.store.get("ranked")]
         finalists = self.plan.final.finalists
+        start = (self.store.load().evaluator or {}).get("network") if self.plan.final.inherit else None
         for index, architecture in enumerate(ranked[: finalists + TRIES]):
             trained = len(self.candidates.trained("found"))
             if trained == finalists:
                 break
             part, left = (trained, finalists), self._left([architecture] * (finalists - trained), *PHASES[AFTER:-1])
-            yield from self.candidates.train(f"found-{index}", architecture, "final training", part, left=left)
+            yield from self.candidates.train(
+                f"found-{index}", architecture, "final training", part, left=left, start=start
+            )
         if not self.candidates.trained("found"):
             raise RunError("no finalist could be trained; see the messages above")
 
@@ -202,16 +230,22 @@ class Job:
         return self.clock.share_left(own, sum(others) + self.clock.expected(*later))
 
     def _train_random(self) -> Iterator[Event]:
-        count = self.store.get("settled")["random"]
-        for index in range(count):
-            if index >= self.plan.final.finalists:
+        """Train random architectures; one that cannot be trained is replaced by the next."""
+        count, train = self.store.get("settled")["random"], self.candidates.train
+        for index in range(count + TRIES):
+            done = len(self.candidates.trained("random"))
+            if done >= count:
+                break
+            if self.candidates.record(f"random-{index}") is not None:
+                continue
+            if done >= self.plan.final.finalists:
                 previous = self.candidates.record(f"random-{index - 1}")
                 if self.clock.too_late(previous.get("seconds", 0.0)):
-                    yield Message(f"random search: {index} of {count} architectures, because the time is up")
+                    yield Message(f"random search: {done} of {count} architectures, because the time is up")
                     break
-            random, *others = map(self.candidates.random, range(index, count))
+            random, *others = map(self.candidates.random, range(index, index + count - done))
             left = self._left([random, *others], "reference")
-            yield from self.candidates.train(f"random-{index}", random, "random search", (index, count), left=left)
+            yield from train(f"random-{index}", random, "random search", (done, count), left=left)
 
     def _train_known(self) -> Iterator[Event]:
         """Train a known network for a share of the time, and compare it with the network found."""

@@ -13,6 +13,7 @@ from archwright.files import inside, write
 from archwright.graph import Graph
 from archwright.loop import Trial
 from archwright.modalities.protocol import Modality, data_facts, data_lines, verdict
+from archwright.proxies.joined import as_lines, first_words
 from archwright.report.drawing import draw
 from archwright.report.escape import for_markdown, for_terminal
 from archwright.report.plots import Estimate, comparison, search_curve
@@ -65,6 +66,8 @@ def conclude(job: Job) -> dict[str, Any]:
         result[f"random_{metric}"] = compared["same_count"][metric]
     if plan.cluster.replicas and (late := lateness(store.load().controller or {})):
         result["replicas"] = dict(zip(("updates", "mean_staleness", "most_staleness"), late, strict=True))
+    if (orders := store.get("orders")) is not None:
+        result["orders"] = orders
     if references := job.candidates.trained("reference"):
         name = gain["known"] if (gain := store.get("gain")) else plan.final.reference_name
         result["reference"] = {"network": name, **_compared(job, references, test_of_found)}
@@ -210,6 +213,14 @@ def _report(result: dict[str, Any], graphs: Sequence[Graph], modality: Modality)
     lines += ["![cells](cell.png)", ""]
     for graph in graphs:
         lines += [f"## {for_markdown(graph.title)}", "", "```", *as_text(graph), "```", ""]
+    if orders := result.get("orders"):
+        lines += [
+            "## Orders of the shortlist",
+            "",
+            f"Kendall's tau with {orders['trained']} trainings from scratch:",
+            "",
+        ]
+        lines += ["```", *as_lines(orders), "```", ""]
     lines += modality.report_sections(result)
     lines += ["## Data", "", *(f"- {for_markdown(line)}" for line in data_lines(modality)), ""]
     lines += ["## Seconds", "", "| phase | seconds |", "|---|---|"]
@@ -239,6 +250,8 @@ def _summary(result: dict[str, Any], modality: Modality) -> list[str]:
         rows.append(("known network", _known_in_words(known, modality, result["run"])))
     if gain := result.get("gain"):
         rows.append(("known networks", _gain_in_words(gain, modality)))
+    if orders := result.get("orders"):
+        rows.append(("shortlist", f"{first_words(orders)}, of {orders['trained']} trained from scratch"))
     lines = [f"{title:<16} {words}" for title, words in rows] + modality.details(result)
     if late := result.get("replicas"):
         lines.append(

@@ -61,6 +61,7 @@ class FinalTraining:
         shortlist: of the best ranked, how many are trained for a sixth of final training first; the best of them in
             validation loss go on. 1: none, the ranking decides (ENAS).
         finalists: of those, how many are trained from scratch.
+        inherit: they start from the shared weights wherever theirs have the same name and shape, not from random ones.
         grid: after the search, try a small grid of recipes on the best architecture (Zoph & Le 2017, section 4.1), each
             for a quarter of final training; all networks are then trained with the one that did best in validation.
         baseline: train random architectures the same way: as many, and for as much time.
@@ -77,6 +78,7 @@ class FinalTraining:
     recipe: Recipe = ENAS_MICRO_FINAL
     shortlist: int = 1
     finalists: int = 1
+    inherit: bool = False
     grid: bool = False
     baseline: bool = False
     reference: bool = False
@@ -160,6 +162,8 @@ class Plan:
             name = search.method.name.replace("-", " ")
             raise ConfigError(f"{what}, but the method {name} needs one process; use --evaluator from-scratch")
         _require_fitting(search)
+        if self.final.inherit and not search.method.shares:
+            raise ConfigError(f"inherit: the method {search.method.name} leaves no shared weights to start from")
         if cluster.replicas and search.controller != "reinforce":
             raise ConfigError(f"replicas need the controller reinforce, not {search.controller}")
         if self.final.grid and self.budget.minutes is not None:
