@@ -10,8 +10,8 @@ from archwright.space import enumerate_space
 from archwright.spaces.nas_bench_201 import EDGES, OPERATIONS, NasBench201
 
 
-def write_npz(path: Path, *, shuffled: bool = False) -> Path:
-    """Validation accuracy i / 1000, test accuracy i / 500, training of 1 to 7 s an epoch."""
+def write_npz(path: Path, *, shuffled: bool = False, devices: tuple[str, ...] = ()) -> Path:
+    """Validation accuracy i / 1000, test accuracy i / 500, training of 1 to 7 s an epoch; on device d i + d ms."""
     names, edges = list(OPERATIONS), list(EDGES)
     if shuffled:
         names, edges = names[::-1], edges[::-1]
@@ -29,5 +29,7 @@ def write_npz(path: Path, *, shuffled: bool = False) -> Path:
         val_acc_200=rows / 800,
         test_acc_200=rows / 500,
         train_seconds_200=200.0 * (1 + rows % 7),
+        hw_names=np.array(devices),
+        hw_latency_ms=1.0 + rows[:, None] + np.arange(len(devices)),
     )
     return path

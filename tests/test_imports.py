@@ -32,7 +32,8 @@ KNOWS: dict[str, set[str]] = {
     "states": {"protocols"},
     "statefiles": {"protocols", "files", "states", "database"},
     "spaces": {"loop"},
-    "controllers": {"loop"},
+    "fronts": set(),
+    "controllers": {"loop", "fronts"},
     "engines": {"loop"},
     "distributed": {"loop", "controllers", "engines"},
     "store": {"protocols", "files", "states", "database", "statefiles"},
@@ -42,8 +43,9 @@ KNOWS: dict[str, set[str]] = {
     "report": {"files"},
     "export": {"nets", "data", "files"},
     "components": {"spaces", "controllers"},
-    "modalities": {"loop", "files", "nets", "data", "training", "report", "export", "components"},
-    "evaluators": {"loop", "nets", "training", "modalities"},
+    "costs": {"nets", "training", "export", "controllers"},
+    "modalities": {"loop", "files", "nets", "data", "training", "report", "export", "components", "costs"},
+    "evaluators": {"loop", "nets", "training", "modalities", "components", "costs"},
     "proxies": {"nets", "training", "modalities", "report"},
     "methods": {"loop", "engines", "evaluators", "modalities", "training", "proxies"},
     "presets": {"controllers", "modalities", "spaces", "training"},
@@ -58,7 +60,7 @@ FRONT = {"__init__", "__main__", "cli"}  # may know everything
 # Rooms with modules that load torch when they are imported; everything else loads it inside the functions that use it.
 TORCH = {
     *("nets", "training", "data", "controllers", "evaluators", "modalities", "methods", "presets", "export", "runs"),
-    *("analysis", "lab", "distributed", "pages", "dashboard", "api", "estimator", "cli", "proxies"),
+    *("analysis", "lab", "distributed", "pages", "dashboard", "api", "estimator", "cli", "proxies", "costs"),
 }
 
 # Imports against those directions: of types alone, or inside a function at the moment of use. Each has its reason.

@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "write a run, finished or not, as one page (HTML); several runs are compared",
     "dashboard": "serve pages about runs, finished and running, on this machine",
     "watch": "show how far a run of another process is, until it ends",
+    "front": "list the networks of a run that none is better than in everything",
     "show": "draw an architecture and count its parameters and multiply-adds",
     "export": "write a model as plain PyTorch source, torch.export or ONNX",
     "predict": "classify images with a run's model",

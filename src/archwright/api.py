@@ -7,13 +7,14 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from archwright.analysis.collapse import Collapse
-from archwright.components import name_of_space, typed
+from archwright.components import name_of_objective, name_of_space, typed
 from archwright.errors import ArchwrightError, ConfigError, RunError, offered
+from archwright.evaluators.aims import limit_texts, objective_texts
 from archwright.loop import Progress, Trial
 from archwright.modalities import load_model, modality
 from archwright.modalities.protocol import data_lines
@@ -117,8 +118,10 @@ def search(
         run: the run folder; a new one below `runs/` by default.
         data_options: arguments of `load` (`validation`, `test`, `image_size`, `limit`) or `load_text`.
         watch: called with every event (`archwright.runs.events.Event`), for progress.
-        settings: other settings of the plan: trials, finalists, baseline, evaluator, objective, workers... See the
-            parts of `archwright.runs.plan.Plan`.
+        settings: other settings of the plan: trials, finalists, baseline, evaluator, workers... See the parts of
+            `archwright.runs.plan.Plan`. `objective` is a name, an expression of metrics, or a function of a mapping of
+            them; `within` hard constraints (`{"latency_ms": 5}`), `pareto` several objectives ("accuracy,latency_ms"),
+            and `target` has fields of `archwright.costs.target.Target` (docs/hardware.md).
     """
     user = user_settings(
         space=space,
@@ -165,7 +168,7 @@ def user_settings(
     if unknown := sorted(set(settings) - setting_names()):
         known = [*inspect.signature(search).parameters, *sorted(setting_names())]
         raise ConfigError(f"search() has no argument {unknown[0]!r}; {offered(unknown[0], known)}")
-    typed(controller or "", str(settings.get("engine")))
+    typed(controller or "", str(settings.get("engine")), str(settings.get("objective")))
     return UserSettings(
         space=name_of_space(space) if space is not None else default_space(data),
         space_fields=_given(space),
@@ -174,7 +177,7 @@ def user_settings(
         controller_settings=dict(controller_settings or {}),
         search_recipe=_given(search_recipe),
         final_recipe=_given(final_recipe),
-        settings=settings,
+        settings=_aims(settings),
     )
 
 
@@ -185,17 +188,18 @@ def resume(
     data: Any = None,
     space: str | None = None,
     controller: str | None = None,
+    objective: Any = None,
     engine: str | None = None,
     watch: Watch | None = None,
     finish: bool = False,
 ) -> Run:
     """Go on with a run that was stopped or killed, to the same end. `finish` derives from what the search has so far.
 
-    `data` is needed where the run was begun from Python; `space` and `controller` where they come from the user's file,
-    and `engine` to go on elsewhere, or in the cluster at the same address.
+    `data` is needed where the run was begun from Python; `space`, `controller` and `objective` where they come from the
+    user's code, and `engine` to go on elsewhere, or in the cluster at the same address.
     """
     typed(engine or "")
-    with opened(run, data=data, space=space, controller=controller) as (store, plan, loaded):
+    with opened(run, data=data, space=space, controller=controller, objective=objective) as (store, plan, loaded):
         watch = watch or _usual()
         _say(loaded, watch)
         plan = plan if engine is None else plan.changed({"engine": engine})
@@ -263,6 +267,20 @@ def _say(data: Any, watch: Watch) -> None:
     """Show what is said of the data."""
     for line in data_lines(modality(data)):
         watch(Message(line))
+
+
+def _aims(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the aims as a plan has them."""
+    found = dict(settings)
+    if callable(objective := settings.get("objective")):
+        found["objective"] = name_of_objective(objective)
+    if "within" in settings:
+        found["within"] = limit_texts(settings["within"])
+    if "pareto" in settings:
+        found["pareto"] = objective_texts(settings["pareto"])
+    if is_dataclass(target := settings.get("target", {})):
+        found["target"] = vars(target)
+    return found
 
 
 def _usual() -> Watch:

@@ -23,6 +23,7 @@ from archwright.userfiles import defined, module_of
 # What comes from the user's files, by the name it was called in this process.
 _OWN: dict[str, type[Space]] = {}
 _OWN_CONTROLLERS: dict[str, Any] = {}
+_OWN_OBJECTIVES: dict[str, Any] = {}
 _TYPED: set[str] = set()
 
 
@@ -66,27 +67,47 @@ def controller_class(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+def objective_function(name: str) -> Any:
+    """Return the objective of that name in the user's file, or in this process."""
+    if name not in _OWN_OBJECTIVES:
+        _OWN_OBJECTIVES[name] = from_file(name, "objective")
+    if not callable(_OWN_OBJECTIVES[name]):
+        raise ConfigError(f"{name} is not an objective: it must be a function of a mapping of metrics")
+    return _OWN_OBJECTIVES[name]
+
+
+def name_of_objective(objective: Any, recorded: str | None = None) -> str:
+    """Return what `objective_function` finds a callable by, in this process; `recorded` is what a run calls it."""
+    name = recorded or _file_and_name(objective, getattr(objective, "__qualname__", type(objective).__qualname__))
+    _OWN_OBJECTIVES[name] = objective
+    return name
+
+
 def name_of_space(space: Space) -> str:
     """Return what `space_class` finds the space by: its registered name, or its file and class."""
     cls = type(space)
     if cls.__module__.startswith("archwright.") and SPACES.get(space.name) is cls:
         return space.name
-    try:
-        file = inspect.getsourcefile(cls) or "interactive.py"
-    except (TypeError, OSError):  # typed in, not read from a file
-        file = "interactive.py"
-    name = f"{Path(file).absolute()}:{cls.__qualname__}"
+    name = _file_and_name(cls, cls.__qualname__)
     _OWN[name] = cls
     SPACES.setdefault(space.name, cls)
     return name
 
 
+def _file_and_name(component: Any, name: str) -> str:
+    try:
+        file = inspect.getsourcefile(component) or "interactive.py"
+    except (TypeError, OSError):  # typed in, not read from a file
+        file = "interactive.py"
+    return f"{Path(file).absolute()}:{name}"
+
+
 def named_again(kind: str, name: str, named: str | None) -> str:
-    """Return the name of a space or controller that a run recorded, or what the user calls it in this call.
+    """Return the name of a space, controller or objective that a run recorded, or what the user calls it in this call.
 
     Raises: RunError, if it comes from a file that nobody has typed in this process: nothing is loaded from there.
     """
-    own = _OWN if kind == "space" else _OWN_CONTROLLERS
+    own = {"space": _OWN, "controller": _OWN_CONTROLLERS, "objective": _OWN_OBJECTIVES}[kind]
     if ".py:" not in name or name in own:
         return name
     if named is not None and ".py:" in named:

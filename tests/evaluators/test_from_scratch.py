@@ -8,7 +8,7 @@ import pytest
 from archwright.controllers.random import Random
 from archwright.errors import ConfigError, Diverged
 from archwright.evaluators.from_scratch import FromScratch
-from archwright.evaluators.objective import AccuracyCubed, InversePerplexity, LatencyWeighted
+from archwright.evaluators.objective import AccuracyCubed, InversePerplexity
 from archwright.loop import Proposal, Trial, Trials, run
 from archwright.space import sample
 from archwright.spaces.enas_micro import EnasMicro
@@ -45,12 +45,6 @@ def test_the_reward_is_what_the_objective_makes_of_the_last_epochs():
     result = evaluator(objective=AccuracyCubed(), last_epochs=3).evaluate(ONE)
     assert result.reward == result.metrics["best_validation_accuracy"] ** 3
     assert result.metrics["best_validation_accuracy"] >= result.metrics["validation_accuracy"]
-
-
-def test_latency_is_measured_where_the_objective_needs_it():
-    result = evaluator(objective=LatencyWeighted(target=1e-3)).evaluate(ONE)
-    assert result.metrics["latency"] > 0
-    assert "latency" not in evaluator().evaluate(ONE).metrics
 
 
 def test_a_child_that_fails_is_a_trial_with_an_error_and_the_search_goes_on():

@@ -353,7 +353,7 @@ def test_a_network_is_not_narrower_where_that_is_no_faster() -> None:
     def passes(architecture: Architecture) -> float:
         return 8 / seconds[architecture["stem"]]  # type: ignore[index]
 
-    chosen, made = _nearest(lambda size: known(size)["resnet9"], passes, 11.0)
+    chosen, made, _ = _nearest(lambda size: known(size)["resnet9"], passes, 11.0)
     assert (chosen["stem"], made) == (16, 8.0)
     seconds[8] = 0.3  # much faster, and too many passes
     assert _nearest(lambda size: known(size)["resnet9"], passes, 11.0)[0]["stem"] == 16

@@ -11,7 +11,7 @@ from torch import nn
 from archwright.errors import ConfigError
 from archwright.space import Task
 from archwright.training.device import resolve_device
-from archwright.training.measure import denormals_kept, flush_denormals, latency, multiply_adds, parameters, time_steps
+from archwright.training.measure import denormals_kept, flush_denormals, multiply_adds, parameters, time_steps
 
 NETWORK = nn.Sequential(
     nn.Conv2d(3, 8, 3, padding=1, bias=False),
@@ -37,7 +37,6 @@ def test_measuring_leaves_the_network_as_it_was():
     NETWORK.train()
     before = {name: tensor.clone() for name, tensor in NETWORK.state_dict().items()}
     multiply_adds(NETWORK, (3, 32, 32))
-    assert latency(NETWORK, (3, 32, 32), seconds=0.001) > 0
     assert NETWORK.training
     assert all(torch.equal(before[name], tensor) for name, tensor in NETWORK.state_dict().items())
 

@@ -27,6 +27,7 @@ TABLE_BUDGET = "12000s"
 # Flags of the other kind of comparison, and what to do instead.
 OF_TABLES = {
     "budget": "give a number of children with --trials",
+    "pareto": "archwright search --pareto finds a front",
     "processes": "children are trained one at a time, each on all cores",
 }
 OF_TRAINING = {
@@ -55,21 +56,23 @@ def bench(arguments: Sequence[str]) -> int:
     from archwright.cli.bench_results import conclude
     from archwright.lab.contest import allowance, contest, require
     from archwright.lab.record import Record, alone
+    from archwright.lab.tables import SEVERAL
 
     out = target(given.out or Path("bench"))
     allowed = allowance(given.budget or TABLE_BUDGET)
     runs = 100 if given.runs is None else given.runs
     processes = 1 if given.processes is None else given.processes
     # Before anything is opened: a wrong word costs nothing that is there.
-    table = require(given.table, found, runs=runs, seed=given.seed, processes=processes)
+    name = f"{given.table}{SEVERAL}{given.pareto}" if given.pareto else given.table
+    table = require(name, found, runs=runs, seed=given.seed, processes=processes)
     begun = time.monotonic()
-    asked = {"table": given.table, "budget": allowed.total, "unit": allowed.unit, "seed": given.seed}
+    asked = {"table": name, "budget": allowed.total, "unit": allowed.unit, "seed": given.seed}
     labels = {strategy.label for strategy in found}
     with alone(out), ProgressView(json_output=True) as view:
         record = Record(out, asked, resume=given.resume)
         courses = [course for course in record.courses if course.strategy in labels and course.run < runs]
         done = {(course.strategy, course.run) for course in courses}
-        going = contest(given.table, found, allowed, runs=runs, seed=given.seed, processes=processes, done=done)
+        going = contest(name, found, allowed, runs=runs, seed=given.seed, processes=processes, done=done)
         total = len(found) * runs - len(done)
         view.begin("bench")
         for number, course in enumerate(going, start=1):
@@ -80,6 +83,8 @@ def bench(arguments: Sequence[str]) -> int:
     about = {"table": table.name, "best": table.best, "runs": runs, "seed": given.seed, "command": command}
     about["seconds"] = time.monotonic() - begun
     less, score = table.sign(table.score) < 0, table.score.replace("_", " ")
+    if table.pareto:
+        score = f"volume of {score} and {', '.join(table.pareto[1:])}, % of the table's"
     conclude(courses, allowed, about, out=out, score=score, less=less, json_output=given.json)
     return 0
 
@@ -102,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, help="searches of each strategy (default: 100, with --data 3)")
     budget = f"of each search of a table: seconds of its training, or trials, as in 100t (default: {TABLE_BUDGET})"
     parser.add_argument("--budget", help=budget)
+    parser.add_argument("--pareto", help="several objectives of an .npz, such as accuracy,latency_ms_pixel3")
     parser.add_argument("--seed", type=int, default=0, help="of the first run; run r has seed + r, for all strategies")
     parser.add_argument("--processes", type=int, help="searches of a table at a time (default: 1)")
     parser.add_argument("--out", type=Path, help="for results and plot (default: bench, with --data bench-training)")

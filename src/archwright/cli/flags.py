@@ -13,8 +13,10 @@ from archwright.cli.commands import SHARED, chosen, dashed_help, data_options, l
 from archwright.cli.helping import FLAG, WIDTH, example_lines
 from archwright.cli.mistakes import explained
 from archwright.components import controller_class, space_class
+from archwright.costs.target import Target
 from archwright.engines.settings import Cluster
 from archwright.errors import ConfigError
+from archwright.evaluators.aims import limit_texts, objective_texts
 from archwright.evaluators.objective import OBJECTIVES
 from archwright.methods import METHODS, method_class
 from archwright.methods.protocol import Search
@@ -25,17 +27,20 @@ from archwright.runs.planner import UserSettings
 from archwright.training.recipe import Recipe
 
 DATA_HELP = "digits, .npz, image folder, or parquet; for language models topics, a .txt file, or a folder of them"
+WITHIN_HELP = "a hard constraint, METRIC=VALUE, such as latency_ms=5 or parameters=100k; may be given several times"
+PARETO_HELP = "several objectives at once, such as accuracy,latency_ms; archwright front RUN lists what is found"
 THREADS_HELP = "of this process; default: one or all, whichever is measured to be faster; they fix a seed's sums"
-GROUPS = ("space", "final_space", "controller", "objective", "search_recipe", "final_recipe")
+GROUPS = ("space", "final_space", "controller", "objective", "search_recipe", "final_recipe", "target")
+AIMS: Mapping[str, Callable[[Any], Any]] = {"within": limit_texts, "pareto": objective_texts}
 NAMED = {  # components: the flag gives a name, and --NAME.FIELD their fields
     "space": "what is searched; archwright spaces lists them",
     "controller": "what proposes; archwright controllers lists them",
-    "objective": "what the reward is; archwright spaces lists them",
+    "objective": "what the reward is; archwright spaces lists them; or an expression of metrics",
 }
 # What `--help` shows; `--help all` has the rest.
 COMMON = (
-    *("data", "minutes", "preset", "space", "controller", "evaluator", "trials", "objective", "baseline"),
-    *("image_size", "limit", "seed", "device", "run", "json", "dry_run"),
+    *("data", "minutes", "preset", "space", "controller", "evaluator", "trials", "objective", "within", "pareto"),
+    *("baseline", "image_size", "limit", "seed", "device", "run", "json", "dry_run"),
 )
 DESCRIPTION = "Find an architecture, train it, and test it once. What is not given is planned."
 DETAILS = (
@@ -69,7 +74,7 @@ class Flags:
 
 def search_flags(arguments: Sequence[str]) -> Flags:
     """Parse the flags; a configuration file's values count as flags, and flags after it override them."""
-    first, words = leading(arguments, *NAMED, "config", "data")
+    first, words = leading(arguments, *NAMED, "config", "data", "pareto", repeated="within")
     config = config_file(first["config"])
     names = {kind: first[kind] or _name(config.get(kind)) for kind in NAMED}
     data = first["data"] or config.get("data")
@@ -83,6 +88,10 @@ def search_flags(arguments: Sequence[str]) -> Flags:
         require_typed_address(given.get("engine", "local"))
     groups = {name: given.get(name) or {} for name in GROUPS}
     settings = chosen(given, setting_names() - set(GROUPS))
+    if groups["target"]:
+        settings["target"] = groups["target"]
+    aims = {name: first[name] or config.get(name) for name in ("within", "pareto")}
+    settings |= {name: read(aims[name]) for name, read in AIMS.items() if aims[name]}
     if names["objective"]:
         settings |= {"objective": names["objective"], "objective_settings": groups["objective"]}
     user = UserSettings(
@@ -108,12 +117,17 @@ def _usual_controller(space: str, evaluator: str | None) -> str:
     return own or usual.controller
 
 
-def leading(arguments: Sequence[str], *names: str) -> tuple[dict[str, Any], list[str]]:
-    """Take the flags that decide which others there are, and --help, out of the arguments; return both."""
+def leading(arguments: Sequence[str], *names: str, repeated: str | None = None) -> tuple[dict[str, Any], list[str]]:
+    """Take the flags that decide which others there are, and --help, out of the arguments; return both.
+
+    The one that may be `repeated` is a list.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-h", "--help", nargs="?", const="short")
     for name in names:
         parser.add_argument(f"--{name}")
+    if repeated is not None:
+        parser.add_argument(f"--{repeated}", action="append")
     try:
         given, rest = parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:
@@ -161,7 +175,10 @@ def _parser(space: str, controller: str, objective: str | None) -> Any:
     add("--minutes", type=float | None, default=None, help="what everything together may take")
     add("--run", type=str | None, default=None, help="the run folder; default: a new one in runs/")
     add("--evaluator", type=Literal[tuple(METHODS)], default=None, help="how proposals are scored")
+    add("--within", type=str | list[str] | None, default=None, help=WITHIN_HELP)
+    add("--pareto", type=str | list[str] | None, default=None, help=PARETO_HELP)
     add_shared(parser)
+    parser.add_class_arguments(Target, "target")
     fields = {name for name in Search.__dataclass_fields__ if name != "trials"}
     parser.add_class_arguments(Search, skip=fields)
     for part in (*map(method_class, METHODS), FinalTraining, Cluster):

@@ -79,13 +79,14 @@ def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: b
     parser = Parser(prog=f"archwright {name}", description=description)
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--data", help="where the data is now, if it has moved")
-    parser.add("space", "controller", "json")
+    parser.add("space", "controller", "objective", "json")
     parser.add_argument("--engine", help="where children are trained now, if not where they were: local, ray[:ADDRESS]")
     parser.add_argument("--workers", type=int, help="children that are trained at a time now")
     given = parser.parse_args(arguments)
     elsewhere = chosen(vars(given), ("engine", "workers"))
     with Display(json_output=given.json) as display:
-        run = opened(given.run, data=given.data, space=given.space, controller=given.controller)
+        named = {name: getattr(given, name) for name in ("space", "controller", "objective")}
+        run = opened(given.run, data=given.data, **named)
         with run as (store, plan, data):
             for line in data_lines(modality(data)):
                 display.say(line)

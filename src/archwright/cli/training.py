@@ -13,9 +13,10 @@ from typing import Any
 
 from archwright.cli.commands import Parser, chosen, data_options, print_json
 from archwright.cli.display import Display
+from archwright.cli.front import picked
 from archwright.cli.guarded import in_words
 from archwright.cli.showing import architecture_at
-from archwright.components import space_for
+from archwright.components import space_for, space_to_json
 from archwright.errors import ConfigError, RunError
 from archwright.files import require_space, target, write
 from archwright.modalities import MODALITIES, modality, read
@@ -23,9 +24,11 @@ from archwright.modalities.protocol import Modality, data_facts, data_lines
 from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Stage
+from archwright.runs.folder import stored_plan
 from archwright.runs.planner import UserSettings, make_plan
 from archwright.runs.rates import with_threads
 from archwright.space import Architecture, Space
+from archwright.store import RunStore
 from archwright.training.fit import Fit
 from archwright.training.measure import parameters, tune_process
 
@@ -39,6 +42,11 @@ def train(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("architecture", type=Path, help="a run folder, ARCH.json, or a published one such as nasnet-a")
     parser.add_argument("--data", help="what `archwright search` takes; default: digits, or for language models topics")
+    parser.add_argument(
+        "--pick",
+        metavar="ID",
+        help="with a run: this network of its front (archwright front RUN), or knee; data and sizes are the run's",
+    )
     parser.add_argument("--to", type=Path, help="the model folder; default: trained-ID")
     parser.add_argument("--units", type=int, help="of a language model")
     parser.add_argument("--epochs", type=float, help="passes over the training part")
@@ -46,7 +54,10 @@ def train(arguments: Sequence[str]) -> int:
     parser.add_argument("--learning_rate", type=float, help="at the start of each cosine period")
     parser.add("filters", "repeats", *data_options(), "space", "seed", "device", "json")
     given = parser.parse_args(arguments)
-    architecture = architecture_at(given.architecture)
+    architecture, sizes = architecture_at(given.architecture) if given.pick is None else None, {}
+    if architecture is None:
+        architecture = picked(given.architecture, given.pick)
+        sizes = _of_the_run(given)
     space = space_for(architecture, given.space)
     folder = given.to or Path(f"trained-{architecture.id}")
     if (folder / "model.json").exists():
@@ -62,7 +73,7 @@ def train(arguments: Sequence[str]) -> int:
         user = UserSettings(
             space=given.space or architecture.space,
             space_fields=dict(architecture.fields),
-            final_space_fields=chosen(vars(given), SIZES),
+            final_space_fields={**sizes, **chosen(vars(given), SIZES)},
             final_recipe=chosen(vars(given), ("epochs", "batch", "learning_rate")),
         )
         plan = make_plan(
@@ -103,6 +114,21 @@ def train(arguments: Sequence[str]) -> int:
     if given.json:
         print_json(result)
     return 0
+
+
+def _of_the_run(given: Any) -> dict[str, Any]:
+    """Take the data from the run that is picked from, unless it is given, and return the sizes of its networks."""
+    with RunStore.reading(given.architecture) as store:
+        plan = stored_plan(store, given.space)
+    if given.data is None and plan.data.name == "python":
+        raise RunError(f"{given.architecture} was begun with data from Python; say with --data where they are")
+    if given.data is None:
+        given.data = plan.data.name
+        for name, value in plan.data.options.items():
+            if getattr(given, name, None) is None:
+                setattr(given, name, value)
+    fields = space_to_json(plan.final.space)
+    return {k: v for k, v in fields.items() if k not in ("name", *plan.final.space.reads)}
 
 
 def _write(

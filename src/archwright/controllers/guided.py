@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from archwright.controllers.features import Featurizer, Floats
-from archwright.controllers.surrogate import Surrogate, Weights, expected_improvement, fit, normal_scores
+from archwright.controllers.hypervolume import FrontModel, scaled
+from archwright.controllers.objectives import values_of
+from archwright.controllers.surrogate import BestModel, Surrogate, Weights, fit, normal_scores
 from archwright.controllers.threads import one_blas_thread
 from archwright.errors import ConfigError
+from archwright.fronts import front
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Architecture, Space, adapt, generator, mutate, sample
 
@@ -21,6 +24,9 @@ MOST_AT_ONCE = 64  # proposals from one state; more begin again at the best
 
 class Guided:
     """Proposes the candidate with the largest expected improvement under a Gaussian process over all trials so far.
+
+    With several `objectives` that is the improvement of their hypervolume, under a process for each
+    (`archwright.controllers.hypervolume`), and mutants are those of the front.
 
     The first `start` proposals are uniform. Then a surrogate (`archwright.controllers.surrogate`) learns from every
     trial, failed ones too, and ranks fresh candidates: uniform architectures, mutants of the best trials, and samples
@@ -41,6 +47,7 @@ class Guided:
         surrogate: without it the proposal is uniform among the candidates (an ablation).
         updates: policy gradient steps after every trial.
         learning_rate: of the policy.
+        objectives: several at once, by the metrics of a trial that hold them, larger is better; none: the reward.
         batch: proposals asked for at a time.
         seed: of everything random.
     """
@@ -59,6 +66,7 @@ class Guided:
         surrogate: bool = True,
         updates: int = 2,
         learning_rate: float = 0.01,
+        objectives: Sequence[str] = (),
         batch: int = 1,
         seed: int = 0,
     ) -> None:
@@ -73,17 +81,17 @@ class Guided:
         self._start, self._refit, self._parents = start, refit, parents
         self._random, self._mutants, self._sampled = random, mutants, sampled
         self._features, self._with_surrogate = features, surrogate
-        self._updates, self._learning_rate = updates, learning_rate
+        self._updates, self._learning_rate, self._objectives = updates, learning_rate, tuple(objectives)
         self.load_state_dict({})
 
     def load_state_dict(self, state: State) -> None:
         self._tried: list[tuple[Architecture, float]] = []
         self._following = 0  # the stream after the last one reported
         self._featurizer = Featurizer(self.space, features=self._features)
-        self._weights: Weights | None = None
+        self._values: list[tuple[float, ...] | None] = []  # of several objectives; None of a failed trial
+        self._weights: list[Weights] = []
         self._fit_at = self._start  # trials at which the weights are fitted next
-        self._model: Surrogate | None = None
-        self._best = 0.0  # score
+        self._model: BestModel | FrontModel | None = None
         self._picks: list[Architecture] | None = None
         self._expected = float("nan")
         self._policy = None
@@ -117,10 +125,7 @@ class Guided:
         self._picks = []
         marks = [self._featurizer.marks(candidate) for candidate in candidates]
         while candidates and len(self._picks) < count:
-            mean, deviation = model.predict(self._featurizer.describe(marks))
-            improvement = expected_improvement(mean, deviation, self._best)
-            if not improvement.max() > 0:  # too small for a float
-                improvement = mean
+            improvement = model.improvement(self._featurizer.describe(marks))
             at = int(np.argmax(improvement))
             if not self._picks:
                 self._expected = float(improvement[at])
@@ -134,8 +139,7 @@ class Guided:
         """Return untried candidates, each once, and the random stream that goes on."""
         space, number = self.space.grown(self._following), len(self._tried)
         rng = generator((self.seed, number, CANDIDATES))
-        best = sorted(self._tried, key=lambda one: -one[1])[: self._parents]
-        parents = [adapt(space, architecture, (self.seed, place)) for place, (architecture, _) in enumerate(best)]
+        parents = [adapt(space, architecture, (self.seed, place)) for place, architecture in enumerate(self._best())]
         found = []
         for mutant in range(self._mutants):
             mutated = parents[mutant % len(parents)]
@@ -148,9 +152,16 @@ class Guided:
         tried = {architecture for architecture, _ in self._tried}
         return [candidate for candidate in dict.fromkeys(found) if candidate not in tried], rng
 
+    def _best(self) -> list[Architecture]:
+        """Return the trials whose mutants are candidates: the best, or the whole front."""
+        if places := front(self._values):
+            return [self._tried[place][0] for place in places]
+        return [architecture for architecture, _ in sorted(self._tried, key=lambda one: -one[1])[: self._parents]]
+
     def tell(self, trials: Sequence[Trial]) -> bool:
         for trial in trials:
             self._tried.append((trial.architecture, trial.reward))
+            self._values.append(values_of(trial, self._objectives))
             self._following = max(self._following, trial.proposal.stream + 1)
             self._featurizer.learn(self._featurizer.marks(trial.architecture))
             self._picks = None
@@ -162,30 +173,39 @@ class Guided:
 
     def _learn(self) -> None:
         """Refit the surrogate to all reported trials; its weights only when due."""
-        known, rewards = self._featurizer.learned, [reward for _, reward in self._tried]
+        known, columns = self._featurizer.learned, self._columns()
         due = 0
-        while self._fit_at <= len(rewards):
+        while self._fit_at <= len(columns):
             due, self._fit_at = self._fit_at, self._fit_at + max(self._refit, self._fit_at // 10)
         if due:
-            self._weights = fit(known.first(due), normal_scores(rewards[:due]))
-        assert self._weights is not None
-        scores = normal_scores(rewards)
-        self._best = float(scores.max())
-        self._model = Surrogate(known, scores, self._weights)
+            scale = scaled if self._objectives else normal_scores
+            self._weights = [fit(known.first(due), scale(column)) for column in columns[:due].T]
+        if self._objectives:
+            self._model = FrontModel(known, columns, self._weights)
+        else:
+            scores = normal_scores(columns[:, 0])
+            self._model = BestModel(Surrogate(known, scores, self._weights[0]), float(scores.max()))
         if self._policy is not None:
             space = self.space.grown(self._following)
-            self._policy.train(space, self._value, updates=self._updates, number=len(rewards))
+            self._policy.train(space, self._value, updates=self._updates, number=len(columns))
+
+    def _columns(self) -> Floats:
+        """Return what the surrogates learn from, [trials, objectives]; a failed trial has the worst of each."""
+        if not self._objectives:
+            return np.array([[reward] for _, reward in self._tried])
+        sound = [values for values in self._values if values is not None]
+        worst = np.min(sound, axis=0) if sound else np.zeros(len(self._objectives))
+        return np.array([worst if values is None else values for values in self._values], dtype=float)
 
     def _value(self, architectures: Sequence[Architecture]) -> Floats:
         """Return the policy's rewards: logarithms, since an improvement is 1e-9 as easily as 1."""
         assert self._model is not None
         marks = [self._featurizer.marks(architecture) for architecture in architectures]
-        mean, deviation = self._model.predict(self._featurizer.describe(marks))
-        return np.asarray(np.log(expected_improvement(mean, deviation, self._best) + 1e-12))
+        return np.asarray(np.log(self._model.expected(self._featurizer.describe(marks)) + 1e-12))
 
     def metrics(self) -> Mapping[str, float]:
         # The noise is an evaluation's share of the scores' variance; the improvement is in their standard deviations.
-        noise = {} if self._weights is None else {"noise": self._weights.noise}
+        noise = {"noise": self._weights[0].noise} if self._weights else {}
         return {"expected_improvement": self._expected, **noise}
 
     def state_dict(self) -> State:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from archwright.controllers.objectives import values_of
 from archwright.errors import ConfigError, MissingExtra
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Answer, Architecture, Choice, Decision, Link, Links, Space, decisions_of, generator, trace
@@ -28,6 +29,7 @@ class OptunaSampler:
         space: what is searched.
         sampler: the name of a class in `optuna.samplers`.
         settings: arguments of that class, except `seed`.
+        objectives: several at once, by the metrics of a trial that hold them, larger is better; none: the reward.
         batch: proposals asked for at a time.
         seed: of every proposal, with its stream's number.
     """
@@ -38,6 +40,7 @@ class OptunaSampler:
         *,
         sampler: str = "TPESampler",
         settings: Mapping[str, Any] | None = None,
+        objectives: Sequence[str] = (),
         batch: int = 1,
         seed: int = 0,
     ) -> None:
@@ -50,7 +53,7 @@ class OptunaSampler:
             raise MissingExtra("OptunaSampler needs Optuna: pip install 'archwright[optuna]'") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna: Any = optuna
-        self._sampler, self._settings = sampler, dict(settings or {})
+        self._sampler, self._settings, self._objectives = sampler, dict(settings or {}), tuple(objectives)
         self._make(0)  # raises now if the settings are wrong
         self.load_state_dict({})
 
@@ -77,17 +80,26 @@ class OptunaSampler:
         for trial in trials:
             params, values = answered(self.space.for_architecture(trial.architecture), trial.architecture)
             distributions = {n: self._optuna.distributions.CategoricalDistribution(v) for n, v in values.items()}
-            self._study.add_trial(
-                self._optuna.trial.create_trial(value=trial.reward, params=params, distributions=distributions)
-            )
+            found = values_of(trial, self._objectives) if self._objectives else [trial.reward]
+            self._add(found, {"params": params, "distributions": distributions})
         return False
+
+    def _add(self, values: Sequence[float] | None, given: Mapping[str, Any]) -> None:
+        """Add a finished trial; a genetic sampler first puts it into the generation that is being filled."""
+        running, failed = self._optuna.trial.TrialState.RUNNING, self._optuna.trial.TrialState.FAIL
+        self._study.add_trial(self._optuna.trial.create_trial(state=running, **given))
+        added = self._study.get_trials(deepcopy=False)[-1]
+        if isinstance(sampler := self._make(0), self._optuna.samplers.BaseGASampler):
+            sampler.get_trial_generation(self._study, added)
+        self._study.tell(added.number, values, state=failed if values is None else None)
 
     def state_dict(self) -> State:
         return {}  # the trials are the state
 
     def load_state_dict(self, state: State) -> None:
         self._study: optuna.Study = self._optuna.create_study(
-            direction="maximize", sampler=self._optuna.samplers.RandomSampler(seed=0)
+            directions=["maximize"] * max(1, len(self._objectives)),
+            sampler=self._optuna.samplers.RandomSampler(seed=0),
         )
 
     def _make(self, seed: int) -> Any:

@@ -36,7 +36,7 @@ class Weights:
     noise: float
 
 
-def normal_scores(values: Sequence[float]) -> Floats:
+def normal_scores(values: Sequence[float] | Floats) -> Floats:
     """Return the normal quantile of each value's rank; equal values share theirs."""
     x = np.asarray(values, dtype=float)
     _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
@@ -126,6 +126,27 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
 
     z = (mean - best) / deviation
     return np.asarray(deviation * (z * ndtr(z) + np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)))
+
+
+@dataclass(frozen=True)
+class BestModel:
+    """A surrogate of one objective, and the improvement over the `best` score that it expects."""
+
+    surrogate: Surrogate
+    best: float
+
+    def expected(self, others: Description) -> Floats:
+        """Return the expected improvement of each architecture."""
+        return expected_improvement(*self.surrogate.predict(others), self.best)
+
+    def improvement(self, others: Description) -> Floats:
+        """Return the same, or where it is too small for a float, the mean."""
+        found = self.expected(others)
+        return found if found.max() > 0 else self.surrogate.predict(others)[0]
+
+    def believing(self, others: Description) -> BestModel:
+        """Return the model as if others had scored their expectation."""
+        return BestModel(self.surrogate.believing(others), self.best)
 
 
 def _evidence(kernel: Floats, noise: float, scores: Floats) -> tuple[float, Floats, float]:

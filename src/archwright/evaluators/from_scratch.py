@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archwright.errors import ConfigError
-from archwright.evaluators.objective import OBJECTIVES, Objective, needs, require, reward
+from archwright.evaluators.objective import OBJECTIVES, Objective, require, reward
 from archwright.loop import Proposal, Result, Stateless
 from archwright.modalities import modality
 from archwright.training.child import child_network, child_recipe
@@ -28,8 +28,8 @@ class FromScratch(Stateless):
     difference between two children is a paired one, and the same architecture scores the same twice on one CPU.
 
     Metrics: `validation_accuracy` after the last epoch, `best_validation_accuracy` of the last `last_epochs` (NAS takes
-    the best of the last 5), `parameters` (trainable), `seconds` of training, and `latency` (seconds for one image) if
-    the objective needs it. For text, perplexities instead of accuracies. Can be pickled, for other processes.
+    the best of the last 5), `parameters` (trainable) and `seconds` of training; `Costed` adds others. For text,
+    perplexities instead of accuracies. Can be pickled, for other processes.
 
     Args:
         space: what the architectures belong to, with the width and regularisation that children are trained at.
@@ -60,7 +60,7 @@ class FromScratch(Stateless):
         self.seed, self.device, self.time_limit, self.last_epochs = seed, device, time_limit, last_epochs
         self.trials_per_epoch = 1 / self.recipe.epochs
         score = f"validation_{self.data.metric}"
-        require(self.objective, (score, f"best_{score}", "parameters", "seconds", *self.data.costs), "FromScratch")
+        require(self.objective, (score, f"best_{score}", "parameters", "seconds"), "FromScratch")
         resolve_device(device)
         if last_epochs < 1:
             raise ConfigError(f"FromScratch: last_epochs is {last_epochs}; it must be at least 1")
@@ -95,6 +95,4 @@ class FromScratch(Stateless):
             "parameters": float(parameters(fit.model)),
             "seconds": fit.seconds,
         }
-        costs = {name: cost for name, cost in self.data.costs.items() if name in needs(self.objective)}
-        metrics |= {name: cost(fit.model, self.data.data.task) for name, cost in costs.items()}
         return Result(reward(self.objective, metrics), metrics)

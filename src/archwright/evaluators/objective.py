@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from archwright.components import objective_function
 from archwright.errors import ChildFailure, ConfigError, offered
 
 Objective: TypeAlias = "Callable[[Mapping[str, float]], float]"
@@ -100,9 +101,11 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 
 
 def make_objective(name: str, settings: Mapping[str, Any] | None = None) -> Objective:
-    """Return the objective of that name with these arguments."""
+    """Return the objective of that name with these arguments, of a user's file, or of an expression of metrics."""
+    from archwright.evaluators.expression import written
+
     if name not in OBJECTIVES:
-        raise ConfigError(f"objective is {name!r}; {offered(name, sorted(OBJECTIVES))}")
+        return objective_function(name) if ".py:" in name else written(name, OBJECTIVES)
     maker, settings = OBJECTIVES[name], settings or {}
     arguments = inspect.signature(maker).parameters
     if unknown := [argument for argument in settings if argument not in arguments]:

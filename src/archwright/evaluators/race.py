@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from archwright.evaluators.objective import needs, require, reward
+from archwright.evaluators.objective import require, reward
 from archwright.loop import Proposal, Result, Stateless
 from archwright.training.measure import parameters
 
@@ -32,7 +32,7 @@ class Race(Stateless):
 
     The whole training of any network takes the same seconds, whatever its number of steps, so networks are compared
     after equal seconds, at equal places of their schedules. Metrics: those of validation, `parameters` (trainable),
-    `passes` over the training part in the whole training, and what the objective needs.
+    `passes` over the training part in the whole training; `Costed` adds others.
 
     Args:
         trainings: begins, advances and keeps the trainings.
@@ -44,7 +44,7 @@ class Race(Stateless):
     def __init__(self, trainings: Trainings, modality: Modality, share: float, objective: Objective) -> None:
         self.trainings, self.modality, self.share, self.objective = trainings, modality, share, objective
         self._score = f"validation_{modality.metric}"
-        known = (self._score, f"best_{self._score}", "validation_loss", "parameters", "passes", *modality.costs)
+        known = (self._score, f"best_{self._score}", "validation_loss", "parameters", "passes")
         require(objective, known, "Race")
 
     def evaluate(self, proposal: Proposal) -> Result:
@@ -60,6 +60,4 @@ class Race(Stateless):
             "parameters": float(parameters(fit.model)),
             "passes": fit.steps / fit.per_epoch,
         }
-        costs = {name: cost for name, cost in self.modality.costs.items() if name in needs(self.objective)}
-        metrics |= {name: cost(fit.model, self.modality.data.task) for name, cost in costs.items()}
         return Result(reward(self.objective, metrics), metrics)

@@ -9,6 +9,9 @@ from functools import cached_property
 from typing import TypeAlias
 
 from archwright.errors import ConfigError
+from archwright.evaluators.aims import Aims
+from archwright.evaluators.expression import Expression
+from archwright.evaluators.objective import OBJECTIVES
 from archwright.loop import Proposal, Result, Stateless
 from archwright.space import Architecture, Space, sample
 
@@ -38,6 +41,9 @@ class Table(Stateless):
         less_is_better: names of metrics, the reward's or the score's.
         failure: what a failed child scores, as a value of the metric `reward`; None: the worst of 100 architectures
             drawn from the space.
+        pareto: several objectives, metrics or expressions; the reward is then made of them, and the score replaces the
+            first. `reference` are the worst values of each, and `whole` the volumes that all architectures dominate, by
+            what a search sees and by the score (`archwright.lab.volumes.bounded`).
     """
 
     space: Space
@@ -49,6 +55,9 @@ class Table(Stateless):
     name: str = "table"
     less_is_better: Collection[str] = ()
     failure: float | None = None
+    pareto: tuple[str, ...] = ()
+    reference: tuple[float, ...] = ()
+    whole: tuple[float, ...] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         names: object = self.less_is_better
@@ -60,12 +69,18 @@ class Table(Stateless):
             raise ConfigError(f"the table {self.name!r} has failure={self.failure}; it must be a finite number")
 
     def evaluate(self, proposal: Proposal) -> Result:
-        """Return the reward, with the cost as the only metric, so that nothing else can be learned from."""
+        """Return the reward, and as metrics the cost and several objectives: nothing else can be learned from."""
         found = self._metrics(proposal.architecture)
-        reward = self.sign(self.reward) * self._figure(found, self.reward)
-        cost = {COST: float(found[self.cost])} if self.cost in found else {}
+        cost, values = {COST: float(found[self.cost])} if self.cost in found else {}, {}
+        if self.pareto:
+            reward, values = (
+                self.aims.reward(found),
+                dict(zip(self.aims.objectives, self.aims.values(found), strict=True)),
+            )
+        else:
+            reward = self.sign(self.reward) * self._figure(found, self.reward)
         if math.isfinite(reward):
-            return Result(reward, cost)
+            return Result(reward, cost | values)
         return Result(self._failed, cost, f"the metric {self.reward} is {reward}")
 
     def final(self, architecture: Architecture) -> float:
@@ -75,6 +90,11 @@ class Table(Stateless):
     def sign(self, metric: str) -> float:
         """Return -1 for a metric of which less is better, else 1."""
         return -1.0 if metric in self.less_is_better else 1.0
+
+    @cached_property
+    def aims(self) -> Aims:
+        """What is searched for, of several objectives."""
+        return Aims(OBJECTIVES["accuracy"](), pareto=tuple(map(Expression, self.pareto)))
 
     @cached_property
     def _failed(self) -> float:

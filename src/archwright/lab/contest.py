@@ -18,6 +18,7 @@ from archwright.errors import ArchwrightError, ConfigError, RunError
 from archwright.evaluators.table import COST, Table
 from archwright.lab.strategies import Strategy
 from archwright.lab.tables import load_table
+from archwright.lab.volumes import improvements as front_so_far
 from archwright.loop import Budget, Controller, Minutes, Proposal, Result, Stateless, Trial, Trials, run
 from archwright.report.words import counted
 
@@ -160,7 +161,7 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
     metered = _Metered(table, free=allowed.trials is not None)
     ended: list[tuple[float, Trial]] = []
     with one_blas_thread():  # small matrices: more threads cost more than they save
-        controller = Timed(strategy.make(table.space, seed + number))
+        controller = Timed(strategy.make(table.space, seed + number, table.aims.objectives))
         for event in run(controller, metered, budget=allowed.budget(), clock=metered.clock):
             if not isinstance(event, Trial):
                 continue
@@ -168,7 +169,11 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
                 break
             ended.append((len(ended) + 1 if allowed.seconds is None else metered.seconds, event))
     sign = table.sign(table.reward)
-    improvements = tuple((used, sign * t.reward, table.final(t.architecture)) for used, t in best_so_far(ended))
+    improvements = (
+        front_so_far(table, ended)
+        if table.pareto
+        else tuple((used, sign * t.reward, table.final(t.architecture)) for used, t in best_so_far(ended))
+    )
     if not improvements:
         count, what = len(ended), "all of them failed" if ended else "not one trial fits"
         raise ConfigError(f"{strategy.label}, {counted(count, 'trial')}: {what} in a budget of {allowed.words}")

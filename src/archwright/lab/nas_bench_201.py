@@ -19,12 +19,14 @@ import numpy as np
 
 from archwright.errors import ConfigError, MissingExtra
 from archwright.evaluators.table import Table
+from archwright.lab.volumes import bounded
 from archwright.space import Architecture
 from archwright.spaces.nas_bench_201 import EDGES, OPERATIONS, NasBench201
 
 EPOCHS = 12.35  # 12 of training, and validation at about a third of the cost of one
 
 FIGURES = ("val_acc_12", "val_acc_200", "test_acc_200", "train_seconds_200")
+LATENCIES = ("hw_names", "hw_latency_ms")
 NEEDED = ("ops", "op_names", "edges", *FIGURES)
 CELLS = len(OPERATIONS) ** len(EDGES)
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")  # of the official files, by their names there
@@ -34,11 +36,12 @@ class FromArrays:
     """A look-up in an .npz with a row for each architecture.
 
     `ops` [rows, 6] indexes `op_names` on the edges `edges`; `val_acc_12`, `val_acc_200`, `test_acc_200` are in per
-    cent, `train_seconds_200` are of 200 epochs.
+    cent, `train_seconds_200` are of 200 epochs. With `latencies`, `hw_latency_ms` [rows, devices] are the figures
+    `latency_ms_DEVICE`, of the devices in `hw_names`.
     """
 
-    def __init__(self, path: Path) -> None:
-        arrays = _arrays(path)
+    def __init__(self, path: Path, *, latencies: bool = False) -> None:
+        arrays = _arrays(path, latencies=latencies)
         names = [str(name) for name in arrays["op_names"].flat]
         order = [tuple(edge) for edge in np.atleast_2d(arrays["edges"]).tolist()]
         if sorted(names) != sorted(OPERATIONS) or sorted(order) != sorted(EDGES):
@@ -52,6 +55,9 @@ class FromArrays:
             "validation_accuracy_200": arrays["val_acc_200"],
             "test_accuracy": arrays["test_acc_200"],
         }
+        if latencies:
+            columns = zip(arrays["hw_names"].tolist(), arrays["hw_latency_ms"].T, strict=True)
+            figures |= {f"latency_ms_{device}": column for device, column in columns}
         found = (dict(zip(figures, row, strict=True)) for row in np.stack(list(figures.values()), axis=1).tolist())
         self.rows = dict(zip((tuple(names[op] for op in row) for row in ops.tolist()), found, strict=True))
         if len(self.rows) < CELLS:
@@ -62,17 +68,20 @@ class FromArrays:
         return self.rows[tuple([answer for _, answer in architecture.answers])]
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _arrays(path: Path, *, latencies: bool) -> dict[str, np.ndarray]:
     """Read the arrays, and check their shapes."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in NEEDED}
+            arrays = {name: file[name] for name in (*NEEDED, *(LATENCIES if latencies else ()))}
     except KeyError as error:
         raise ConfigError(f"{path}: a table of NAS-Bench-201 needs the array {error}") from None
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise ConfigError(f"{path} is not an .npz that can be read ({error})") from None
-    for name in ("ops", *FIGURES):
-        array, wanted = arrays[name], (CELLS, len(EDGES)) if name == "ops" else (CELLS,)
+    shapes = {"ops": (CELLS, len(EDGES)), **dict.fromkeys(FIGURES, (CELLS,))}
+    if latencies:
+        shapes["hw_latency_ms"] = (CELLS, arrays["hw_names"].size)
+    for name, wanted in shapes.items():
+        array = arrays[name]
         if array.shape != wanted or array.dtype.kind not in "iuf":
             raise ConfigError(f"{path}: {name} must be numbers of shape {wanted}, it is {array.dtype} of {array.shape}")
     return arrays
@@ -103,11 +112,18 @@ class FromApi:
         return self._known[architecture]
 
 
-def from_npz(path: Path) -> Table:
-    """Return the table in an .npz (see `FromArrays`)."""
-    look = FromArrays(path)
-    best = max(row["test_accuracy"] for row in look.rows.values())
-    return Table(NasBench201(), look, best=best, name=f"NAS-Bench-201, {path.name}")
+def from_npz(path: Path, pareto: tuple[str, ...] = ()) -> Table:
+    """Return the table in an .npz (see `FromArrays`); of several objectives, such as accuracy and latency_ms_pixel3."""
+    look = FromArrays(path, latencies=bool(pareto))
+    rows = look.rows.values()
+    best = max(row["test_accuracy"] for row in rows)
+    table = Table(NasBench201(), look, best=best, name=f"NAS-Bench-201, {path.name}", pareto=pareto)
+    if not pareto:
+        return table
+    if missing := [name for name in table.aims.needs if name not in next(iter(rows))]:
+        known = ", ".join(name for name in next(iter(rows)) if name != "seconds")
+        raise ConfigError(f"--pareto: {path} has no {missing[0]!r}; pick from {known}")
+    return bounded(table, rows)
 
 
 def from_official(path: Path, dataset: str = "cifar10") -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,11 @@ from archwright.space import Space
 from archwright.spaces import NasConv
 
 # Names besides those of the controllers: the controller, and the space whose paper gives its settings.
-NAMED: dict[str, tuple[str, type[Space] | None]] = {"tpe": ("optuna", None), "nas": ("reinforce", NasConv)}
+NAMED: dict[str, tuple[str, type[Space] | None]] = {
+    **{"tpe": ("optuna", None), "nsga2": ("optuna", None), "nas": ("reinforce", NasConv)},
+}
+# Optuna's population of 50 would be selected from once in 100 trials.
+SAMPLERS = {"nsga2": {"sampler": "NSGAIISampler", "settings": {"population_size": 20}}}
 OURS = ("space", "seed")  # arguments of every controller that a comparison gives
 
 
@@ -31,8 +35,11 @@ class Strategy:
     controller: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def make(self, space: Space, seed: int) -> Controller:
-        """Return a new controller; raise ConfigError if it has no such settings, or not with such values."""
+    def make(self, space: Space, seed: int, objectives: Sequence[str] = ()) -> Controller:
+        """Return a new controller; raise ConfigError if it has no such settings, or not with such values.
+
+        Of several `objectives` it gets the names if it takes them; otherwise it learns from the reward.
+        """
         typed(self.controller)  # a strategy is only ever read from what the user typed
         make = controller_class(self.controller)
         if not callable(make):
@@ -42,7 +49,8 @@ class Strategy:
             there = offered(unknown[0], known) if known else "it has none"
             raise ConfigError(f"{self.label}: there is no setting {unknown[0]!r}; {there}")
         try:
-            controller: Controller = make(space, seed=seed, **self.settings)
+            several = {"objectives": tuple(objectives)} if objectives and "objectives" in known else {}
+            controller: Controller = make(space, seed=seed, **several, **self.settings)
         except (TypeError, ValueError) as error:  # a value that is no number, say
             raise ConfigError(f"{self.label}: its settings cannot be used ({error})") from None
         return controller
@@ -75,7 +83,9 @@ def _strategy(text: str) -> Strategy:
         raise ConfigError(f"{name!r} is not a strategy; {there}; settings follow as +name=3")
     if controller in {method_class(method).controller for method in METHODS}:
         raise ConfigError(f"{name} learns from gradients, and a table has none")
-    given = dict(presets_of(paper).published.controllers[controller]) if paper is not None else {}
+    given: dict[str, Any] = dict(SAMPLERS.get(name, {}))
+    if paper is not None:
+        given |= presets_of(paper).published.controllers[controller]
     pairs = (setting.split("=", 1) for setting in settings)
     return Strategy(text, controller, given | {key: _value(text, value) for key, value in pairs})
 

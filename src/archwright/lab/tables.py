@@ -7,12 +7,14 @@ from pathlib import Path
 
 from archwright.components import from_file, typed
 from archwright.errors import ConfigError
+from archwright.evaluators.aims import objective_texts
 from archwright.evaluators.table import Table
 from archwright.lab.landscape import LANDSCAPES
 from archwright.lab.nas_bench_201 import DATASETS, from_npz, from_official
 
 OFFICIAL = "NATS-tss-*, NAS-Bench-201-*.pth"
 TRUSTED = "trusted:"
+SEVERAL = "#"  # before several objectives
 
 
 def load_table(name: str) -> Table:
@@ -20,8 +22,11 @@ def load_table(name: str) -> Table:
 
     In `file.py:NAME`, NAME is a `Table`, or a function without arguments that returns one. Official files are pickles,
     which run code when they are read, so they are read as `trusted:PATH` only; `trusted:PATH@cifar100` is the table of
-    another data set than CIFAR-10.
+    another data set than CIFAR-10. `PATH.npz#accuracy,latency_ms_pixel3` has several objectives.
     """
+    name, _, several = name.partition(SEVERAL)
+    if several and not name.endswith(".npz"):
+        raise ConfigError(f"--pareto is for an .npz, not for {name}; a table of one's own says Table(pareto=...)")
     if ".py:" in name:
         return _own(name)
     if name in LANDSCAPES:
@@ -42,7 +47,7 @@ def load_table(name: str) -> Table:
     if dataset:
         raise ConfigError(f"{name}: only the official files have tables of several data sets; leave out @{dataset}")
     if path.suffix == ".npz":
-        return from_npz(path)
+        return from_npz(path, objective_texts(several) if several else ())
     raise ConfigError(f"{name} is not a known kind of table: .npz, {OFFICIAL}, or file.py:NAME")
 
 

@@ -50,7 +50,7 @@ class FromScratchMethod(ChildrenMethod):
             search.space,
             context.modality.data,
             search.recipe,
-            objective=search.reward,
+            objective=context.objective,
             last_epochs=self.last_epochs,
             seed=context.seed,
             device="auto" if cluster.child_gpus else context.device,  # on a cluster: what the child finds there

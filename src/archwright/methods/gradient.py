@@ -43,6 +43,8 @@ class GradientMethod(Method):
     in_one_process: ClassVar[bool] = True
     phrase: ClassVar[str] = " of the mixture"
     controller: ClassVar[str | None] = "gradient"
+    costs: ClassVar[bool] = False
+    without_costs: ClassVar[str] = "descends in a loss, which no cost is part of"
 
     order: Literal[1, 2] = 1
     weights_first: float = 0.0
@@ -82,7 +84,7 @@ class GradientMethod(Method):
             steps=search.trials,
             weights_first=self.weights_first,
             order=self.order,
-            objective=search.reward,
+            objective=context.objective,
             seed=context.seed,
             device=context.device,
         )

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from archwright.errors import ConfigError
+from archwright.evaluators.aims import Aims, limit
+from archwright.evaluators.expression import Expression
 from archwright.evaluators.objective import Objective, make_objective
 from archwright.loop import Progress
 from archwright.methods.cost import Cost, Rates, cost
@@ -34,6 +36,8 @@ class Search:
         method: how proposals are scored.
         controller: its name; `controller_settings` are its arguments.
         objective: what the reward is; `objective_settings` are its arguments.
+        within: hard constraints, each `METRIC=VALUE`.
+        pareto: several objectives, each a metric or an expression; the reward is made of them.
         recipe: how shared weights, or each child of the search, are trained.
         trials: proposals scored in the search.
     """
@@ -44,18 +48,38 @@ class Search:
     controller_settings: Mapping[str, Any] = field(default_factory=dict)
     objective: str = "accuracy"
     objective_settings: Mapping[str, Any] = field(default_factory=dict)
+    within: tuple[str, ...] = ()
+    pareto: tuple[str, ...] = ()
     recipe: Recipe = ENAS_MICRO_SEARCH
     trials: int = 45_000
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise ConfigError(f"trials is {self.trials}; it must be at least 1")
-        make_objective(self.objective, self.objective_settings)  # one that cannot be made is an error of the plan
+        aims = self.aims  # those that cannot be made are an error of the plan
+        if not aims.plain and not self.method.costs:
+            given = f"pareto {','.join(self.pareto)}" if self.pareto else f"objective {self.objective}"
+            given = f"within {', '.join(self.within)}" if self.within else given
+            raise ConfigError(
+                f"--{given}: the method {self.method.name} {self.method.without_costs}; use --evaluator from-scratch"
+            )
+
+    @property
+    def aims(self) -> Aims:
+        """What the search is after."""
+        objective = make_objective(self.objective, self.objective_settings)
+        return Aims(objective, tuple(map(limit, self.within)), tuple(map(Expression, self.pareto)))
 
     @property
     def reward(self) -> Objective:
-        """The objective as a value."""
-        return make_objective(self.objective, self.objective_settings)
+        """What the reward is, as a value."""
+        aims = self.aims
+        return aims.reward if aims.pareto else aims.objective
+
+    @property
+    def reward_name(self) -> str:
+        """What the reward is, in words."""
+        return f"reward of {', '.join(self.pareto)}" if self.pareto else f"reward ({self.objective})"
 
     @property
     def grown(self) -> Space:
@@ -76,6 +100,7 @@ class Context:
     """A search in its run: what a method is asked about. `final` is the recipe of final training.
 
     `patience`: seconds after which a measurement ends, though it has not seen all of its steps.
+    `admits` says whether an architecture is within the limits that can be checked without training.
     """
 
     search: Search
@@ -86,6 +111,14 @@ class Context:
     device: str
     trainings: Trainings | None = None  # of a run that has begun
     patience: float = math.inf
+    admits: Callable[[Architecture], bool] = lambda architecture: True
+    finalists: int = 1
+
+    @property
+    def objective(self) -> Objective:
+        """What an evaluator rewards by itself: the usual of the data, where `Costed` makes the reward."""
+        aims = self.search.aims
+        return aims.objective if aims.plain else make_objective(self.modality.objective)
 
     def child_cost(self, rates: Rates) -> Cost:
         """Return the cost of a child trained with the recipe of the search; `rates` are those of final training."""
@@ -100,7 +133,8 @@ class Method(ABC):
     `name` is what the user calls it. `expensive`: a trial costs the training of a network, so trials are few.
     `in_one_process`: proposals share something in memory. `phrase` stands behind a reward in the words of a run.
     `controller`: the only one of ours that it works with, and that no other method works with. `shares`: the state of
-    its evaluator has, under "network", weights that a child's have the names of.
+    its evaluator has, under "network", weights that a child's have the names of. `costs`: its trials can be scored by
+    what networks cost, which `predicts` says is predicted; `without_costs` says why not.
     """
 
     name: ClassVar[str]
@@ -109,6 +143,9 @@ class Method(ABC):
     phrase: ClassVar[str] = ""
     controller: ClassVar[str | None] = None
     shares: ClassVar[bool] = False
+    costs: ClassVar[bool] = True
+    predicts: ClassVar[bool] = False
+    without_costs: ClassVar[str] = ""
 
     @staticmethod
     @abstractmethod
@@ -167,6 +204,10 @@ class Method(ABC):
         recipe; settings and fields in `fixed` are the user's and stay.
         """
         return None
+
+    def limited(self, context: Context) -> Settings:
+        """Return settings of a counted search in which all that is known is within the limits."""
+        return {}
 
     def known(self, search: Search) -> Mapping[str, Architecture]:
         """Return known networks that are proposed before the controller's, by name."""

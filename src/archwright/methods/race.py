@@ -15,7 +15,7 @@ from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.race import Race
 from archwright.methods.cost import FORWARD, LEAST_PASSES, LEAST_SHARE, Rates
 from archwright.methods.protocol import ChildrenMethod, Context, Rung, Search, Settings, StepSeconds
-from archwright.methods.sizing import BALANCE, sized
+from archwright.methods.sizing import BALANCE, START_SIZE, admitted, sized
 from archwright.space import Architecture
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ SHORTEST = 5.0  # seconds of a first heat: less says nothing, and starting a net
 FEWEST, MOST = 7, 36  # networks that start
 PLANNED = ("epochs", "precision", "optimizer", "augment", "weight_decay")  # of the recipe, for the time there is
 COUNTED = 9  # of them in a counted run
+SMALLER_KNOWN = (0.5, 0.25)  # widths at which the first known network starts, too, where costs are an objective
 STARTING = 1.5  # seconds that building and timing a network takes
 
 
@@ -47,6 +48,7 @@ class RaceMethod(ChildrenMethod):
         whole: planned: seconds of a whole training; None where the budget is counted.
         passes: planned: passes over the training part that the known networks are sized for.
         starters: planned: the known networks that start, by name.
+        small: planned: networks faster than the known ones may start, too; they make no more passes than others.
     """
 
     name: ClassVar[str] = "race"
@@ -63,6 +65,7 @@ class RaceMethod(ChildrenMethod):
     whole: float | None = None
     passes: float | None = None
     starters: Mapping[str, Any] = field(default_factory=dict)
+    small: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.losers <= 0.5:
@@ -95,6 +98,8 @@ class RaceMethod(ChildrenMethod):
             return count
         passes, most = count / per_epoch, self.passes * self.window
         least = max(self.passes / self.window, min(LEAST_PASSES, self.passes))
+        if self.small and passes > most:
+            return max(1, int(most * per_epoch))
         if not known and not least <= passes <= most:
             raise ChildFailure(
                 f"the whole training makes {passes:.3g} passes over the training part; it must be {least:.3g} to "
@@ -139,12 +144,19 @@ class RaceMethod(ChildrenMethod):
                 f"that are left for the race is the winner's; use {'fewer --trials or ' * ('trials' in fixed)}more "
                 "--minutes"
             )
-        starters, recipe = sized(context, whole, self.balance, fixed, step_seconds)
+        # The networks of a front share the time of the one that is delivered, and begin with smaller known ones, too.
+        several = bool(context.search.pareto)
+        whole /= context.finalists if several else 1
+        starters, recipe = sized(
+            context, whole, self.balance, fixed, step_seconds, smaller=SMALLER_KNOWN if several else ()
+        )
+        starters = dict([*starters.items()][: entrants - 1])  # one at least is found
         passes = recipe.epochs
         looked_at = (len(parts["validation"]) + len(parts["test"])) / len(parts["train"])
         looks = context.search.space.forwards * FORWARD * looked_at / passes
         whole, available = whole / (1 + looks), available / (1 + looks)
-        share = (available - whole) / whole / self.lost(max(2, entrants))
+        delivered = whole * (context.finalists if several else 1)
+        share = (available - delivered) / whole / self.lost(max(2, entrants))
         return {
             "trials": entrants,
             "whole": whole,
@@ -152,7 +164,18 @@ class RaceMethod(ChildrenMethod):
             "recipe": {name: getattr(recipe, name) for name in PLANNED},
             "first_share": min(share, 1 / (self.growth + 1)),
             "starters": {name: architecture.to_json() for name, architecture in starters.items()},
+            "small": bool(context.search.aims.costs),
         }
+
+    def limited(self, context: Context) -> Settings:
+        known = context.search.space.known(START_SIZE, context.final, len(context.modality.data.train))
+        starters = {}
+        for name, one in self.known(context.search).items():
+            if not context.admits(one) and name in known:
+                one = admitted(context, context.final, name, START_SIZE)
+            if context.admits(one):
+                starters[name] = one.to_json()
+        return {"starters": starters}
 
     def _entrants(self, seconds: float) -> int:
         """Return how many networks start: as many as have a first heat of `SHORTEST` seconds, within limits.
@@ -173,7 +196,7 @@ class RaceMethod(ChildrenMethod):
     def evaluator(self, context: Context) -> Race:
         if context.trainings is None:
             raise ConfigError("a race needs a run folder, which keeps its trainings")
-        return Race(context.trainings, context.modality, self.first_share, context.search.reward)
+        return Race(context.trainings, context.modality, self.first_share, context.objective)
 
     def whole_seconds(self, context: Context, rates: Rates) -> float:
         return self.whole or super().whole_seconds(context, rates)

@@ -48,6 +48,7 @@ class SharedWeightsMethod(Method):
     in_one_process: ClassVar[bool] = True
     phrase: ClassVar[str] = " with shared weights"
     shares: ClassVar[bool] = True
+    predicts: ClassVar[bool] = True  # thousands of networks, of which none is built
 
     trials_per_epoch: int = 300
     steps_per_epoch: int | None = None
@@ -108,7 +109,7 @@ class SharedWeightsMethod(Method):
             architectures_per_step=self.architectures_per_step,
             sampling=self.sampling,
             evaluation_batch=self.evaluation_batch,
-            objective=search.reward,
+            objective=context.objective,
             seed=context.seed,
             device=context.device,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ FEW_PASSES = 20.0
 # taken where its step costs at most so many times SGD's.
 MUON_COST = 1.15
 NEAR = math.log(1.3)  # a difference in passes that a larger network is worth
+SMALLEST, SMALLER = 0.01, 0.85  # size of a network that is tried to be within limits, and the factor between two
 FAR = 1.6  # times more or fewer passes than intended: such a network does not race
 PATIENCE = 0.15  # of the training's time: on a busy machine, what has not been timed by then does not race either
 
@@ -41,15 +42,17 @@ def sized(
     fixed: Collection[str],
     step_seconds: StepSeconds,
     count: int | None = None,
+    smaller: Sequence[float] = (),
 ) -> tuple[dict[str, Architecture], Recipe]:
     """Return the known networks, each at the size that makes about as many passes in `whole` seconds, and the recipe.
 
     Known networks are sized so that the whole training makes sqrt(balance x P) passes over the training part, where P
     are those of the first known network at START_SIZE, and two at least: ten times the time goes half into a larger
     network, half into more passes (as Hoffmann et al. 2022 found for language models; docs/value.md). One that cannot
-    come near it at any size is left out, and so are, but for the first, those that are still to be timed when that has
-    taken `PATIENCE` of the time. Fields of the recipe in `fixed` stay. A space without known networks has none,
-    and the recipe as it is. `count` takes the first of them alone.
+    come near it at any size is left out, one above the limits is made smaller, and those, but for the first, that are
+    still to be timed when that has taken `PATIENCE` of the time are left out. Fields of the recipe in `fixed` stay. A
+    space without known networks has none, and the recipe as it is. `count` takes the first of them alone; that is there
+    at `smaller` widths, too.
     """
     begun = time.monotonic()
     recipe, space, modality = context.final, context.search.space, context.modality
@@ -79,21 +82,35 @@ def sized(
         recipe = replace(recipe, weight_decay=usual)
 
     def at(size: float, name: str) -> Architecture:
-        return space.known(size, recipe, examples)[name]
+        return admitted(context, recipe, name, size)
 
-    found: dict[str, tuple[Architecture, float]] = {}
+    found: dict[str, tuple[Architecture, float, float]] = {}
     for name in list(small)[:count]:
         if found and time.monotonic() - begun > PATIENCE * whole:
             break
-        found[name] = _nearest(partial(at, name=name), passes, target)
-    near = {name: one for name, (one, made) in found.items() if 1 / FAR <= made / target <= FAR}
-    return near or {name: one for name, (one, _) in found.items()}, recipe
+        nearest = _nearest(partial(at, name=name), passes, target)
+        if context.admits(nearest[0]):
+            found[name] = nearest
+    near = {name: one for name, (one, made, _) in found.items() if 1 / FAR <= made / target <= FAR}
+    near = near or {name: one for name, (one, _, _) in found.items()}
+    for name, (_, _, size) in [*found.items()][:1]:
+        own = {f"{name}-x{factor:g}": at(factor * size, name) for factor in smaller}
+        near = {name: near.pop(name, found[name][0]), **own, **near}
+    return near, recipe
+
+
+def admitted(context: Context, recipe: Recipe, name: str, size: float) -> Architecture:
+    """Return a known network at this size, or at the next smaller one that is within the limits, if there is any."""
+    space, examples = context.search.space, len(context.modality.data.train)
+    while not context.admits(one := space.known(size, recipe, examples)[name]) and size > SMALLEST:
+        size *= SMALLER
+    return one
 
 
 def _nearest(
     at: Callable[[float], Architecture], passes: Callable[[Architecture], float], target: float
-) -> tuple[Architecture, float]:
-    """Return the network `at` the size that comes nearest to so many passes, and its passes; a few are timed.
+) -> tuple[Architecture, float, float]:
+    """Return the network `at` the size that comes nearest to so many passes, its passes and size; a few are timed.
 
     Of those that come about as near the widest is taken: some widths are no faster than larger ones.
     """
@@ -106,4 +123,4 @@ def _nearest(
     far = {one: abs(math.log(made / target)) for one, (made, _) in found.items()}
     near = [one for one in found if far[one] <= min(far.values()) + NEAR]
     widest = max(near, key=lambda one: found[one][1])
-    return widest, found[widest][0]
+    return widest, *found[widest]

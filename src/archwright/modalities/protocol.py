@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
@@ -20,6 +20,7 @@ from archwright.training.parts import Part
 from archwright.training.training_data import TrainingSource
 
 if TYPE_CHECKING:
+    from archwright.export.program import Program
     from archwright.space import Architecture, Space
     from archwright.training.recipe import Recipe
 
@@ -50,8 +51,8 @@ class Modality(TrainingSource, Protocol):
     """Loaded data, and all that depends on its kind.
 
     `metric` is what a network is judged by ("accuracy", "perplexity"), `wording` how its values are written, `label`
-    stands before the words of a test. `costs` measure a network for an objective; `objective` and
-    `objective_from_scratch` name the usual ones of shared weights and of trained children.
+    stands before the words of a test. `objective` and `objective_from_scratch` name the usual ones, of shared weights
+    and of trained children.
     """
 
     data: Any
@@ -63,7 +64,6 @@ class Modality(TrainingSource, Protocol):
     label: ClassVar[str]
     objective: ClassVar[str]
     objective_from_scratch: ClassVar[str]
-    costs: ClassVar[Mapping[str, Callable[[Any, Any], float]]]  # of a network and its task
 
     def __init__(self, data: Any) -> None: ...
 
@@ -126,6 +126,13 @@ class Modality(TrainingSource, Protocol):
     def size(self, network: Any) -> dict[str, int]:
         """Return the multiply-adds of one evaluation."""
         return {"multiply_adds": self.multiply_adds(network, self.data.task)}
+
+    def program(self, network: Any, batch: int) -> Program:
+        """Return a network as what a runtime is given, with inputs of so many images, or texts, one step each."""
+
+    def validation_interval(self, score: float) -> tuple[float, float] | None:
+        """Return the 95 % interval of a score on the validation part, where it follows from the score."""
+        return None
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         """Use the test part, or another, and return the record of it."""

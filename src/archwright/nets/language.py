@@ -119,6 +119,18 @@ class LanguageModel(nn.Module):
         return (torch.rand(x.shape[1], units, device=x.device) < 1 - rate).to(x.dtype) / (1 - rate)
 
 
+class Reading(nn.Module):
+    """Reads tokens [time, batch] from the start: what a language model's latency is measured of."""
+
+    def __init__(self, network: LanguageModel) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tokens: Int[Tensor, "time batch"]) -> Float[Tensor, "time batch vocabulary"]:
+        logits: Tensor = self.network(tokens, self.network.start(tokens.shape[1]))[0]
+        return logits
+
+
 def units_within(parameters: int, vocabulary: int, layers: int, per_layer: int, per_unit: int, *, tied: bool) -> int:
     """Return the most units with which a model has at most that many parameters.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ LOOKS = {
     "random": ("#b5520c", "s", False),
     "reference": ("#3b7d4f", "D", False),
     "published": (FAINT, "X", True),
+    "searched": ("#7aa6c8", ".", True),
 }
 NEAR = 0.05  # of a panel's width and height
 PANELS = (("parameters", "parameters"), ("multiply_adds", "multiply-adds of an image"))
@@ -36,12 +37,32 @@ class Point:
     kind: str
     accuracy: float
     interval: tuple[float, float] | None
-    parameters: float
-    multiply_adds: float | None
+    parameters: float | None = None
+    multiply_adds: float | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, size: str) -> float | None:
+        """Return a size or cost by its name."""
+        return self.costs.get(size, getattr(self, size, None))
 
 
-def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
+def tradeoff(
+    points: Sequence[Point],
+    path: str | Path,
+    *,
+    title: str,
+    panels: Sequence[tuple[str, str]] = PANELS,
+    measure: str = "test accuracy, %",
+    times: float = 100,
+    behind: Sequence[Point] = (),
+    front: bool = False,
+    notes: str = "",
+) -> Path:
     """Plot accuracy against parameters and against multiply-adds; points are numbered, and the legend names them.
+
+    Other `panels` are costs by name, with their words; `measure` is the accuracy's, which is shown so many `times`.
+    Points `behind` have no number. `front` joins numbered points that are found or references, and better than all
+    cheaper ones, by steps.
 
     Raises ConfigError if there is nothing to plot.
     """
@@ -49,36 +70,51 @@ def tradeoff(points: Sequence[Point], path: str | Path, *, title: str) -> Path:
 
     if not points:
         raise ConfigError(f"{path}: there are no networks to plot")
-    with plot(path, title, 4.6 + 0.12 * max(0, len(points) - 12), width=11) as figure:
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, (size, words) in zip(panels, PANELS, strict=True):
-            _draw(axes, points, size)
+    width = 11 if len(panels) == 2 else 3.5 + 3.75 * len(panels)
+    with plot(path, title, 4.6 + 0.12 * max(0, len(points) - 12), width=width, notes=notes) as figure:
+        drawn = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (size, words) in zip(drawn, panels, strict=True):
+            _draw(axes, points, size, times, behind)
+            if front:
+                _step(axes, [(x, times * point.accuracy) for point in points if (x := point.at(size)) is not None])
             axes.set_xlabel(words)
-        panels[0].set_ylabel("test accuracy, %")
+        drawn[0].set_ylabel(measure)
         numbered = enumerate(points, start=1)
         handles = [Line2D([], [], label=f"{number}  {point.label}", **_marker(point, 6)) for number, point in numbered]
         figure.legend(handles=handles, loc="outside right upper", fontsize=8.5)
     return Path(path)
 
 
-def _draw(axes: Axes, points: Sequence[Point], size: str) -> None:
+def _step(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    """Draw the best so far over a cost."""
+    line: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not line or y > line[-1][1]:
+            line.append((x, y))
+    axes.step(*zip(*line, strict=True), where="post", color=FAINT, lw=1, ls=":", zorder=1)
+
+
+def _draw(axes: Axes, points: Sequence[Point], size: str, times: float, behind: Sequence[Point]) -> None:
     from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    shown = [(number, point) for number, point in enumerate(points, start=1) if getattr(point, size) is not None]
+    shown = [(number, point, x) for number, point in enumerate(points, start=1) if (x := point.at(size)) is not None]
+    others = [(point, x) for point in behind if (x := point.at(size)) is not None]
     axes.set_xscale("log")
-    for _, point in shown:
-        x, y = getattr(point, size), 100 * point.accuracy
+    for point, x in others:
+        axes.plot(x, times * point.accuracy, **_marker(point, 5), alpha=0.6, zorder=1.5)
+    for _, point, x in shown:
+        y = times * point.accuracy
         if point.interval is not None:
-            bounds = [100 * bound for bound in point.interval]
+            bounds = [times * bound for bound in point.interval]
             axes.plot([x, x], bounds, color=LOOKS[point.kind][0], lw=1.6, alpha=0.7, zorder=2)
         axes.plot(x, y, **_marker(point, 5 if point.kind == "published" else 7), zorder=3)
     background = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # it may lie on an interval
-    for crowd in _crowds([(n, getattr(p, size), 100 * (p.interval or (0, p.accuracy))[1]) for n, p in shown]):
+    for crowd in _crowds([(n, x, times * (p.interval or (0, p.accuracy))[1]) for n, p, x in shown]):
         words = ", ".join(str(number) for number, *_ in crowd)
         at = math.exp(fmean(math.log(x) for _, x, _ in crowd)), max(y for *_, y in crowd)
         above: dict[str, Any] = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
         axes.annotate(words, at, fontsize=8.5, color=INK, bbox=background, **above)
-    sizes = [getattr(point, size) for _, point in shown] or [1.0]
+    sizes = [*(x for *_, x in shown), *(x for _, x in others)] or [1.0]
     low, high = min(sizes) / 1.5, max(sizes) * 1.5
     axes.set_xlim(low, high)
     # Less than a decade has too few round powers for a logarithmic axis, whose labels would run into each other.

@@ -12,7 +12,8 @@ import torch
 from archwright.errors import ChildFailure, RunError
 from archwright.loop import CHECKPOINT_SECONDS, Progress
 from archwright.nets.network import without_auxiliary
-from archwright.runs.assembly import network_of, recipe_of
+from archwright.runs.assembly import costs_of, network_of, recipe_of
+from archwright.runs.costing import TRIED, Exact
 from archwright.runs.curves import Curve
 from archwright.runs.events import Event, Message
 from archwright.runs.grid import changed
@@ -47,10 +48,20 @@ class Candidates:
         self.plan, self.modality, self.store, self.clock = plan, modality, store, clock
         self.trainings = Trainings(plan, modality, store, clock)
         self._saved = time.monotonic()
+        self._costs = costs_of(plan, modality, store)
 
     def random(self, index: int) -> Architecture:
-        """Return the random architecture of that number, of the space as deep as the search saw it last."""
-        return sample(self.plan.search.grown, (self.plan.seed, RANDOM, index))
+        """Return the random architecture of that number, of the space as deep as the search saw it last.
+
+        It is within the limits of the search, as the networks that it is compared with.
+        """
+        space, exact = self.plan.search.grown, Exact(self.plan, self._costs)
+        found = first = sample(space, (self.plan.seed, RANDOM, index))
+        for number in range(TRIED):
+            if exact.admits(found):
+                return found
+            found = sample(space, (self.plan.seed, RANDOM, index, number))
+        return first
 
     def recipe(self, architecture: Architecture | None, share: float = 1.0) -> Recipe:
         """Return how a network is trained, for a share of the epochs that are settled, or else planned."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from archwright.space import Space
 
 FEW_TRIALS = 1000
+FRONT = 3  # networks of a front that are trained to their end
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Planner:
         sized = method.sized(user.settings, its, user.search_recipe.get("epochs"), final_recipe)
         recipe = replace(usual.search_recipe, epochs=sized.pop("epochs", usual.search_recipe.epochs))
         settings.update({**sized, **user.settings})
+        if settings.get("pareto"):
+            settings = {"finalists": FRONT, **settings, "shortlist": user.settings.get("shortlist", 1)}
         controller, controller_settings = self._controller(cls, usual, method, settings)
         if settings.get("engine", "local") != "local":
             settings, controller_settings = on_a_cluster(settings, controller_settings, str(self.base["device"]))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from archwright.components import space_to_json
+from archwright.components import name_of_objective, space_to_json
 from archwright.errors import DataError, RunError
 from archwright.files import write
 from archwright.modalities import MODALITIES, read
@@ -52,6 +52,7 @@ def config(plan: Plan) -> dict[str, Any]:
     """Return the plan as flags: `archwright search --config FILE` runs it again."""
     data = plan.to_json()
     search, final, cluster = data["search"], data["final"], data["cluster"]
+    search |= {name: list(search[name]) or None for name in ("within", "pareto")}
     method = search.pop("method")
     flat = {
         "data": plan.data.name,
@@ -68,6 +69,7 @@ def config(plan: Plan) -> dict[str, Any]:
         **method,
         **final,
         **cluster,
+        "target": data["target"],
         "seed": plan.seed,
         "device": plan.device,
         "threads": plan.threads,
@@ -96,11 +98,17 @@ class opened:
     """A run folder opened for writing, with its plan and its data: a context manager of (store, plan, data)."""
 
     def __init__(
-        self, run: str | Path, *, data: Any = None, space: str | None = None, controller: str | None = None
+        self,
+        run: str | Path,
+        *,
+        data: Any = None,
+        space: str | None = None,
+        controller: str | None = None,
+        objective: Any = None,
     ) -> None:
         self._store = RunStore(Path(run))
         try:
-            self.plan = stored_plan(self._store, space, controller)
+            self.plan = stored_plan(self._store, space, controller, objective)
             self.data = _read_again(run, self.plan.data, data, self.plan.seed)
         except BaseException:
             self._store.close()
@@ -145,14 +153,18 @@ def _read_again(run: str | Path, source: DataSource, data: Any, seed: int) -> An
     return found
 
 
-def stored_plan(store: RunStore, space: str | None = None, controller: str | None = None) -> Plan:
-    """Return the plan frozen in a run folder."""
+def stored_plan(
+    store: RunStore, space: str | None = None, controller: str | None = None, objective: Any = None
+) -> Plan:
+    """Return the plan frozen in a run folder; what comes from the user's code is named, or given, again."""
     data = store.get("plan")
     if data is None:
         if (command := store.get("command")) in {kind.command for kind in MODALITIES.values()}:
             raise RunError(f"{store.folder}: archwright {command} --run {store.folder} goes on with it")
         raise RunError(f"{store.folder} has no plan: the run was stopped before it began; give the command again")
-    return Plan.from_json(data, space_named=space, controller_named=controller)
+    if callable(objective):
+        objective = name_of_objective(objective, data["search"]["objective"])
+    return Plan.from_json(data, space_named=space, controller_named=controller, objective_named=objective)
 
 
 def found_in(store: RunStore) -> Architecture:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archwright.runs.events import Event, Message
 
 if TYPE_CHECKING:
+    from archwright.runs.front import Values
     from archwright.runs.plan import Plan
     from archwright.runs.trainings import Trainings
     from archwright.space import Architecture
@@ -19,12 +20,13 @@ Ranked = list[tuple["Architecture", float]]
 class Heats:
     """Runs the heats that the method asks for, over what the search has ranked.
 
-    The first known network, which people would take, stays in every heat: whatever was fast at first has to be better
-    than it late. The gain over the best known network of the last heat is recorded as `gain`, with its paired interval.
+    With several objectives, whose `values` are given, networks rank by the front they are part of. The first known
+    network, which people would take, stays in every heat: whatever was fast at first has to be better than it late. The
+    gain over the best known network of the last heat is recorded as `gain`, with its paired interval.
     """
 
-    def __init__(self, plan: Plan, trainings: Trainings) -> None:
-        self.trainings, self.modality = trainings, trainings.modality
+    def __init__(self, plan: Plan, trainings: Trainings, values: Values | None = None) -> None:
+        self.trainings, self.modality, self._values = trainings, trainings.modality, values
         self._method, self._finalists = plan.search.method, plan.final.finalists
         self._names = {a: name for name, a in plan.search.method.known(plan.search).items()}
 
@@ -40,7 +42,9 @@ class Heats:
             sound = [(a, r[self.modality.metric]) for a, r in results.items() if r["error"] is None]
             for architecture, score in sound:
                 looks.setdefault(architecture, []).append((rung.share, self._error(score)))
-            ranked = sorted(sound, key=lambda item: (self._method.predicted(looks[item[0]]), item[0].id))
+            ranked = self._ranked(dict(sound), {a: self._method.predicted(looks[a]) for a, _ in sound})
+            last = {a.id: (share, self._score(error)) for a, seen in looks.items() for share, error in seen[-1:]}
+            self.trainings.store.put("looks", last)
             best = ranked + [item for item in best if item[0] not in dict(ranked)]
             words = ", ".join(f"{self.name(a)} {self.modality.wording.words(score)}" for a, score in ranked)
             yield Message(f"heat {number + 2}, {rung.share:.0%} of training: {words}")
@@ -58,6 +62,17 @@ class Heats:
                 look = trial.result.metrics["share"], self._error(trial.result.metrics[metric])
                 found[trial.architecture] = [look]
         return found
+
+    def _ranked(self, scores: Mapping[Architecture, float], errors: Mapping[Architecture, float]) -> Ranked:
+        """Return scores, the best first: by the errors predicted for the end, or by the front with what they cost."""
+        best = sorted(scores, key=lambda one: (errors[one], one.id))
+        if self._values is not None:
+            best = self._values.ordered([(one, self._score(errors[one])) for one in best], len(best))
+        return [(one, scores[one]) for one in best]
+
+    def _score(self, error: float) -> float:
+        """Return what `_error` is of."""
+        return 1 - error if self.modality.larger_is_better else math.exp(error)
 
     def _error(self, score: float) -> float:
         """Return what falls to zero as a network learns: the share of errors, or the logarithm of a perplexity."""

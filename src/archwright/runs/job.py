@@ -21,7 +21,9 @@ from archwright.report.words import counted
 from archwright.runs import assembly
 from archwright.runs.candidates import Candidates
 from archwright.runs.clock import Clock
+from archwright.runs.costing import Exact, Predicted, source
 from archwright.runs.events import Event, Message
+from archwright.runs.front import Measured, Values
 from archwright.runs.grid import GRID_SHARE, changed, described, grid
 from archwright.runs.heats import Heats
 from archwright.runs.plan import PHASES, Plan
@@ -55,9 +57,12 @@ class Job:
 
     def __init__(self, plan: Plan, data: Any, store: RunStore, *, skip_search: bool = False) -> None:
         self.plan, self.store, self.modality = plan, store, modality(data)
+        self.costs = assembly.costs_of(plan, self.modality, store)
+        self.source = source(plan, self.costs)
         self.clock = Clock(plan, self.modality, store)
         self.candidates = Candidates(plan, self.modality, store, self.clock)
         self.rivals = Rivals(plan, self.modality, store, self.clock)
+        self.values = Values(plan, self.modality, self.costs) if plan.search.aims.costs else None
         self._skip_search = skip_search
         tune_process()
         pin_threads(plan)
@@ -110,13 +115,14 @@ class Job:
 
     def _searching(self, budget: Any) -> Generator[Any, None, None]:
         trainings = self.candidates.trainings
-        return assembly.search(self.plan, self.modality, budget=budget, store=self.store, trainings=trainings)
+        parts = self.plan, self.modality, self.source
+        return assembly.search(*parts, budget=budget, store=self.store, trainings=trainings)
 
     def _derive(self) -> Iterator[Event]:
         search, final, saved = self.plan.search, self.plan.final, self.store.load()
 
         def ask(count: int) -> Sequence[Proposal]:
-            controller = assembly.controller(self.plan)
+            controller = assembly.controller(self.plan, self.source)
             restore(controller, saved)
             return controller.ask(range(saved.streams, saved.streams + count))  # type: ignore[no-any-return]
 
@@ -125,8 +131,12 @@ class Job:
             raise RunError(
                 "every trial of the search failed, so there is no architecture to train; see the trials' errors"
             )
+        if search.method.predicts and search.aims.limits:
+            ranked = self._within(ranked)
         score = search.method.scoring(self.plan.context(self.modality), ranked)
         best = _ordered(score({}))
+        if search.pareto:
+            best = self._front_first(best, ranked)
         words = reward_words(search.reward, ranked[best[0]]) + search.method.phrase
         which = f"best of {len(best)} architectures" if len(best) > 1 else "architecture found"
         yield Message(f"{which}: {best[0].id}, {words}")
@@ -135,9 +145,39 @@ class Job:
             yield from self._judge(ranked, losses)
             trained = sorted(losses, key=losses.__getitem__)
             best = [*trained, *(one for one in _ordered(score(losses)) if one not in losses)]
-        chosen = yield from Heats(self.plan, self.candidates.trainings).run([(one, ranked[one]) for one in best])
+        values = self.values if search.pareto else None
+        heats = Heats(self.plan, self.candidates.trainings, values)
+        chosen = yield from heats.run([(one, ranked[one]) for one in best])
         self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in chosen])
         yield from self._settle([architecture for architecture, _ in chosen[: final.finalists]])
+
+    def _within(self, ranked: Mapping[Architecture, float]) -> dict[Architecture, float]:
+        """Return the architectures whose measured costs are within the limits: the search read predicted ones."""
+        exact = Exact(self.plan, self.costs)
+        if not (found := {one: reward for one, reward in ranked.items() if exact.admits(one)}):
+            words = " and ".join(limit.words() for limit in self.plan.search.aims.limits)
+            raise RunError(f"none of {len(ranked)} architectures that the search offers has {words}, as measured")
+        return found
+
+    def _front_first(self, best: list[Architecture], ranked: Mapping[Architecture, float]) -> list[Architecture]:
+        """Return the architectures of a search for several objectives, those of its front first."""
+        assert self.values is not None
+        metric = self.values.metric
+        scores = {trial.architecture: trial.result.metrics.get(metric) for trial in self.store.trials()}
+        own = self.plan.search.method.predicts and self.modality.larger_is_better  # then the reward is the metric
+        scored = [(one, s) for one in best if (s := ranked[one] if own else scores.get(one)) is not None]
+        first = self.values.ordered(scored, self.plan.final.finalists + TRIES)
+        return [*first, *(one for one in best if one not in first)]
+
+    @property
+    def front(self) -> dict[str, Any] | None:
+        """What the run has measured of networks and their costs, if it reads any cost."""
+        if self.values is None:
+            return None
+        found = Measured(self.values, self.costs, self.candidates, self.rivals).gathered()
+        if isinstance(self.source, Predicted):
+            found["prediction"] = {name: vars(agreed) for name, agreed in self.source.agreement().items()}
+        return found
 
     def _train_shortlist(self, score: Score, count: int) -> Generator[Event, None, dict[Architecture, float]]:
         """Train the best from scratch for a short time, one after the other; return their validation losses.

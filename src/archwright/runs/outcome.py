@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from archwright.controllers.sharding import lateness
+from archwright.costs.target import COSTS, Target
 from archwright.files import inside, write
 from archwright.graph import Graph
 from archwright.loop import Trial
@@ -16,6 +17,7 @@ from archwright.modalities.protocol import Modality, data_facts, data_lines, ver
 from archwright.proxies.joined import as_lines, first_words
 from archwright.report.drawing import draw
 from archwright.report.escape import for_markdown, for_terminal
+from archwright.report.front import cost_words, front_picture
 from archwright.report.plots import Estimate, comparison, search_curve
 from archwright.report.text import as_text
 from archwright.runs.job import Job
@@ -77,6 +79,10 @@ def conclude(job: Job) -> dict[str, Any]:
             other = "found" if key == rival else "known"
             save_model(job, found if key == rival else rival, other)
             result["known"]["folders"] = {other: str(store.folder / other)}
+    if (measured := job.front) is not None:
+        store.put("front", measured)
+        write(store.folder / "front.json", json.dumps(measured, indent=1).encode())
+        result |= _front(job, measured, key)
     space = save_model(job, key, "model")
     write(store.folder / "architecture.json", json.dumps(architecture.to_json(), indent=1).encode())
     graphs, estimates = space.graphs(architecture), _estimates(modality, result)
@@ -94,6 +100,18 @@ def conclude(job: Job) -> dict[str, Any]:
     write(store.folder / "report.md", "\n".join(_report(result, graphs, modality)).encode())
     store.put("result", result)  # last: a run that has one is finished, and resume writes nothing
     return result
+
+
+def _front(job: Job, measured: dict[str, Any], key: str) -> dict[str, Any]:
+    """Draw the front, save its trained networks as `front-ID`, and return what a result says of it."""
+    for suffix in ("png", "svg"):
+        front_picture(measured, job.store.folder / f"front.{suffix}")
+    members = [point for point in measured["points"] if point["front"]]
+    for point in members:
+        if job.plan.search.pareto and str(point["key"]).startswith("found"):
+            save_model(job, point["key"], f"front-{point['id']}")
+    (own,) = [point for point in measured["points"] if point["key"] == key]
+    return {"costs": own["costs"], "target": vars(job.plan.target), "front": [point["id"] for point in members]}
 
 
 def save_model(job: Job, key: str, folder: str) -> Space:
@@ -185,7 +203,7 @@ def _draw(
     result: dict[str, Any],
 ) -> None:
     folder, modality, search = job.store.folder, job.modality, job.plan.search
-    reward = "validation accuracy" if hasattr(search.reward, "words") else f"reward ({search.objective})"
+    reward = "validation accuracy" if hasattr(search.reward, "words") else search.reward_name
     measured = modality.wording.measure.partition(",")[0].capitalize()
     for suffix in ("png", "svg"):
         draw(graphs, folder / f"cell.{suffix}", title=f"{result['space']} {result['architecture']}")
@@ -229,6 +247,8 @@ def _report(result: dict[str, Any], graphs: Sequence[Graph], modality: Modality)
         lines += ["", "![search](search.png)"]
     if result["random_search"]:
         lines += ["", "![comparison](comparison.png)"]
+    if "front" in result:
+        lines += ["", "![front](front.png)"]
     return [*lines, ""]
 
 
@@ -258,6 +278,10 @@ def _summary(result: dict[str, Any], modality: Modality) -> list[str]:
             f"updates          {late['updates']} of the controller; a gradient came {late['mean_staleness']:.2g} "
             f"updates late on average, {late['most_staleness']} at most"
         )
+    if "front" in result:
+        told = [cost_words(name, value, COSTS[name]) for name, value in result["costs"].items() if name in COSTS]
+        lines.append(f"costs            {', '.join(told)} ({Target(**result['target']).words()})")
+        lines.append(f"front            {len(result['front'])} networks: archwright front {result['run']}")
     failed = f", {result['failed_trials']} failed" if result["failed_trials"] else ""
     phases = ", ".join(f"{name} {value:.0f}" for name, value in result["seconds"].items())
     return [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from archwright.components import named_again, space_from_json, space_to_json
 from archwright.controllers import CONTROLLERS
+from archwright.costs.target import Target
 from archwright.engines.settings import Cluster
 from archwright.errors import ConfigError, RunError
 from archwright.methods import METHODS, method_class
@@ -29,7 +30,7 @@ OPTIONAL_PHASES = {
     "random search": "baseline",
     "reference": "reference",
 }
-SEARCH_SETTINGS = ("trials", "objective", "objective_settings")
+SEARCH_SETTINGS = ("trials", "objective", "objective_settings", "within", "pareto")
 OWN = ("seed", "device", "threads", "transferred")  # fields of the plan that are no part of it
 PHASES = ("search", "derive", "grid", "final training", "known network", "random search", "reference", "test")
 
@@ -135,6 +136,7 @@ class Plan:
         final: how finalists are trained, and what they are compared with.
         cluster: where children are trained.
         budget: the time of the run.
+        target: where networks will run.
         seed: of everything random.
         device: of everything that runs in this process.
         threads: of this process; sums depend on it, and a resumed run must give the same bits.
@@ -146,6 +148,7 @@ class Plan:
     final: FinalTraining
     cluster: Cluster = field(default_factory=Cluster)
     budget: Budget = field(default_factory=Budget)
+    target: Target = field(default_factory=Target)
     seed: int = 0
     device: str = "cpu"
     threads: int = 0
@@ -172,7 +175,7 @@ class Plan:
     def context(self, modality: Modality) -> Context:
         """Return what the method is asked about, with the data."""
         parts = (self.search, modality, self.final.recipe, self.cluster, self.seed, self.device)
-        return Context(*parts, patience=self.budget.patience)
+        return Context(*parts, patience=self.budget.patience, finalists=self.final.finalists)
 
     def changed(self, settings: Mapping[str, Any]) -> Plan:
         """Return the plan with settings by the names of their flags; those of another method are left out."""
@@ -190,6 +193,7 @@ class Plan:
             final=changed(self.final),
             cluster=changed(self.cluster),
             budget=changed(self.budget),
+            target=replace(self.target, **settings.get("target", {})),
         )
 
     @property
@@ -199,7 +203,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        parts = {name: dict(vars(getattr(self, name))) for name in ("data", "search", "final", "cluster", "budget")}
+        parts = {name: dict(vars(getattr(self, name))) for name in PARTS}
         for part in (parts["search"], parts["final"]):
             part |= {"space": space_to_json(part["space"]), "recipe": asdict(part["recipe"])}
         method = self.search.method
@@ -210,7 +214,11 @@ class Plan:
 
     @staticmethod
     def from_json(
-        data: Mapping[str, Any], *, space_named: str | None = None, controller_named: str | None = None
+        data: Mapping[str, Any],
+        *,
+        space_named: str | None = None,
+        controller_named: str | None = None,
+        objective_named: str | None = None,
     ) -> Plan:
         """Read what `to_json` wrote. Components from a user's file are loaded only if the user names them again."""
         with reading("the run's plan"):
@@ -220,13 +228,20 @@ class Plan:
                 part["space"] = space_from_json(part["space"], space_named)
                 part["recipe"] = made(Recipe, part["recipe"], "a recipe")
             search["controller"] = named_again("controller", str(search["controller"]), controller_named)
+            search["objective"] = named_again("objective", str(search["objective"]), objective_named)
+            search |= {name: tuple(search.get(name, ())) for name in ("within", "pareto")}
             method = dict(search["method"])
             name = method.pop("name")
             search["method"] = made(method_class(name), method, f"the method {name}")
-            kinds = {"data": DataSource, "search": Search, "final": FinalTraining, "cluster": Cluster, "budget": Budget}
-            parts = {**values, "search": search, "final": final}
+            parts = {"target": {}, **values, "search": search, "final": final}
             own = {name: values[name] for name in OWN}
-            return made(Plan, {n: made(kind, parts[n], n) for n, kind in kinds.items()} | own, "a plan")
+            return made(Plan, {n: made(kind, parts[n], n) for n, kind in PARTS.items()} | own, "a plan")
+
+
+PARTS: Mapping[str, Any] = {
+    **{"data": DataSource, "search": Search, "final": FinalTraining, "cluster": Cluster, "budget": Budget},
+    "target": Target,
+}
 
 
 def _require_fitting(search: Search) -> None:
@@ -250,7 +265,7 @@ def _settings_of(part: Any) -> set[str]:
 def setting_names() -> set[str]:
     """Return the names of the settings that flags set by name."""
     parts = (*map(method_class, METHODS), FinalTraining, Cluster)
-    return {"evaluator", *SEARCH_SETTINGS}.union(*map(_settings_of, parts))
+    return {"evaluator", "target", *SEARCH_SETTINGS}.union(*map(_settings_of, parts))
 
 
 def upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from archwright.errors import ConfigError
 from archwright.modalities import modality
 from archwright.presets import as_published
+from archwright.runs.assembly import costs_of
+from archwright.runs.costing import Exact, check
 from archwright.runs.draft import Planner
 from archwright.runs.draft import UserSettings as UserSettings
 from archwright.runs.plan import Budget, DataSource, Plan
@@ -56,8 +59,13 @@ def make_plan(
     }
     planner = Planner(modality(data), user, preset, base, threads is None)
     if minutes is not None:
-        return TimedPlanner(planner, minutes * 60, begun).plan()
-    if not timed:
+        plan = TimedPlanner(planner, minutes * 60, begun).plan()
+    elif not timed:
         return planner.plan()
-    plan = planner.threaded(planner.plan())
-    return planner.estimated(plan, measure(plan, planner.modality))
+    else:
+        plan = planner.plan()
+        context = replace(plan.context(planner.modality), admits=Exact(plan, costs_of(plan, planner.modality)).admits)
+        plan = planner.threaded(plan.changed(plan.search.method.limited(context)))
+        plan = planner.estimated(plan, measure(plan, planner.modality))
+    check(plan, planner.modality, costs_of(plan, planner.modality))
+    return plan

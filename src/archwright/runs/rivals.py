@@ -15,7 +15,9 @@ from archwright.errors import ChildFailure, ConfigError
 from archwright.methods.cost import cost
 from archwright.methods.sizing import BALANCE, START_SIZE, sized
 from archwright.presets import DEFAULT_SPACES, preset
+from archwright.runs.assembly import costs_of
 from archwright.runs.candidates import Candidates
+from archwright.runs.costing import Exact
 from archwright.runs.events import Event, Message
 from archwright.runs.floors import SHARE as FINAL_SHARE
 from archwright.runs.timing import TIMED_STEPS, step_seconds
@@ -134,7 +136,11 @@ class Rivals:
 
         context = self.plan.context(self.modality)
         context = replace(context, search=replace(context.search, space=space), final=usual)
+        plan = replace(self.plan, final=replace(self.plan.final, space=space))
+        context = replace(context, admits=Exact(plan, costs_of(plan, self.modality)).admits)
         networks, recipe = sized(context, seconds, balance, (), step, count=1)
+        if not networks:
+            raise ChildFailure("none is within the limits")
         ((name, architecture),) = networks.items()
         own = child_recipe(space, architecture, recipe)
         epochs = cost(own, self.modality, measured[architecture]).epochs_within(seconds)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from archwright.errors import ConfigError
 from archwright.methods.cost import LEAST_PASSES, Rates, cost
 from archwright.presets.values import SIZES
+from archwright.runs.assembly import costs_of
 from archwright.runs.clock import LATEST, REPORT_SECONDS
+from archwright.runs.costing import Exact
 from archwright.runs.floors import divide, require_half, require_passes, require_time
 from archwright.runs.rates import SHORT, test_seconds
 from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, measure, step_seconds
@@ -77,7 +79,8 @@ class TimedPlanner:
         require_time(self.seconds, self._left)
         parts = 1 + final.baseline + final.reference + final.known
         fixed = user.settings.keys() | user.final_recipe.keys()
-        settings = plan.search.method.planned(plan.context(modality), self._left / parts, fixed, step)
+        context = replace(plan.context(modality), admits=Exact(plan, costs_of(plan, modality)).admits)
+        settings = plan.search.method.planned(context, self._left / parts, fixed, step)
         if settings is None:
             return None
         recipe = replace(final.recipe, **{**settings.pop("recipe"), **user.final_recipe})
@@ -101,9 +104,12 @@ class TimedPlanner:
         settings = {**ranking, **counts, "shortlist": shortlist}
         settings = {name: value for name, value in settings.items() if name not in user.settings}
         plan = replace(plan, search=replace(search, recipe=recipe)).changed(settings)
-        spent, trainings = sum(plan.search.method.seconds(plan.context(modality), rates)), final.finalists + short
+        spent, trainings = (
+            sum(plan.search.method.seconds(plan.context(modality), rates)),
+            (1 if search.pareto else final.finalists) + short,
+        )
         require_half(self.seconds / 60, division.own, spent, trainings, [*self._fixed(plan)])
-        epochs = each.epochs_within((division.own - spent) / trainings)
+        epochs = each.epochs_within((division.own - spent) / (final.finalists + short))
         plan = replace(plan, final=replace(plan.final, recipe=replace(final.recipe, epochs=epochs)))
         return self.planner.estimated(self.planner.suited(plan), rates), (passes, epochs)
 

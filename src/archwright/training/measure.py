@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
-from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from archwright.space import Task
@@ -31,16 +30,6 @@ def multiply_adds(module: nn.Module, shape: tuple[int, int, int] | Task) -> int:
     with inference(module), FlopCounterMode(display=False) as counter:
         module(image(module, shape))
     return int(counter.get_total_flops()) // 2
-
-
-def latency(module: nn.Module, shape: tuple[int, int, int] | Task, *, seconds: float = 0.2) -> float:
-    """Measure seconds for one image at a time: the median of as many runs as fit in `seconds`."""
-    with inference(module):
-        timer = Timer(
-            "module(x)", globals={"module": module, "x": image(module, shape)}, num_threads=torch.get_num_threads()
-        )
-        timer.timeit(1)
-        return float(timer.blocked_autorange(min_run_time=seconds).median)
 
 
 def time_steps(step: Callable[[], object], repeats: int = 5, *, warmup: int = 1) -> float:

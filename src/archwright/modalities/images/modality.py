@@ -23,11 +23,12 @@ from archwright.report.escape import for_markdown
 from archwright.report.statistics import paired_difference, wilson
 from archwright.space import Architecture, Space, Task
 from archwright.training.accuracy import evaluate_accuracy
-from archwright.training.measure import latency, multiply_adds, parameters
+from archwright.training.measure import multiply_adds, parameters
 from archwright.training.parts import Part, parts_of_image
 from archwright.training.randomness import Stream, stream
 
 if TYPE_CHECKING:
+    from archwright.export.program import Program
     from archwright.nets.residual import Residual
     from archwright.training.recipe import Recipe
 
@@ -49,7 +50,6 @@ class Images(Modality):
     label: ClassVar[str] = "test accuracy"
     objective: ClassVar[str] = "accuracy"
     objective_from_scratch: ClassVar[str] = "accuracy"
-    costs = {"latency": latency}
     wording = Wording("accuracy, %", lambda share: 100 * share, times=100, mark="%", difference="points")
 
     @staticmethod
@@ -132,6 +132,18 @@ class Images(Modality):
     def noise(network: Any, task: Task, count: int) -> tuple[Tensor]:
         height, width = (min(NOISE_SIDE, side) for side in (task.height, task.width))
         return (torch.randn(count, task.channels, height, width).to(next(network.parameters()).dtype),)
+
+    def program(self, network: Any, batch: int) -> Program:
+        from archwright.export.program import Program
+
+        task = self.data.task
+        source = torch.Generator().manual_seed(0)
+        images = torch.rand(batch, task.channels, task.height, task.width, generator=source)
+        return Program(network, {"images": images}, ("logits",), {})
+
+    def validation_interval(self, score: float) -> tuple[float, float]:
+        count = len(self.data.validation)
+        return wilson(round(score * count), count)
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         score = evaluate_accuracy(network, self.data.parts[part], self.data.preprocessing, device=device)

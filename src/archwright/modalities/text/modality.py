@@ -17,6 +17,7 @@ from archwright.modalities.protocol import Modality
 from archwright.modalities.text.batches import TextScoring, TextTrainingData
 from archwright.modalities.text.model import TrainedLanguageModel, record_of
 from archwright.modalities.wording import Wording
+from archwright.nets.language import Reading
 from archwright.nets.memory import memory_of
 from archwright.report.statistics import mean_interval
 from archwright.space import Architecture, Space, TextTask
@@ -25,6 +26,7 @@ from archwright.training.parts import Part, parts_of_token
 from archwright.training.perplexity import LARGEST_LOSS, evaluate_perplexity, perplexity
 
 if TYPE_CHECKING:
+    from archwright.export.program import Program
     from archwright.training.recipe import Recipe
 
 LN2 = math.log(2)
@@ -50,7 +52,6 @@ class Text(Modality):
     label: ClassVar[str] = "test"
     objective: ClassVar[str] = "inverse-perplexity"  # ENAS
     objective_from_scratch: ClassVar[str] = "inverse-perplexity-squared"  # NAS
-    costs: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def wording(self) -> Wording:
@@ -132,6 +133,11 @@ class Text(Modality):
     @staticmethod
     def noise(network: Any, task: TextTask, count: int) -> tuple[Any, ...]:
         return torch.randint(0, task.vocabulary, (NOISE_LENGTH, count)), network.start(count)
+
+    def program(self, network: Any, batch: int) -> Program:
+        from archwright.export.program import Program
+
+        return Program(Reading(network), {"tokens": torch.zeros(1, batch, dtype=torch.long)}, ("logits",), {})
 
     def test(self, network: Any, recipe: Recipe, device: str, part: str = "test") -> dict[str, Any]:
         tokens = self.data.parts[part].to(device)

@@ -1,0 +1,104 @@
+"""The costs of the networks of one run, each measured once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol
+
+from archwright.costs.activations import peak_activation_bytes
+from archwright.costs.latency import latency
+from archwright.costs.runtimes import runnable
+from archwright.costs.target import Target
+from archwright.training.failures import any_failure
+from archwright.training.measure import inference, parameters
+
+if TYPE_CHECKING:
+    from archwright.export.program import Program
+    from archwright.space import Architecture
+
+TIMED = ("latency_ms", "latency")
+BOUNDS = ("latency_ms_low", "latency_ms_high")  # of the 95 % interval
+LATENCY_SECONDS = 0.3
+
+
+class Facts(Protocol):
+    """What keeps facts by their names: a run's store."""
+
+    def get(self, name: str, default: Any = None) -> Any: ...
+
+    def put(self, name: str, value: Any) -> None: ...
+
+
+class Costs:
+    """Measures what architectures cost on a target.
+
+    Args:
+        build: returns the network of an architecture, as it is delivered.
+        program: returns a network as a program whose example is a batch of so many.
+        work: counts the multiply-adds of one evaluation.
+        target: where networks will run.
+        facts: where what was measured is kept, by `cost/ID`; a latency is measured once in a run.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Architecture], Any],
+        program: Callable[[Any, int], Program],
+        work: Callable[[Any], float],
+        target: Target,
+        facts: Facts | None = None,
+    ) -> None:
+        self._build, self._program, self._work, self.target = build, program, work, target
+        self._facts, self._known = facts, dict[str, dict[str, float]]()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_facts": None}  # a worker keeps what it measures to itself
+
+    def of(self, architecture: Architecture, names: Collection[str]) -> dict[str, float]:
+        """Return these costs of an architecture.
+
+        Raises:
+            ChildFailure: if its network cannot be built or run.
+            MissingExtra: if the target's runtime is not installed.
+        """
+        key = f"cost/{architecture.id}"
+        known = self._known.get(key) or (self._facts.get(key) if self._facts is not None else None) or {}
+        if missing := [name for name in names if name not in known]:
+            with any_failure():
+                known = {**known, **self.measured(self._build(architecture), missing)}
+            if self._facts is not None:
+                self._facts.put(key, known)
+        self._known[key] = known
+        bounds = BOUNDS if "latency_ms" in names else ()
+        return {name: known[name] for name in (*names, *bounds)}
+
+    def measured(self, network: Any, names: Collection[str]) -> dict[str, float]:
+        """Measure these costs of a network; those that come with the latency are measured along."""
+        found: dict[str, float] = {}
+        with inference(network):
+            if "parameters" in names:
+                found["parameters"] = float(parameters(network))
+            if "multiply_adds" in names:
+                found["multiply_adds"] = float(self._work(network))
+            program = self._program(network, self.target.batch)
+            if "peak_activation_bytes" in names:
+                inputs = program.example.values()
+                found["peak_activation_bytes"] = float(peak_activation_bytes(program.network, *inputs))
+            if {*TIMED, "bytes"} & {*names} and (self.target.runtime == "onnx" or {*TIMED} & {*names}):
+                with runnable(program, self.target) as prepared:
+                    if prepared.bytes is not None:
+                        found["bytes"] = float(prepared.bytes)
+                    measured = latency(prepared.run, self.target, seconds=LATENCY_SECONDS)
+                found |= {"latency_ms": measured.milliseconds, "latency": measured.milliseconds / 1000}
+                found |= dict(zip(BOUNDS, measured.interval, strict=True))
+            if "bytes" in names and "bytes" not in found:
+                found["bytes"] = float(weight_bytes(network))
+        return found
+
+
+def weight_bytes(network: Any) -> int:
+    """Return the size of the file of the network's weights (safetensors)."""
+    from safetensors.torch import save
+
+    tensors = {value.data_ptr(): (name, value) for name, value in network.state_dict().items() if value.numel()}
+    return len(save({name: value.detach().cpu().contiguous() for name, value in tensors.values()}))

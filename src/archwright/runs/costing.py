@@ -1,0 +1,112 @@
+"""What the networks of a search cost, measured or predicted, and limits on it that hold before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from archwright.costs.predictor import Agreement, Measured, Predictor, agreement
+from archwright.errors import ChildFailure, ConfigError
+from archwright.evaluators.expression import Expression
+from archwright.loop import Progress
+from archwright.space import sample
+
+if TYPE_CHECKING:
+    from archwright.costs.network_costs import Costs
+    from archwright.modalities.protocol import Modality
+    from archwright.runs.plan import Plan
+    from archwright.space import Architecture
+
+TRIED = 200  # random architectures, before a plan says that none is within its limits
+LEARNED = 64  # architectures that are measured for a prediction
+STREAM, PREDICTED = 98, 97  # random streams
+
+
+class Exact:
+    """Costs of final training's networks, each measured once."""
+
+    def __init__(self, plan: Plan, costs: Costs) -> None:
+        self._aims, self._costs = plan.search.aims, costs
+
+    def prepare(self) -> Iterator[Progress]:
+        return iter(())
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+        return self._costs.of(architecture, self._aims.costs)
+
+    def limited(self, architecture: Architecture) -> Mapping[str, float]:
+        """Return the costs that are limited, which may be fewer."""
+        return self._costs.of(architecture, [limit.cost for limit in self._aims.limits])
+
+    def admits(self, architecture: Architecture) -> bool:
+        try:
+            self._aims.admit(self.limited(architecture))
+        except ChildFailure:
+            return False
+        return True
+
+
+class Predicted:
+    """Costs predicted from those of `LEARNED` random architectures, which are measured first."""
+
+    def __init__(self, plan: Plan, costs: Costs) -> None:
+        self._aims, self._costs, self._space, self._seed = plan.search.aims, costs, plan.search.space, plan.seed
+        self._measured: list[tuple[Architecture, Mapping[str, float]]] = []
+        self._predictor: Predictor | None = None
+
+    def prepare(self) -> Iterator[Progress]:
+        if self._predictor is not None:
+            return
+        self._measured = []
+        for number in range(LEARNED):
+            architecture = sample(self._space, (self._seed, PREDICTED, number))
+            with suppress(ChildFailure):
+                self._measured.append((architecture, self._costs.of(architecture, self._aims.costs)))
+            yield Progress("costs", number + 1, LEARNED)
+        self._predictor = Predictor(self._space, self._names(self._measured))
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+        for _ in self.prepare():
+            pass
+        assert self._predictor is not None
+        return self._predictor.of([architecture])[0]
+
+    def admits(self, architecture: Architecture) -> bool:
+        try:
+            self._aims.admit(self(architecture))
+        except ChildFailure:
+            return False
+        return True
+
+    def agreement(self) -> dict[str, Agreement]:
+        """Return how well architectures are predicted that were held back."""
+        for _ in self.prepare():
+            pass
+        return agreement(self._space, self._names(self._measured))
+
+    def _names(self, measured: Sequence[tuple[Architecture, Mapping[str, float]]]) -> Measured:
+        return [(one, {name: costs[name] for name in self._aims.costs}) for one, costs in measured]
+
+
+def source(plan: Plan, costs: Costs) -> Exact | Predicted:
+    """Return where the costs that the method of a search reads come from."""
+    return Predicted(plan, costs) if plan.search.method.predicts else Exact(plan, costs)
+
+
+def check(plan: Plan, modality: Modality, costs: Costs) -> None:
+    """Raise `ConfigError` where an aim reads what nothing measures, or where no architecture is within the limits."""
+    aims, metric, exact = plan.search.aims, modality.metric, Exact(plan, costs)
+    if not aims.plain or isinstance(aims.objective, Expression):
+        aims.require_measured((f"validation_{metric}", f"best_validation_{metric}", "validation_loss"))
+    if not aims.limits or any(map(exact.admits, plan.search.method.known(plan.search).values())):
+        return
+    least: dict[str, float] = {}
+    for number in range(TRIED):
+        architecture = sample(plan.search.space, (plan.seed, STREAM, number))
+        if exact.admits(architecture):
+            return
+        least = {name: min(value, least.get(name, value)) for name, value in exact.limited(architecture).items()}
+    words = " and ".join(limit.words() for limit in aims.limits)
+    best = ", ".join(f"{least[limit.cost]:,.6g} {limit.cost}" for limit in aims.limits)
+    raise ConfigError(f"none of {TRIED} random networks of {plan.search.space.name} has {words}; the least have {best}")
