@@ -38,6 +38,6 @@ def watch(arguments: Sequence[str]) -> int:
             for line in store.get("result")["summary"]:
                 display.say(line)
         return 0
-    display.say(f"nobody is at this run; it is {status.words}")
+    display.say(f"nobody is at this run: {status.kind}, {status.words}")
     display.say(f"  archwright resume {given.run}    goes on")
     return 0

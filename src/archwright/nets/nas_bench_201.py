@@ -67,7 +67,7 @@ class Cell(nn.Module):
     def drawn(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield the operations of the edges as the cell's graph names these, then the whole cell."""
         for source, target, name in self._edges:
-            yield from ((f"{source}{target}", made) for made in self.edges[name].operations.values())  # type: ignore[union-attr]
+            yield from ((f"{source}{target}", made) for made in self.edges[name].operations.values())  # type: ignore[operator]
         yield "3", self
 
     def forward(self, features: FeatureMap, chosen: Chosen | None) -> FeatureMap:

@@ -21,13 +21,16 @@ def follow(folder: Path, *, every: float = 1.0) -> Iterator[Event | Status]:
 
     Of the trials before the first look only the best and the last are yielded. Raises RunError if there is no run.
     """
-    looking = _Look(folder)
+    looking, begun = _Look(), False
     while True:
         with RunStore.reading(folder) as store, reading(folder):
             held = holder(folder)  # before what is read: what it has written by its end is then read
-            yield from looking.news(store)
+            plan = upgraded(stored) if (stored := store.get("plan")) else {}
+            begun |= held is not None
+            if begun and plan:  # of a run that had ended before the first look only how it is
+                yield from looking.news(store, plan)
             if held is None:
-                yield status_of(store, looking.plan, store.get("result"), store.get("failure"), None)
+                yield status_of(store, plan, store.get("result"), store.get("failure"), None)
                 return
         time.sleep(every)
 
@@ -35,21 +38,16 @@ def follow(folder: Path, *, every: float = 1.0) -> Iterator[Event | Status]:
 class _Look:
     """What was seen of a run so far."""
 
-    def __init__(self, folder: Path) -> None:
-        self.plan: Mapping[str, Any] = {}
-        self._folder, self._told, self._stage = folder, 0, ""
+    def __init__(self) -> None:
+        self._told, self._warned, self._stage = 0, 0, ""
         self._noted: Any = None
-        self._warned = 0
 
-    def news(self, store: RunStore) -> Iterator[Event]:
+    def news(self, store: RunStore, plan: Mapping[str, Any]) -> Iterator[Event]:
         """Yield what has happened since the last call."""
-        if not self.plan:
-            self.plan = upgraded(stored) if (stored := store.get("plan")) else {}
-        phases = wanted_phases(self.plan["final"]) if self.plan else []
-        waiting = [phase for phase in phases if not store.get(f"done/{phase}")]
+        waiting = [phase for phase in wanted_phases(plan["final"]) if not store.get(f"done/{phase}")]
         if waiting and waiting[0] != self._stage:
             self._stage = waiting[0]
-            estimate = store.get("estimate") or self.plan["budget"].get("estimate", {})
+            estimate = store.get("estimate") or plan["budget"].get("estimate", {})
             yield Stage(waiting[0], estimate.get(waiting[0], 0.0), sum(estimate.get(phase, 0.0) for phase in waiting))
         warnings = store.get("warnings", [])
         yield from (Message(f"warning: {words}") for words in warnings[self._warned :])

@@ -75,11 +75,13 @@ def chart(series: Sequence[Series], *, x: str, width: int = WIDTH, height: int =
 
     drawn = []
     for number, (one, points) in enumerate(kept):
+        if not points:
+            continue
         points, colour = thinned(points), COLOURS[number % len(COLOURS)]
         if one.kind == "dots":
             marks = [(*at(p), f"{one.hover} {_number(p[0])}: {_number(p[1])}".strip()) for p in points]
             drawn.append(Drawn(one.label, one.kind, colour, "", marks=marks))
-        elif points:
+        else:
             drawn.append(
                 Drawn(one.label, one.kind, colour, DASHES[number % len(DASHES)], _path(map(at, points), one.kind))
             )
