@@ -43,17 +43,17 @@ from archwright.states import pack, unpack
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished trial without its architecture, which has the id `architecture`."""
+    """A finished trial without its architecture, which has the id `architecture`, and its metrics."""
 
     number: int
     architecture: str
     reward: float
     error: str | None
     seconds: float
-    metrics: Mapping[str, float]
     figures: Mapping[str, float]
 
 
+MANY = 2**62  # more than there are trials
 _EVALUATOR = "evaluator"  # the name of the state that `checkpoint` saves
 _FIGURES = "checkpoint figures"  # the fact that goes with it
 _MODELS = ("model", "found", "known")  # the subfolders with trained models
@@ -135,9 +135,9 @@ class RunStore(AbstractContextManager["RunStore"]):
                 checkpoint = Saved(*then, figures=figures)
         return Saved(trials, pending, streams, *state, evaluator, checkpoint)
 
-    def trials(self, begin: int = 0) -> Iterator[Trial]:
-        """Yield the finished trials, in the order reported, but for the first `begin`."""
-        for number, proposal, row in self._rows("place >= ?", "place", begin):
+    def trials(self, begin: int = 0, end: int = MANY) -> Iterator[Trial]:
+        """Yield the finished trials in the order reported, from the place `begin` to before `end`."""
+        for number, proposal, row in self._rows("place >= ? AND place < ?", "place", begin, end):
             with self._database.reading(f"trial {number}"):
                 reward, metrics, error, seconds, figures = row
                 result = Result(float(reward), _numbers(metrics), None if error is None else str(error))
@@ -145,18 +145,18 @@ class RunStore(AbstractContextManager["RunStore"]):
             yield trial
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield the finished trials without their architectures, in the order reported: there may be thousands."""
+        """Yield the finished trials in the order reported, without what is large: there may be many thousands."""
         sql = (
-            f"SELECT trials.number, architecture, {_RESULT}, digests.digest, {TRIAL_DIGEST} FROM {TRIALS}"
+            f"SELECT trials.number, architecture, reward, error, seconds, figures.json, digests.digest, {TRIAL_DIGEST}"
+            f" FROM {TRIALS}"
             f" LEFT JOIN digests ON digests.name = {TRIAL} WHERE place IS NOT NULL ORDER BY place"
         )
-        for number, name, reward, metrics, error, seconds, figures, kept, now in self._database.each(sql):
+        for number, name, reward, error, seconds, figures, kept, now in self._database.each(sql):
             with self._database.reading(f"trial {number}"):
                 self._require_same(kept, now)
-                numbers = _numbers(metrics), _numbers(figures or "{}")
-                outcome = Outcome(
-                    number, str(name), float(reward), None if error is None else str(error), seconds, *numbers
-                )
+                numbers = {} if figures is None else json.loads(figures)
+                said = None if error is None else str(error)
+                outcome = Outcome(number, name, float(reward), said, float(seconds), numbers)
             yield outcome
 
     @property

@@ -55,7 +55,7 @@ class _Look:
         if not self._told and store.told_count > 1:
             reached = [outcome.reward if outcome.error is None else float("-inf") for outcome in store.outcomes()]
             best = max(range(len(reached)), key=reached.__getitem__)
-            yield from (trial for trial, _ in zip(store.trials(best), range(1), strict=False))
+            yield from store.trials(best, best + 1)
             self._told = len(reached) - 1
         for trial in store.trials(self._told):
             self._told += 1

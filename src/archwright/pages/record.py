@@ -13,6 +13,7 @@ from typing import Any
 
 from archwright.errors import ArchwrightError
 from archwright.files import holder
+from archwright.loop import Trial
 from archwright.modalities import MODALITIES
 from archwright.runs.plan import upgraded, wanted_phases
 from archwright.space import Architecture
@@ -37,7 +38,7 @@ class Trials:
 
     rewards: array[float] = field(default_factory=lambda: array("d"))  # NaN of a failed trial
     figures: Mapping[str, tuple[array[float], array[float]]] = field(default_factory=dict)  # by name: trials and values
-    best: list[tuple[Outcome, Architecture]] = field(default_factory=list)
+    best: list[Trial] = field(default_factory=list)
     failed: list[Outcome] = field(default_factory=list)  # the latest ones
     failures: int = 0
     waiting: list[tuple[int, str, float]] = field(default_factory=list)  # number, architecture, seconds so far
@@ -101,7 +102,7 @@ def _read(store: RunStore, name: str) -> RunRecord:
     trials = _trials(store)
     curves, candidates = store.facts("curve/"), store.facts("candidate/")
     ranked = store.get("ranked")
-    best = Architecture.from_json(ranked[0][0]) if ranked else trials.best[0][1] if trials.best else None
+    best = Architecture.from_json(ranked[0][0]) if ranked else trials.best[0].architecture if trials.best else None
     if (delivered := store.get("delivered", store.get("found"))) is not None:
         best = Architecture.from_json(candidates[delivered]["architecture"])
     status = status_of(store, plan, facts["result"], facts["failure"], held)
@@ -127,21 +128,21 @@ def _trials(store: RunStore) -> Trials:
     figures: dict[str, tuple[array[float], array[float]]] = defaultdict(lambda: (array("d"), array("d")))
 
     def outcomes() -> Any:
-        for number, outcome in enumerate(store.outcomes(), start=1):
+        for place, outcome in enumerate(store.outcomes()):
             failed = outcome.error is not None
             trials.rewards.append(float("nan") if failed else outcome.reward)
             for name, value in outcome.figures.items():
-                figures[name][0].append(number)
+                figures[name][0].append(place + 1)
                 figures[name][1].append(value)
             if failed:
                 trials.failures += 1
                 trials.failed = [*trials.failed[1 - LATEST :], outcome]
             elif outcome.reward == outcome.reward:
-                yield outcome
+                yield outcome.reward, -place
 
-    best = nlargest(SHOWN, outcomes(), key=lambda outcome: (outcome.reward, -outcome.number))
+    best = nlargest(SHOWN, outcomes())
     trials.figures = dict(figures)
-    trials.best = [(outcome, store.architecture(outcome.number)) for outcome in best]
+    trials.best = [next(store.trials(-place, 1 - place)) for _, place in best]
     now = time.time()
     trials.waiting = [(number, name, max(0.0, now - when)) for number, name, when in store.pending()[:LATEST]]
     return trials
