@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from archwright.data.text import TextData, is_text, load_text
+from archwright.data.text import UNKNOWN, TextData, is_text, load_text
 from archwright.modalities.mistakes import Mistake, Mistakes, most_confident
 from archwright.modalities.protocol import Modality
 from archwright.modalities.text.batches import TextScoring, TextTrainingData
@@ -147,7 +147,10 @@ class Text(Modality):
         measured = record_of(score)
         if score.answers is not None:
             places, predicted, confidence = score.answers
-            worst = most_confident(predicted, tokens.cpu()[places], confidence)
+            truth = tokens.cpu()[places]
+            if UNKNOWN in self.data.vocabulary:  # nobody could have said it
+                confidence = confidence.masked_fill(truth == self.data.vocabulary.index(UNKNOWN), 0.0)
+            worst = most_confident(predicted, truth, confidence)
             measured["worst"] = [(int(places[index]), said, share) for index, said, share in worst]
         return {**measured, **remembered}
 
