@@ -21,6 +21,8 @@ PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAFUlEQVR42mNk+M8ABYxQmhFKMyEJAQAxGQEHFwqfRwAAAABJRU5ErkJggg=="
 )
 
+FRONT = [{"front": n < 2, "costs": {"latency_ms": 1.0 + n % 3}, "score": 0.9 - n / 20} for n in range(4)]
+
 
 @functools.lru_cache
 def plan(name: str = "photos", trials: int = 40) -> dict[str, Any]:
@@ -161,6 +163,7 @@ def finished(
                 "versions": {"python": "3.11.9", "torch": "2.13.0"},
                 "typed": "archwright search --data photos --minutes 2",
                 "warnings": ["the controller has settled"],
+                "front": {"metric": "accuracy", "costs": {"latency_ms": "latency"}, "points": FRONT},
                 "shown": shown,
                 "result": result(best, list(classes), data),
             }

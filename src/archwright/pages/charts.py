@@ -68,6 +68,7 @@ def training_charts(record: RunRecord) -> Iterator[Titled]:
         words = metric.replace("_", " ")
         yield f"Learning curves: {words}{more}", chart(by_metric[metric], x="epoch", **SMALL)
     yield from _sizes(record)
+    yield from _fronts(record)
 
 
 def _names(record: RunRecord) -> dict[str, str]:
@@ -93,6 +94,17 @@ def _sizes(record: RunRecord) -> Iterator[Titled]:
         drawn = chart(series, x="multiply-adds", **SMALL)
         if sum(map(len, kinds.values())) > 1:
             yield f"Networks trained: {name.replace('_', ' ')} against multiply-adds", drawn
+
+
+def _fronts(record: RunRecord) -> Iterator[Titled]:
+    """Yield a chart for each cost that the run weighed: what nothing beats in score and costs, and the others."""
+    measured = record.facts.get("front") or {"costs": {}}
+    for cost, words in measured["costs"].items():
+        kinds: dict[str, list[tuple[float, float]]] = {"on the front": [], "behind it": []}
+        for point in measured["points"]:
+            kinds["on the front" if point["front"] else "behind it"].append((point["costs"][cost], point["score"]))
+        series = [Series(kind, sorted(points), "dots", kind) for kind, points in kinds.items()]
+        yield f"Front: {measured['metric']} against {words}", chart(series, x=str(words), **SMALL)
 
 
 def gains(shown: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -21,7 +21,19 @@ from archwright.store import Outcome, RunStore
 from archwright.stored import SENSELESS, reading
 
 SHOWN, LATEST = 12, 30  # best trials, and failed or waiting ones, that are listed
-FACTS = ("begun", "result", "shown", "seconds", "estimate", "progress", "warnings", "failure", "versions", "typed")
+FACTS = (
+    "begun",
+    "result",
+    "shown",
+    "seconds",
+    "estimate",
+    "progress",
+    "warnings",
+    "failure",
+    "versions",
+    "typed",
+    "front",
+)
 
 
 @dataclass(frozen=True)
