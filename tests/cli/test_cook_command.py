@@ -38,6 +38,8 @@ def test_dishes_have_what_is_wanted_and_nothing_that_is_not(tmp_path: Path, caps
     rewards = [dish["reward"] for dish in result["front"]]
     assert all(reward <= result["dishes"][0]["reward"] for reward in rewards)
     assert {"front.png", "front.svg", "report.md"} <= {path.name for path in run.iterdir()}
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert " + ".join(result["dishes"][0]["ingredients"]) in page
     # The same command shows the same again, in another language too, and searches nothing.
     assert main(["cook", "--run", str(run), "--language", "zh"]) == 0
     assert "土豆 + 牛肉" in capsys.readouterr().out
@@ -85,6 +87,8 @@ def test_a_killed_search_goes_on_to_the_same_end(tmp_path: Path) -> None:
         (("--ingredients", "many"), "expected a number, or a range"),
         (("--within", "energy"), "expected METRIC=VALUE"),
         (("--within", "harmony=3"), "'harmony' is not a metric of these dishes"),
+        (("--objective", "plausible * taste"), "'taste' is not a metric of these dishes"),
+        (("--objective", "plausible; 3"), "is no expression"),
         (("--controller", "chef"), "'chef' is not a controller"),
         (("--count", "0"), "count is 0; it must be at least 1"),
     ],

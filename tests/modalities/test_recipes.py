@@ -79,12 +79,12 @@ def test_without_is_for_every_name_that_has_the_word(tasting: Tasting) -> None:
 
 FILES = {
     "empty.jsonl": ("", "holds no recipes"),
-    "empty.csv": ("", "holds no recipes"),
+    "empty.csv": ("", "has no column .ingredients.; its columns are none"),
     "words.jsonl": ("potato\n", "line 1 is not JSON"),
     "other.jsonl": ('{"name": "a", "parts": []}\n', "line 1 has no 'ingredients', it has 'name', 'parts'"),
     "list.jsonl": ("[1]\n", "has no 'ingredients', it has list"),
     "number.jsonl": ('{"ingredients": 3}\n', "ingredients is '3'; it must be a list of names"),
-    "other.csv": ("dish,parts\na,b\n", "has the columns dish, parts, and no 'ingredients'"),
+    "other.csv": ("dish,parts\na,b\n", "has no column 'ingredients'; its columns are dish, parts"),
     "one.csv": ("ingredients\negg\n", "no recipe of 2 to 40 ingredients"),
     "photo.png": ("", "recipes are a .jsonl or .csv file"),
 }

@@ -10,14 +10,15 @@ from typing import Any
 
 from archwright.cli.commands import Parser, chosen, print_json
 from archwright.cli.cooking.job import Cooking
-from archwright.cli.cooking.order import Order
+from archwright.cli.cooking.order import OBJECTIVE, Order
 from archwright.cli.cooking.outcome import summary
 from archwright.cli.guarded import INTERRUPTED
 from archwright.cli.progress import OutputClosed, ProgressView
 from archwright.errors import ConfigError
 from archwright.files import target
 from archwright.loop import Trial
-from archwright.modalities.recipes.explain import reasons, title_of
+from archwright.modalities.recipes.explain import lines_of
+from archwright.pages.report import REPORT
 from archwright.runs.folder import RUNS
 
 DESCRIPTION = (
@@ -26,6 +27,7 @@ DESCRIPTION = (
     "about taste."
 )
 
+METRICS = "plausible, log_likelihood, novel, variety, balance, energy_kcal..., and with compounds harmony"
 FLAGS: dict[str, dict[str, Any]] = {  # those with a field of `Order`, which has the defaults
     "data": {"help": "recipes: a .jsonl or .csv file, an .npz of Ahn et al., or dishes, which come along"},
     "compounds": {"help": "flavour compounds: a CSV with the columns ingredient and compound, or that .npz"},
@@ -35,6 +37,7 @@ FLAGS: dict[str, dict[str, Any]] = {  # those with a field of `Order`, which has
     "method": {"dest": "methods", "help": "cooking methods that a dish may have; default: all of the recipes"},
     "cuisine": {"help": "a cuisine of the recipes: makes the metric cuisine, which the default objective has"},
     "most_methods": {"type": int, "help": "cooking methods of a dish, at most"},
+    "objective": {"help": f"what the reward is, in arithmetic of {METRICS} (default: {OBJECTIVE})"},
     "within": {"action": "append", "help": "METRIC=VALUE that a dish has at most: energy_kcal=800; may be repeated"},
     "at_least": {"dest": "least", "action": "append", "help": "METRIC=VALUE that a dish has at least: protein_g=20"},
     "count": {"type": int, "help": "dishes to show"},
@@ -74,18 +77,11 @@ def cook(arguments: Sequence[str]) -> int:
         if given.json:
             print_json(result)
             return 0
-        for number, dish in enumerate(result["dishes"], start=1):
-            view.say("")
-            view.say(f"{number}. {title_of(dish, given.language)}")
-            figures = ", ".join(f"{name} {dish['metrics'][name]:.2f}" for name in ("plausible", "novel"))
-            view.say(f"   {figures}")
-            for about, text in reasons(dish, given.language):
-                view.say(f"   {about}: {text}")
-        view.say("")
-        view.say(summary(result))
+        for line in ["", *lines_of(result["dishes"], given.language), summary(result)]:
+            view.say(line)
         if len(result["dishes"]) < cooking.order.count:
             view.say(f"fewer than {cooking.order.count} dishes meet the wishes; more --trials may find others")
-        view.say(f"report: {cooking.folder / 'report.md'}")
+        view.say(f"report: {cooking.folder / REPORT}")
     return 0
 
 

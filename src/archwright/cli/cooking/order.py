@@ -8,27 +8,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from archwright.errors import ChildFailure, ConfigError
+from archwright.evaluators.expression import Expression
 from archwright.modalities.recipes.data import DISHES, RecipeData
 from archwright.modalities.recipes.pantry import Wishes
 from archwright.modalities.recipes.scoring import Tasting
 
 OBJECTIVE = "plausible * novel ^ 0.5"
-
-
-@dataclass(frozen=True)
-class Reward:
-    """The objective, times the probability of a cuisine where one is wished for."""
-
-    cuisine: bool
-
-    @property
-    def text(self) -> str:
-        """The objective in words."""
-        return OBJECTIVE + " * cuisine" * self.cuisine
-
-    def __call__(self, metrics: Mapping[str, float]) -> float:
-        reward: float = metrics["plausible"] * metrics["novel"] ** 0.5
-        return reward * metrics["cuisine"] if self.cuisine else reward
 
 
 @dataclass(frozen=True)
@@ -45,6 +30,7 @@ class Order:
     fewest: int = 3
     most: int = 6
     most_methods: int = 1
+    objective: str | None = None  # OBJECTIVE, times cuisine where one is wished for
     within: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
     count: int = 10
@@ -61,9 +47,10 @@ class Order:
             raise ConfigError(f"seed is {self.seed} and imitate {self.imitate}; they must be at least 0")
 
     @property
-    def reward(self) -> Reward:
+    def reward(self) -> Expression:
         """The objective as a function of metrics."""
-        return Reward(self.cuisine is not None)
+        own = OBJECTIVE if self.cuisine is None else f"{OBJECTIVE} * cuisine"
+        return Expression((self.objective or own).replace("^", "**"))
 
     @property
     def wishes(self) -> Wishes:
@@ -92,7 +79,7 @@ class Order:
     def require_measured(self, data: RecipeData) -> None:
         """Raise ConfigError for a metric that dishes of this data do not have."""
         known = Tasting.metrics(data, self.cuisine)
-        for name, *_ in self.limits:
+        for name in (*self.reward.needs, *(name for name, *_ in self.limits)):
             if name not in known:
                 hint = "--compounds, --nutrition and --cuisine bring more"
                 raise ConfigError(f"{name!r} is not a metric of these dishes; there are {', '.join(known)}; {hint}")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from archwright.files import write
 from archwright.loop import Trial
-from archwright.modalities.recipes.explain import explained, report_lines
+from archwright.modalities.recipes.explain import explained, lines_of
 from archwright.modalities.recipes.plausibility import Dish
 from archwright.modalities.recipes.scoring import Scoring
-from archwright.report.escape import for_markdown
+from archwright.pages.report import write_report
+from archwright.report.escape import for_markdown, for_terminal
 from archwright.report.picture import FAINT, plot
 from archwright.store import RunStore
 
 ALIKE = (0.5, 0.75, 1.01)  # two dishes shown have less of their ingredients in common; or, if too few do, the next
-MOST_POINTS = 4000
+MOST_POINTS, DRAWN = 4000, 3
 FOUND = "#0f5f96"
 Pair: TypeAlias = "tuple[float, float]"
 
@@ -34,7 +36,8 @@ def conclude(store: RunStore, scoring: Scoring, order: dict[str, Any]) -> None:
     def described(dish: Dish) -> dict[str, Any]:
         trial = best[dish]
         about = {"architecture": trial.architecture.id, "reward": trial.reward}
-        return about | explained(scoring.tasting, dish, trial.result.metrics)
+        about |= explained(scoring.tasting, dish, trial.result.metrics)
+        return about | {"ingredients": list(scoring.space.dish(trial.architecture)[0])}  # those given come first
 
     picked, front = different(ranked, order["count"], len(scoring.space.given)), pareto(values)
     data = scoring.tasting.data
@@ -51,13 +54,16 @@ def conclude(store: RunStore, scoring: Scoring, order: dict[str, Any]) -> None:
         "failed_trials": sum(trial.result.error is not None for trial in trials),
         "run": str(store.folder),
     }
+    result["summary"] = [summary(result), "", *lines_of(result["dishes"])]
     if best:
+        graphs = [graph for dish in picked[:DRAWN] for graph in scoring.space.graphs(best[dish].architecture)]
+        store.put("shown", {"graphs": [asdict(graph) for graph in graphs]})
         _draw(values, front, picked, store.folder)
     write(store.folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False).encode())
-    lines = [f"# Dishes from {for_markdown(data.name)}", "", for_markdown(summary(result)), ""]
-    lines += ["![plausible against novel](front.png)", "", *report_lines(result["dishes"], "en")]
-    write(store.folder / "report.md", "\n".join(lines).encode())
+    lines = [f"# Dishes from {for_markdown(data.name)}", "", "```", *map(for_terminal, result["summary"]), "```", ""]
+    write(store.folder / "report.md", "\n".join([*lines, "![plausible against novel](front.png)", ""]).encode())
     store.put("result", result)  # last: a run that has one is finished
+    write_report(store.folder)
 
 
 def different(ranked: Sequence[Dish], count: int, given: int) -> list[Dish]:
@@ -67,12 +73,13 @@ def different(ranked: Sequence[Dish], count: int, given: int) -> list[Dish]:
         for dish in ranked:
             if len(picked) == count:
                 return picked
-            if dish not in picked and all(_alike(dish, other, given) < bound for other in picked):
+            if dish not in picked and all(alike(dish, other, given) < bound for other in picked):
                 picked.append(dish)
     return picked
 
 
-def _alike(a: Dish, b: Dish, given: int) -> float:
+def alike(a: Dish, b: Dish, given: int = 0) -> float:
+    """Return the Jaccard similarity of the ingredients, but for those given."""
     common = len(set(a[0]) & set(b[0])) - given
     return common / max(1, len(a[0]) + len(b[0]) - 2 * given - common)
 

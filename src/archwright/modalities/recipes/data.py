@@ -83,9 +83,9 @@ class RecipeData:
         digest = hashlib.blake2b(repr((self.ingredients, self.methods)).encode(), digest_size=6)
         for known in self.recipes:
             digest.update(repr(known[1:]).encode())
-        digest.update(
-            repr([sorted((k, sorted(v)) for k, v in t.items()) for t in (self.compounds, self.nutrition)]).encode()
-        )
+        for table in (self.compounds, self.nutrition):
+            rows = ((name, table[name]) for name in sorted(table))
+            digest.update(repr([(n, sorted(v.items() if isinstance(v, Mapping) else v)) for n, v in rows]).encode())
         return digest.hexdigest()
 
     def with_recipes(self, recipes: Iterable[Known]) -> RecipeData:
@@ -153,17 +153,8 @@ def _from_lines(path: Path) -> Iterator[Raw]:
 
 
 def _from_csv(path: Path) -> Iterator[Raw]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            reader = csv.DictReader(file)
-            if "ingredients" not in (columns := reader.fieldnames or ()):
-                if not columns:
-                    return
-                raise DataError(f"{path} has the columns {', '.join(columns)[:200]}, and no 'ingredients'; {FORM}")
-            for row in reader:
-                yield _raw(f"{path} line {reader.line_num}", {k: v for k, v in row.items() if k is not None and v})
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from None
+    for number, row in _rows(path, "ingredients"):
+        yield _raw(f"{path} line {number}", row)
 
 
 def _raw(where: str, row: Mapping[str, Any]) -> Raw:
@@ -203,10 +194,8 @@ def _collected(name: str, raws: Iterable[Raw]) -> RecipeData:
     read: list[Raw] = []
     for raw in raws:
         if len(read) == MOST_RECIPES:
-            raise DataError(
-                f"{name} holds more than {MOST_RECIPES:,} recipes; take a part of it, such as the first ones"
-            )
-        ingredients, methods = (tuple(dict.fromkeys(filter(None, map(normal, part)))) for part in (raw[2], raw[3]))
+            raise DataError(f"{name} holds more than {MOST_RECIPES:,} recipes; take a part of it")
+        ingredients, methods = (tuple(dict.fromkeys(filter(None, map(normal, part)))) for part in raw.parts)
         read.append(raw._replace(ingredients=ingredients, methods=methods))
     if not read:
         raise DataError(f"{name} holds no recipes; {FORM}")
@@ -250,16 +239,19 @@ def _known_to(data: RecipeData, table: Mapping[str, Any], name: str) -> dict[str
     return found
 
 
-def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+def _rows(path: Path, *needed: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a CSV with the numbers of their lines, without what is empty."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
             reader = csv.DictReader(file)
-            if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
-                has = ", ".join(reader.fieldnames or ()) or "none"
-                raise DataError(f"{path} has no column {missing[0]!r}; its columns are {has[:200]}")
-            return list(reader)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from None
+            columns = reader.fieldnames or ()
+            if missing := [name for name in needed if name not in columns]:
+                has = ", ".join(columns)[:200] or "none"
+                raise DataError(f"{path} has no column {missing[0]!r}; its columns are {has}")
+            for row in reader:
+                yield reader.line_num, {key: value for key, value in row.items() if key and value}
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from None
 
 
 def _compounds(path: Path) -> dict[str, frozenset[str]]:
@@ -267,7 +259,8 @@ def _compounds(path: Path) -> dict[str, frozenset[str]]:
         names, edges, compounds = _arrays(path, "ingredient_names", "ingr_comp_edges", "compound_names")
         pairs = [(str(names[i]), str(compounds[j])) for i, j in edges]
     else:
-        pairs = [(row["ingredient"], row["compound"]) for row in _rows(path, ("ingredient", "compound"))]
+        rows = _rows(path, "ingredient", "compound")
+        pairs = [(row.get("ingredient", ""), row.get("compound", "")) for _, row in rows]
     found: dict[str, set[str]] = {}
     for ingredient, compound in pairs:
         found.setdefault(normal(ingredient), set()).add(compound)
@@ -276,17 +269,17 @@ def _compounds(path: Path) -> dict[str, frozenset[str]]:
 
 def _nutrition(path: Path) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for number, row in enumerate(_rows(path, ("ingredient",)), start=2):
-        values = {key: value for key, value in row.items() if key and key != "ingredient" and value}
-        numbers = {}
-        for key, value in values.items():
+    for number, row in _rows(path, "ingredient"):
+        numbers, name = {}, row.pop("ingredient", "")
+        for key, value in row.items():
             try:
-                numbers[key] = float(value)
+                amount = float(value)
             except (TypeError, ValueError):
                 continue  # a column of text, such as the food that it was matched to
-            if not 0 <= numbers[key] < math.inf:
+            numbers[key] = max(0.0, amount)  # carbohydrate by difference may be a little below zero
+            if not -1 < amount < math.inf:
                 raise DataError(f"{path} line {number}: {key} is {value!r}; it must be a number from 0 up")
-        found[normal(row["ingredient"] or "")] = numbers
+        found[normal(name)] = numbers
     if not any(found.values()):
         raise ConfigError(f"{path} has no numbers; expected columns such as energy_kcal and protein_g, of 100 g")
     return found

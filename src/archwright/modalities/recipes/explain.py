@@ -11,7 +11,6 @@ import numpy as np
 from archwright.modalities.recipes.names import shown, titled
 from archwright.modalities.recipes.plausibility import Dish
 from archwright.modalities.recipes.scoring import Tasting
-from archwright.report.escape import for_markdown
 
 NEAREST, PAIRS = 3, 3
 NUTRIENTS = ("energy_kcal", "protein_g", "fat_g", "carbohydrate_g")
@@ -133,17 +132,12 @@ def reasons(found: Mapping[str, Any], language: str) -> list[tuple[str, str]]:
     return [(words[about], words["comma"].join(texts)) for about, texts in lines if texts]
 
 
-def report_lines(dishes: Sequence[Mapping[str, Any]], language: str) -> list[str]:
-    """Return dishes with their reasons as Markdown."""
+def lines_of(dishes: Sequence[Mapping[str, Any]], language: str = "en") -> list[str]:
+    """Return dishes with their reasons as lines of text."""
     lines = []
     for number, found in enumerate(dishes, start=1):
         figures = ", ".join(f"{name} {found['metrics'][name]:.2f}" for name in ("plausible", "novel"))
-        lines += [
-            f"## {number}. {for_markdown(title_of(found, language))}",
-            "",
-            f"{figures}, reward {found['reward']:.3f}",
-            "",
-        ]
-        lines += [f"- {about}: {for_markdown(text)}" for about, text in reasons(found, language)]
+        lines += [f"{number}. {title_of(found, language)}", f"   {figures}, reward {found['reward']:.3f}"]
+        lines += [f"   {about}: {text}" for about, text in reasons(found, language)]
         lines.append("")
     return lines

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from archwright.errors import ConfigError, RunError
 from archwright.modalities.protocol import Modality
 from archwright.modalities.recipes.data import RecipeData, load_recipes
-from archwright.modalities.recipes.explain import report_lines
 
 
 class NoNetwork:
@@ -75,7 +74,3 @@ class Recipes(Modality):
 
     def contract(self) -> str:
         return "sets of ingredients, with cooking methods"
-
-    def report_sections(self, figures: Mapping[str, Any]) -> list[str]:
-        """Return the dishes of a result as Markdown."""
-        return report_lines(figures["dishes"], "en")

@@ -230,8 +230,8 @@ class Plausibility:
         seen = [dishes[i] for place, i in enumerate(order) if place % HELD_BACK]
         first = Terms.of(seen or held, data)
         times = -(-MADE_UP // len(held))
-        random = [_random(dish, first, rng) for dish in held * times]
-        changed = [_changed(dish, first, rng) for dish in held * times]
+        random = [random_dish(dish, first, rng) for dish in held * times]
+        changed = [changed_dish(dish, first, rng) for dish in held * times]
         real = np.repeat(first.features(held)[0], times, axis=0)
         contrast = _told_apart(real[:, :-1], first.features(random)[0][:, :-1])
         judge = _told_apart(np.concatenate([real, real]), first.features(random + changed)[0])
@@ -280,12 +280,12 @@ def _fitting(features: Any, wanted: Float[np.ndarray, "rows classes"]) -> Softma
     return Softmax.fit(features, wanted, max(PRIORS, key=worth))
 
 
-def _random(dish: Dish, terms: Terms, rng: np.random.Generator) -> Dish:
+def random_dish(dish: Dish, terms: Terms, rng: np.random.Generator) -> Dish:
     """Return a dish of the same size, random by frequency."""
     return terms.drawn(len(dish[0]), rng), terms.drawn_methods(len(dish[1]), rng)
 
 
-def _changed(dish: Dish, terms: Terms, rng: np.random.Generator) -> Dish:
+def changed_dish(dish: Dish, terms: Terms, rng: np.random.Generator) -> Dish:
     """Return a dish with one ingredient, or where it has methods every third time these, replaced by frequency."""
     ingredients, methods = dish
     if methods and rng.random() < 1 / 3:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -25,6 +24,7 @@ REFERENCE = {"protein_g": 200 / 1870, "fat_g": 630 / 1870, "carbohydrate_g": 104
 ENERGY = {"protein_g": 4.0, "fat_g": 9.0, "carbohydrate_g": 4.0}  # kcal of a gram (Atwater)
 REMEMBERED = 200_000  # dishes
 PATIENCE = 1.0  # seconds
+USUAL = 50  # known dishes
 
 
 class Tasting:
@@ -139,6 +139,9 @@ class Scoring(Stateless):
         self._number = {name: i for i, name in enumerate(tasting.data.ingredients)}
         self._method = {name: i for i, name in enumerate(tasting.data.methods)}
         self._known: dict[Any, dict[str, float]] = {}
+        # No better than the worst of some known dishes: a reward may be below zero.
+        usual = tasting.measure([(known.ingredients, known.methods) for known in tasting.data.recipes[:USUAL]])
+        self.failure_reward = min(0.0, *(self._result(metrics).reward for metrics in usual))
 
     def dish(self, architecture: Architecture) -> Dish:
         """Return the ingredients, in rising order, and the methods by their numbers in the data."""
@@ -162,10 +165,9 @@ class Scoring(Stateless):
     def _result(self, metrics: Mapping[str, float]) -> Result:
         try:
             self.admit(metrics)
-            reward = float(self.objective(metrics))
+            return Result(float(self.objective(metrics)), metrics)
         except ChildFailure as failure:
             return Result(self.failure_reward, metrics, str(failure))
-        return Result(reward if math.isfinite(reward) else self.failure_reward, metrics)
 
 
 class Together:
