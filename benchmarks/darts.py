@@ -1,13 +1,13 @@
 """Gradient searches beside ENAS and random search: equal processor time, then the same training from scratch.
 
-    python benchmarks/darts.py --data DIR [--images 8000] [--seeds 4] [--out FILE] [--runs FOLDER]
+    python benchmarks/darts.py --data DIR [--images 8000] [--seeds 0 1 2 3] [--out FILE] [--runs FOLDER]
     python benchmarks/darts.py --out FILE --table        the table of what is measured so far
     python benchmarks/darts.py --data DIR --rates        seconds of what each search repeats
 
 The space is nas-bench-201, whose mixture costs a tenth of DARTS's, with the small preset: 16 filters, one cell a stage.
 Budgets are counted in trials and epochs, from `--rates`, such that all searches take the same time on a quiet machine;
-other work changes how long they take and not what they find. One process, one thread, one seed after the other; a run
-that was ended goes on when the command is given again.
+other work changes how long they take and not what they find. One thread, one seed after the other; other processes may
+have other seeds and the same FILE. A run that was ended goes on when the command is given again.
 
 - first, second order: DARTS (Liu et al. 2019).
 - beta-decay: the first order, with 50 times the mean logsumexp of the alphas (Ye et al. 2022).
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="as in archwright search")
     parser.add_argument("--images", type=int, default=8000, help="of the training part")
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--out", type=Path, default=Path("darts.jsonl"), help="what is measured, a line a run")
     parser.add_argument("--runs", default="runs/darts", help="for the run folders")
     parser.add_argument("--table", action="store_true", help="measure nothing")
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if not given.table:
         done = {(record["search"], record["seed"]) for record in read(given.out)}
-        for seed in range(given.seeds):
+        for seed in given.seeds:
             for name in SEARCHES:
                 if (name, seed) not in done:
                     append(given.out, record := run(name, seed, given))
