@@ -225,23 +225,28 @@ def test_pictures(content: bytes) -> None:
     reads(DataError, lambda: decode({"train": Encodings([content], str)}, (8, 8)))
 
 
-@lru_cache(maxsize=1)
-def table() -> bytes:
+@lru_cache(maxsize=2)
+def table(kind: str) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     images = [{"bytes": picture("PNG"), "path": f"{n}.png"} for n in range(4)]
-    stream = io.BytesIO()
-    pq.write_table(pa.table({"image": images, "label": [0, 1, 0, 1]}), stream)
+    made, stream = pa.table({"image": images, "label": [0, 1, 0, 1]}), io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(made, stream)
+        return stream.getvalue()
+    with pa.ipc.new_stream(stream, made.schema) as writer:
+        writer.write_table(made)
     return stream.getvalue()
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's
 @fuzzed
-@given(damaged(table()))
-def test_tables(content: bytes) -> None:
+@given(st.sampled_from(("parquet", "arrow")).flatmap(lambda kind: st.tuples(st.just(kind), damaged(table(kind)))))
+def test_tables(file: tuple[str, bytes]) -> None:
+    kind, content = file
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "x.parquet")
+        path = Path(folder, f"x.{kind}")
         path.write_bytes(content)
         reads(DataError, lambda: read_parquet(path, None, None))
 

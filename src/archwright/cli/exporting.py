@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archwright.cli.commands import Parser, print_json, print_line
 from archwright.cli.showing import model_folder
+from archwright.costs.target import Precision, Runtime, Target
 from archwright.errors import ConfigError
 from archwright.files import inside, target
 from archwright.modalities import load_model
-from archwright.report.words import counted
 
-PROGRAMS = {"pt2": ("torch", "float32"), "onnx": ("ONNX Runtime", "float32"), "int8": ("ONNX Runtime", "int8")}
-SECONDS, FEWEST = 0.5, 20  # that an evaluation is repeated for, at least
+if TYPE_CHECKING:
+    from archwright.costs.latency import Latency
+
+PROGRAMS: Mapping[str, tuple[Runtime, Precision]] = {
+    "pt2": ("eager", "float32"),
+    "onnx": ("onnx", "float32"),
+    "int8": ("onnx", "int8"),
+}
 FORMATS_HELP = "of source, pt2, onnx and int8, separated by commas (default source,pt2)"
 INT8_HELP = "an ONNX file in 8 bits beside that in float32, calibrated on training images or text (int8 of --format)"
 DATA_HELP = "what int8 is calibrated on and tested with, if the run's data has moved, or a model folder has no run"
-
-
-class Latency(NamedTuple):
-    """Milliseconds of one evaluation with their interval, and both in words."""
-
-    milliseconds: float
-    interval: tuple[float, float]
-    words: str
 
 
 def export(arguments: Sequence[str]) -> int:
@@ -38,7 +36,7 @@ def export(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("run", type=Path, help="a finished run, or a folder that `archwright train` wrote")
     parser.add_argument("--to", type=Path, help="the folder; default: RUN/export")
-    parser.add_argument("--format", "--formats", dest="formats", default="source,pt2", help=FORMATS_HELP)
+    parser.add_argument("--formats", "--format", dest="formats", default="source,pt2", help=FORMATS_HELP)
     parser.add_argument("--int8", action="store_true", help=INT8_HELP)
     parser.add_argument("--data", help=DATA_HELP)
     parser.add_argument("--batch", type=int, default=1, help="images, or rows of text, of one evaluation (default 1)")
@@ -61,7 +59,7 @@ def export(arguments: Sequence[str]) -> int:
     for what in (what for what in PROGRAMS if what in files):
         found = _latency(what, files[what], given.threads, given.batch)
         figures[what] |= {"latency_ms": found.milliseconds, "latency_interval_ms": list(found.interval)}
-        words[what].append(found.words)
+        words[what].append(found.words())
     lines = [f"{what:<8} {path}  {', '.join(words[what])}" for what, path in files.items()]
     if "int8" in files:
         lines += _validated(model, data, files, figures)
@@ -87,31 +85,18 @@ def _data(run: Path, named: str | None, seed: int) -> Any:
 
 
 def _latency(what: str, file: Path, threads: int, batch: int) -> Latency:
-    """Measure one evaluation of a file: the median, with a 95 % interval, of half a second or more."""
-    import time
-
+    """Measure one evaluation of a file, in turns with the fixed network that all latencies are measured beside."""
+    from archwright.costs.latency import latency
     from archwright.export.onnx_runtime import onnx_session
     from archwright.export.program import pt2_run
-    from archwright.training import threads as torch_threads
 
-    runtime, precision = PROGRAMS[what]
-    if runtime == "ONNX Runtime":
+    run: Callable[[], object]
+    if PROGRAMS[what][0] == "onnx":
         session = onnx_session(file, threads=threads)
-        run: Callable[[], Any] = partial(session, session.example(batch))
+        run = partial(session, session.example(batch))
     else:
-        torch_threads.use(threads)
         run = pt2_run(file, batch)
-    times: list[float] = []
-    run()  # the first one allocates
-    while sum(times) < SECONDS or len(times) < FEWEST:
-        begun = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begun)
-    times = sorted(1000 * seconds for seconds in times[FEWEST // 2 :])
-    around = 0.98 * len(times) ** 0.5  # of ranks: half of a binomial's 95 % interval
-    low, middle, high = (times[int(min(max(len(times) / 2 + d, 0), len(times) - 1))] for d in (-around, 0, around))
-    words = f"{runtime}, {precision}, {counted(threads, 'thread')}, batch {batch}"
-    return Latency(middle, (low, high), f"{middle:.3g} ms [{low:.3g}, {high:.3g}], {words}")
+    return latency(run, Target(*PROGRAMS[what], threads=threads, batch=batch))
 
 
 def _validated(model: Any, data: Any, files: Mapping[str, Path], figures: dict[str, dict[str, Any]]) -> list[str]:

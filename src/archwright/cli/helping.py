@@ -44,7 +44,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "export": (
         "runs/photos-001   model.py, weights, .pt2",
-        "runs/photos-001 --formats onnx   for ONNX Runtime",
+        "runs/photos-001 --format onnx --int8   for ONNX Runtime",
     ),
     "predict": (
         "runs/photos-001 new.png folder/   the class of images",

@@ -105,6 +105,7 @@ def _arrow_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
 
 def _arrow_schema(path: Path) -> Any:
     with readable(path, "arrow"), _opened(path) as reader:
+        _ = reader.schema.names  # an error if they are no text
         return reader.schema
 
 

@@ -196,28 +196,32 @@ def _read(rows: Rows, columns: _Columns, held: int) -> tuple[list[Any], list[str
         raise DataError(f"{rows.where}: no column {missing[0]}; found {', '.join(rows.schema.names)}")
     contents: list[Any] = []
     pieces = []
-    for batch in rows.batches([columns.image, columns.label]):
-        for content in _images(batch.column(columns.image), columns.encoded, rows, len(contents)):
-            contents.append(content)
-            held += _size(content)
-        require_room(held, rows.where, ADVICE)
-        pieces.append(batch.column(columns.label))
-    labels = pa.chunked_array(pieces, type=rows.schema.field(columns.label).type)
+    with readable(rows.where, "table"):
+        for batch in rows.batches([columns.image, columns.label]):
+            for content in _images(batch.column(columns.image), columns.encoded, rows, len(contents)):
+                contents.append(content)
+                held += _size(content)
+            require_room(held, rows.where, ADVICE)
+            pieces.append(batch.column(columns.label))
+        labels = pa.chunked_array(pieces, type=rows.schema.field(columns.label).type)
+        y = labels.to_pylist() if labels.null_count else labels.to_numpy()
     names = [f"{rows.where}, row {row}" for row in range(len(contents))]
-    y = labels.to_pylist() if labels.null_count else labels.to_numpy()
     return contents, names, canonical(y, f"{rows.where}, {columns.label}")
 
 
 def _images(column: Any, encoded: bool, rows: Rows, first: int) -> Iterator[Any]:
     """Yield the images of a column: the bytes of files, or arrays; of a table in memory also paths."""
+    import pyarrow.compute as pc
+
     if not encoded:
         for image in getattr(column, "storage", column).to_pylist():
             yield np.array(image)
         return
-    for row, value in enumerate(column.to_pylist(), start=first):
-        content: Encoded | None = (value or {}).get("bytes")
-        if content is None and rows.trusted and (path := (value or {}).get("path")):
-            content = Path(path)
+    contents: list[Encoded | None] = pc.struct_field(column, "bytes").to_pylist()
+    if rows.trusted and column.type.get_field_index("path") >= 0:
+        paths = pc.struct_field(column, "path").to_pylist()
+        contents = [Path(p) if c is None and p else c for c, p in zip(contents, paths, strict=True)]
+    for row, content in enumerate(contents, start=first):
         if not isinstance(content, (bytes, Path)):
             raise DataError(f"{rows.where}: row {row} has no image in it, at most a path; the images must be embedded")
         yield content

@@ -104,7 +104,7 @@ def write_onnx(source: Program, path: Path) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop what exporters say about themselves: deprecated calls of their own, packages they could use, root warnings."""
+    """Drop what exporters say about themselves: calls of their own that are deprecated, packages they could use."""
     disabled = logging.root.manager.disable
     logging.disable(max(disabled, logging.WARNING))
     try:
