@@ -52,6 +52,7 @@ KNOWS: dict[str, set[str]] = {
 }
 BELOW = {*KNOWS}  # what every run is made from
 KNOWS |= {"runs": BELOW, "analysis": BELOW | {"runs"}, "lab": BELOW | {"runs"}, "pages": BELOW | {"runs"}}
+KNOWS |= {"tracking": BELOW | {"runs"}}
 KNOWS |= {"api": {*KNOWS} - {"lab"}}
 KNOWS |= {"dashboard": {*KNOWS} - {"lab"}, "estimator": {*KNOWS} - {"lab"}}
 KNOWS |= {"testing": {"loop", "states", "controllers", "training", "evaluators"}}  # no room knows it

@@ -32,6 +32,9 @@ from archwright.runs.preparation import prepare
 from archwright.runs.telling import Telling
 from archwright.space import Architecture, Space
 from archwright.store import RunStore
+from archwright.tracking import trackers
+from archwright.tracking.following import Following
+from archwright.tracking.protocol import Tracker
 from archwright.training.measure import denormals_kept
 from archwright.training.recipe import Recipe
 
@@ -93,6 +96,7 @@ def search(
     run: str | Path | None = None,
     data_options: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
+    track: str | None = None,
     **settings: Any,
 ) -> Run:
     """Find an architecture for `data`, train it, and test it once.
@@ -118,11 +122,15 @@ def search(
         run: the run folder; a new one below `runs/` by default.
         data_options: arguments of `load` (`validation`, `test`, `image_size`, `limit`) or `load_text`.
         watch: called with every event (`archwright.runs.events.Event`), for progress.
+        track: trackers that follow the run: "mlflow", "tensorboard", "wandb", "trackio", `file.py:Name`, or several
+            separated by commas.
         settings: other settings of the plan: trials, finalists, baseline, evaluator, workers... See the parts of
             `archwright.runs.plan.Plan`. `objective` is a name, an expression of metrics, or a function of a mapping of
             them; `within` hard constraints (`{"latency_ms": 5}`), `pareto` several objectives ("accuracy,latency_ms"),
             and `target` has fields of `archwright.costs.target.Target` (docs/hardware.md).
     """
+    typed(track or "")
+    follow = trackers(track)
     user = user_settings(
         space=space,
         data=data,
@@ -146,7 +154,7 @@ def search(
     watch = watch or _usual()
     _say(prepared.data, watch)
     with prepared.begin(new_folder(run, prepared.data.name)) as store:
-        return complete(Job(prepared.plan, prepared.data, store), watch)
+        return complete(Job(prepared.plan, prepared.data, store), watch, follow)
 
 
 def user_settings(
@@ -191,19 +199,22 @@ def resume(
     objective: Any = None,
     engine: str | None = None,
     watch: Watch | None = None,
+    track: str | None = None,
     finish: bool = False,
 ) -> Run:
     """Go on with a run that was stopped or killed, to the same end. `finish` derives from what the search has so far.
 
     `data` is needed where the run was begun from Python; `space`, `controller` and `objective` where they come from the
-    user's code, and `engine` to go on elsewhere, or in the cluster at the same address.
+    user's code, and `engine` to go on elsewhere, or in the cluster at the same address. `track` goes on in the same
+    tracked runs.
     """
-    typed(engine or "")
+    typed(engine or "", track or "")
+    follow = trackers(track)
     with opened(run, data=data, space=space, controller=controller, objective=objective) as (store, plan, loaded):
         watch = watch or _usual()
         _say(loaded, watch)
         plan = plan if engine is None else plan.changed({"engine": engine})
-        return complete(Job(plan, loaded, store, skip_search=finish), watch)
+        return complete(Job(plan, loaded, store, skip_search=finish), watch, follow)
 
 
 @denormals_kept()
@@ -228,14 +239,31 @@ def load(run: str | Path) -> Run:
         return Run(store.folder, result, found_in(store))
 
 
-def complete(job: Job, watch: Watch | None = None) -> Run:
-    """Run a job to its end and write its result; a run that is finished already is only read."""
+def complete(job: Job, watch: Watch | None = None, follow: Mapping[str, Tracker] | None = None) -> Run:
+    """Run a job to its end and write its result; a run that is finished already is only read.
+
+    `follow`: trackers by name, which get the same events as `watch`.
+    """
     watch, store = watch or _usual(), job.store
+    with Following(follow or {}, job.plan, store, watch) as following:
+
+        def both(event: Event) -> None:
+            watch(event)
+            following(event)
+
+        result = _result(job, both)
+        following.finished(result)
+    return Run(store.folder, result, found_in(store))
+
+
+def _result(job: Job, watch: Watch) -> dict[str, Any]:
+    """Do what is left of a job, and write and return its result."""
+    store = job.store
     if store.get("failure") is not None:
         store.put("failure", None)
     try:
         _work(job, watch)
-        result = store.get("result")
+        result: dict[str, Any] | None = store.get("result")
         if concluding := result is None:
             store.put("progress", None)
             watch(Message("writing model, pictures and report"))
@@ -246,7 +274,7 @@ def complete(job: Job, watch: Watch | None = None) -> Run:
         raise
     if concluding or not (store.folder / REPORT).is_file():  # a kill may have come between the result and it
         write_report(store.folder)
-    return Run(store.folder, result, found_in(store))
+    return result
 
 
 def _work(job: Job, watch: Watch) -> None:

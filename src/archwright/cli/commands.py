@@ -57,6 +57,7 @@ SHARED: Mapping[str, dict[str, Any]] = {  # flags of several commands
     "space": {"help": "FILE.py:NAME, if the space comes from your own file"},
     "controller": {"help": "FILE.py:NAME, if the controller comes from your own file"},
     "objective": {"help": "FILE.py:NAME, if the objective comes from your own file"},
+    "track": {"help": "mlflow, tensorboard, wandb or trackio, or several, separated by commas"},
     "no_pictures": {"action": "store_true", "help": "print only"},
     "seed": {"type": int, "default": 0, "help": "of everything random"},
     "device": {"type": str, "default": "auto", "help": "auto, cpu, cuda, cuda:N or mps"},

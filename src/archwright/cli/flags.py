@@ -40,7 +40,7 @@ NAMED = {  # components: the flag gives a name, and --NAME.FIELD their fields
 # What `--help` shows; `--help all` has the rest.
 COMMON = (
     *("data", "minutes", "preset", "space", "controller", "evaluator", "trials", "objective", "within", "pareto"),
-    *("baseline", "image_size", "limit", "seed", "device", "run", "json", "dry_run"),
+    *("baseline", "image_size", "limit", "seed", "run", "track", "json", "dry_run"),
 )
 DESCRIPTION = "Find an architecture, train it, and test it once. What is not given is planned."
 DETAILS = (
@@ -68,6 +68,7 @@ class Flags:
     device: str = "auto"
     threads: int | None = None
     run: str | None = None
+    track: str | None = None
     json: bool = False
     dry_run: bool = False
 
@@ -105,7 +106,7 @@ def search_flags(arguments: Sequence[str]) -> Flags:
         final_recipe=groups["final_recipe"],
         settings=settings,
     )
-    own = ("data", "preset", "minutes", "seed", "device", "threads", "run", "json", "dry_run")
+    own = ("data", "preset", "minutes", "seed", "device", "threads", "run", "track", "json", "dry_run")
     return Flags(user, chosen(given, data_options()), **chosen(given, own))
 
 
@@ -202,6 +203,7 @@ def add_shared(parser: Any) -> None:
     parser.add_argument("--preset", type=Literal[PRESETS], default="small", help="what sets the sizes")
     for name in ("seed", "device", "json"):
         parser.add_argument(f"--{name}", **SHARED[name])
+    parser.add_argument("--track", type=str | None, default=None, help=SHARED["track"]["help"])
     parser.add_argument("--threads", type=int | None, default=None, help=THREADS_HELP)
     parser.add_argument("--dry_run", action="store_true", help="stop after the plan")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,14 @@ from archwright.runs.folder import RUNS, new_folder, opened
 from archwright.runs.job import Job
 from archwright.runs.plan import PHASES, Plan
 from archwright.runs.preparation import prepare
+from archwright.tracking import trackers
+from archwright.tracking.protocol import Tracker
 
 
 def search(arguments: Sequence[str]) -> int:
     """Plan, show the plan, and run it."""
     flags = search_flags(arguments)
+    follow = trackers(flags.track)
     begun = time.monotonic() - process_seconds()
     if not flags.dry_run:
         target(Path(flags.run or RUNS))
@@ -53,7 +56,7 @@ def search(arguments: Sequence[str]) -> int:
         folder = new_folder(flags.run, prepared.data.name)
         with prepared.begin(folder) as store:
             display.say(f"run folder: {folder}")
-            return complete(Job(prepared.plan, prepared.data, store), display, flags.json)
+            return complete(Job(prepared.plan, prepared.data, store), display, flags.json, follow)
 
 
 def process_seconds() -> float:
@@ -79,33 +82,36 @@ def _take_up(name: str, description: str, arguments: Sequence[str], *, finish: b
     parser = Parser(prog=f"archwright {name}", description=description)
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--data", help="where the data is now, if it has moved")
-    parser.add("space", "controller", "objective", "json")
+    parser.add("space", "controller", "objective", "track", "json")
     parser.add_argument("--engine", help="where children are trained now, if not where they were: local, ray[:ADDRESS]")
     parser.add_argument("--workers", type=int, help="children that are trained at a time now")
     given = parser.parse_args(arguments)
-    elsewhere = chosen(vars(given), ("engine", "workers"))
+    elsewhere, follow = chosen(vars(given), ("engine", "workers")), trackers(given.track)
     with Display(json_output=given.json) as display:
         named = {name: getattr(given, name) for name in ("space", "controller", "objective")}
         run = opened(given.run, data=given.data, **named)
         with run as (store, plan, data):
             for line in data_lines(modality(data)):
                 display.say(line)
-            return complete(Job(plan.changed(elsewhere), data, store, skip_search=finish), display, given.json)
+            job = Job(plan.changed(elsewhere), data, store, skip_search=finish)
+            return complete(job, display, given.json, follow)
 
 
-def complete(job: Job, display: Display, json_output: bool) -> int:
+def complete(job: Job, display: Display, json_output: bool, follow: Mapping[str, Tracker]) -> int:
     """Run a job to its end, and say how it ended."""
-    folder = job.store.folder
+    folder, tracked = job.store.folder, f" --track {','.join(follow)}" if follow else ""
     try:
-        run = api.complete(job, display)
+        run = api.complete(job, display, follow)
     except KeyboardInterrupt:
         display.say(f"stopped; everything so far is in {folder}")
-        display.say(f"  archwright resume {folder}    goes on")
+        display.say(f"  archwright resume {folder}{tracked}    goes on")
         if not job.store.get("done/search"):
-            display.say(f"  archwright finish {folder}    ends the search now, and trains the best architecture so far")
+            display.say(
+                f"  archwright finish {folder}{tracked}    ends the search now, and trains the best architecture so far"
+            )
         return INTERRUPTED
     except OutputClosed as closed:
-        raise OutputClosed(f"{closed}; archwright resume {folder} goes on") from None
+        raise OutputClosed(f"{closed}; archwright resume {folder}{tracked} goes on") from None
     if json_output:
         print_json(run.result)
     else:

@@ -22,6 +22,7 @@ from archwright.report.words import counted
 from archwright.runs import transfer as transfers
 from archwright.runs.folder import RUNS, new_folder
 from archwright.runs.job import Job
+from archwright.tracking import trackers
 from archwright.training.measure import tune_process
 from archwright.training.recipe import Recipe
 
@@ -39,6 +40,7 @@ MORE = """
 def transfer(arguments: Sequence[str]) -> int:
     """Build, train, compare, test once, and write a run folder."""
     given = _parsed(arguments)
+    follow = trackers(given.track)
     architecture, published = architecture_at(given.run), published_at(given.run)
     options, sizes = chosen(vars(given), data_options()), chosen(vars(given), transfers.SIZES)
     for name, value in {**options, **sizes}.items():
@@ -85,7 +87,7 @@ def transfer(arguments: Sequence[str]) -> int:
         folder = new_folder(given.to, f"{Path(data.name).stem}-transfer")
         with transfers.begin(plan, architecture, folder, time.monotonic() - begun) as store:
             display.say(f"run folder: {folder}")
-            return complete(Job(plan, data, store), display, given.json)
+            return complete(Job(plan, data, store), display, given.json, follow)
 
 
 def _parsed(arguments: Sequence[str]) -> Namespace:
@@ -120,6 +122,7 @@ def _parsed(arguments: Sequence[str]) -> Namespace:
         "seed": 0,
         "device": "auto",
         "threads": None,
+        "track": None,
         "json": False,
         "dry_run": False,
         "final_space": {},  # only what the user says: the rest is the preset's
