@@ -39,7 +39,7 @@ TOGETHER: tuple[dict[str, str], ...] = (
     {"list": "the runs in a folder", "watch": "one that runs", "dashboard": "all in a browser"},
     {"predict": "use a run's model", "export": "files that need no archwright"},
     {"show": "draw an architecture and count it", "report": "a run as a page"},
-    {"compare": "accuracy against size", "bench": "search strategies compared"},
+    {"compare": "accuracy against size", "front": "of objectives", "bench": "strategies"},
     {"train": "any architecture from scratch", "transfer": "for other data"},
     {"rank": "whether shared weights rank as training from scratch does"},
     {"spaces": "what can be searched", "controllers": "what proposes, and its settings"},

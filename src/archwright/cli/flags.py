@@ -49,8 +49,7 @@ DETAILS = (
     "scratch, gradient in a gradient search, and otherwise that of the space's paper, whose fields are those below. "
     "Defaults shown for them are the papers'; the small preset sizes them for the machine."
 )
-MORE = """
---help all: every flag. archwright spaces NAME, controllers NAME: fields, set as
+MORE = """--help all: every flag. archwright spaces NAME, controllers NAME: fields, set as
 --space.FIELD, --final-space.FIELD, --controller.FIELD, --final-recipe.FIELD.
 """
 

@@ -38,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "dashboard": ("   pages about runs/ in a browser", "OTHER/runs --port 9000"),
     "watch": ("runs/photos-001   how far another process is with it",),
     "cook": ("--with potato,beef --count 5   of the recipes that come along",),
+    "front": ("runs/photos-001   what is best in several objectives",),
     "show": (
         "runs/photos-001   draw what a run found",
         "nasnet-a --filters 44 --image-size 224   its size",

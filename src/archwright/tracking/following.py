@@ -40,10 +40,10 @@ class Following(AbstractContextManager["Following"]):
             known = {str(name): (str(id), int(count)) for name, (id, count) in dict(store.get(FACT, {})).items()}
         self._recorded = known
         self._run = TrackedRun(store.folder.absolute().name, store.folder, flat(plan.to_json()))
-        self._followers = {
-            name: _Follower(name, tracker, self._run, *known.get(name, (None, 0)), store)
-            for name, tracker in trackers.items()
-        }
+        self._followers: dict[str, _Follower] = {}
+        for name, tracker in trackers.items():
+            id, count = known.get(name, (None, 0))
+            self._followers[name] = _Follower(name, tracker, self._run, id, count, store)
         if (others := sorted(known.keys() - trackers.keys())) and store.get("result") is None:
             say(Message(f"tracked before by {', '.join(others)}: --track {','.join(others)} goes on there"))
 

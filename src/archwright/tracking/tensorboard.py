@@ -37,13 +37,13 @@ class TensorBoard:
     def trial(self, trial: Trial) -> None:
         if trial.number >= MOST:
             return
-        from torch.utils.tensorboard import SummaryWriter
-        from torch.utils.tensorboard.summary import hparams
+        from torch.utils.tensorboard import SummaryWriter, summary
 
         values = {name: value for name, value in trial_values(trial).items() if name.startswith("trial/")}
         settings = {"architecture": trial.architecture.id, **answers(trial.architecture)}
         with SummaryWriter(str(self._folder / "trials" / f"{trial.number:05d}")) as writer:
-            for part in hparams(settings, values):
+            make: Any = summary.hparams
+            for part in make(settings, values):
                 writer.file_writer.add_summary(part)
             for name, value in values.items():
                 writer.add_scalar(name, value, trial.number)
