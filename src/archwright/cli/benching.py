@@ -64,7 +64,7 @@ def bench(arguments: Sequence[str]) -> int:
     processes = 1 if given.processes is None else given.processes
     # Before anything is opened: a wrong word costs nothing that is there.
     name = f"{given.table}{SEVERAL}{given.pareto}" if given.pareto else given.table
-    table = require(name, found, runs=runs, seed=given.seed, processes=processes)
+    table = require(name, found, allowed, runs=runs, seed=given.seed, processes=processes)
     begun = time.monotonic()
     asked = {"table": name, "budget": allowed.total, "unit": allowed.unit, "seed": given.seed}
     labels = {strategy.label for strategy in found}

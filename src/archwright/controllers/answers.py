@@ -6,6 +6,7 @@ Each row takes numbers from its own stream, so its answers do not depend on the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from archwright.architecture import Architecture
-from archwright.controllers.programs import Answers
+from archwright.controllers.programs import Answers, encoded
 from archwright.controllers.rollout import Group, Script, Section, padded
-from archwright.decisions import Link, Links
+from archwright.decisions import Answer, Link, Links
 from archwright.space import generator
 
 _BLOCK = 64  # numbers generated at a time; a stream's numbers are the same however they are cut
@@ -62,6 +63,16 @@ def sampled(group: Group, logits: Float[Tensor, "rows options"], streams: Stream
     cumulative = torch.softmax(logits, 1).numpy().cumsum(1, dtype=np.float64)
     picked: Answers = (cumulative[:, :-1] <= streams.take(group) * cumulative[:, -1:]).sum(1)
     return picked if group.shared else np.minimum(picked, group.sizes - 1)  # the product may round up to the total
+
+
+def overruled(group: Group, answers: Answers, kept: Sequence[Mapping[str, Answer]]) -> Answers:
+    """Return the answers, except for rows of `kept` that have one of their own, if it is among the options."""
+    for place, (question, row) in enumerate(zip(group.questions, group.rows.tolist(), strict=True)):
+        if question.name in kept[row]:
+            with suppress(KeyError, ValueError, TypeError):
+                own = encoded([question], [kept[row]])[0]
+                answers[place] = np.pad(own, (0, answers.shape[1] - len(own))) if group.kind is Links else own
+    return answers
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ than launching it on a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -37,10 +37,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archwright.architecture import Architecture
-from archwright.controllers.answers import Rollout, Streams, sampled, scored
+from archwright.controllers.answers import Rollout, Streams, overruled, sampled, scored
 from archwright.controllers.programs import Answers, Ints, encoded
 from archwright.controllers.rollout import Inputs, Kind, Section, Step, padded, play
-from archwright.decisions import Choice
+from archwright.decisions import Answer, Choice
 from archwright.errors import ConfigError, SpaceError
 from archwright.space import Space, check
 from archwright.walk import belongs
@@ -164,8 +164,15 @@ class Policy(nn.Module):
                 parameter.uniform_(-init, init, generator=source)
 
     @torch.inference_mode()
-    def sample(self, spaces: Sequence[Space], seeds: Sequence[int | tuple[int, ...]]) -> Rollout:
+    def sample(
+        self,
+        spaces: Sequence[Space],
+        seeds: Sequence[int | tuple[int, ...]],
+        kept: Sequence[Mapping[str, Answer]] | None = None,
+    ) -> Rollout:
         """Sample one architecture of each space from the stream of each seed, without gradients.
+
+        `kept` has for each row answers that are given instead, where they are among the options that are asked for.
 
         A Choice or Link takes one uniform number from its row's stream, Links one for each anchor. So an architecture
         does not depend on the rest of the batch (but for rounding: products of other sizes may be summed in another
@@ -185,7 +192,8 @@ class Policy(nn.Module):
             for group in step.groups:
                 states = hidden if group.shared else hidden.index_select(0, torch.from_numpy(group.rows))
                 logits = self._logits(group.kind, group.vocabulary, states, keys, group.keys)
-                answers.append(sampled(group, logits, streams))
+                answer = sampled(group, logits, streams)
+                answers.append(answer if kept is None else overruled(group, answer, kept))
                 seen.setdefault((group.kind, group.vocabulary), []).append(logits.numpy())
             return answers
 

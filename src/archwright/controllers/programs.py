@@ -6,7 +6,7 @@ row the same questions, so it runs once for all its rows. Every other program ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -135,7 +135,7 @@ def decoded(question: Decision, answers: Answers) -> list[Answer]:
     return [offered[number] for number in answers.tolist()]
 
 
-def encoded(asked: Sequence[Decision], architectures: Sequence[Architecture]) -> Answers:
+def encoded(asked: Sequence[Decision], architectures: Sequence[Architecture | Mapping[str, Answer]]) -> Answers:
     """Return each architecture's answer to its question as an option number; all questions are of one kind.
 
     A missing or impossible answer raises KeyError, ValueError or TypeError; `space.check` words the error.

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from archwright.controllers.answers import Rollout, Sets
+from archwright.controllers.experience import Experience
 from archwright.controllers.policy import Policy
 from archwright.controllers.threads import one_thread
 from archwright.errors import ConfigError
@@ -18,6 +19,7 @@ from archwright.loop import Proposal, State, Trial
 from archwright.space import Space
 
 NOT_FINITE_REWARD = 0.0  # counted for a reward of NaN or infinity: the failure reward of the evaluators
+DRAWS = 8  # of which the first new architecture is proposed
 
 # NAS (Zoph & Le 2017, section 4.1).
 NAS: Mapping[str, Any] = {
@@ -116,6 +118,10 @@ class Reinforce:
         skip_target: the share of links that it aims at (ENAS: 0.4).
         baseline_decay: of the baseline, per reward.
         baseline_start: the baseline before the first reward; None takes the mean of the first minibatch.
+        ranks: the advantage is the normal score of a reward's rank among all so far, whatever their scale; there is no
+            baseline then, and no entropy bonus.
+        around: the share of proposals that keep most answers of the best so far, and ask the policy for the others.
+        fresh: an architecture is not proposed again, if one of a few draws is new.
         seed: of the initial parameters and, with the stream's number, of every proposal.
     """
 
@@ -142,6 +148,9 @@ class Reinforce:
         skip_target: float = 0.4,  # ENAS, macro
         baseline_decay: float = 0.99,  # official code, main.py; the paper does not say
         baseline_start: float | None = None,
+        ranks: bool = False,
+        around: float = 0.0,
+        fresh: bool = False,
         seed: int = 0,
     ) -> None:
         if batch < 1 or not learning_rate > 0 or not 0 <= baseline_decay <= 1:
@@ -152,7 +161,11 @@ class Reinforce:
         if not skip_weight >= 0 or not 0 < skip_target < 1:
             rule = "the weight must be zero or more and the target between 0 and 1"
             raise ConfigError(f"Reinforce({skip_weight=}, {skip_target=}): {rule}")
+        if not 0 <= around <= 1:
+            raise ConfigError(f"Reinforce({around=}): a share is from 0 to 1")
         self.space, self.batch, self.seed = space, batch, seed
+        self._ranks, self._around, self._fresh = ranks, around, fresh
+        self._experience = Experience() if ranks or around or fresh else None
         self.policy = Policy(
             space,
             units=units,
@@ -187,9 +200,24 @@ class Reinforce:
         return cls(space, **{**NAS, **changes})
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
+        draws = range(DRAWS if self._fresh else 1)
+        lanes = [(stream, draw) for stream in streams for draw in draws]
+        spaces = [self.space.grown(stream) for stream, _ in lanes]
+        seeds = [(self.seed, stream, *([draw] if draw else [])) for stream, draw in lanes]
+        kept, tried = None, dict[str, None]()
+        if self._experience is not None:
+            pairs = zip(spaces, seeds, strict=True)
+            kept = [self._experience.near(space, self._around, seed) for space, seed in pairs]
+            tried = self._experience.tried
         with one_thread():
-            rollout = self.policy.sample([self.space.grown(s) for s in streams], [(self.seed, s) for s in streams])
-        return list(map(Proposal, streams, rollout.architectures, rollout.log_prob.tolist()))
+            rollout = self.policy.sample(spaces, seeds, kept)
+        proposals: dict[int, Proposal] = {}
+        drawn = zip(lanes, rollout.architectures, rollout.log_prob.tolist(), strict=True)
+        for (stream, _), architecture, log_prob in drawn:
+            held = proposals.get(stream)
+            if held is None or (held.architecture.id in tried and architecture.id not in tried):
+                proposals[stream] = Proposal(stream, architecture, log_prob)
+        return list(proposals.values())
 
     def tell(self, trials: Sequence[Trial]) -> bool:
         self._pending += trials
@@ -202,18 +230,23 @@ class Reinforce:
     def _update(self, trials: Sequence[Trial]) -> None:
         reported = [trial.reward for trial in trials]
         rewards = [reward if math.isfinite(reward) else NOT_FINITE_REWARD for reward in reported]
+        if self._experience is not None:
+            self._experience.add(trials, rewards)
         spaces = [self.space.grown(trial.proposal.stream) for trial in trials]
         with one_thread():
             rollout = self.policy.score(spaces, [trial.architecture for trial in trials])
             entropy = rollout.entropy.detach()
             rewarded = torch.tensor(rewards, dtype=entropy.dtype) + self._entropy_weight * entropy
             baseline = float(rewarded.mean()) if self.baseline is None else self.baseline
+            advantage = rewarded - baseline
+            if self._ranks and self._experience is not None:
+                advantage = torch.tensor(self._experience.scores(rewards), dtype=entropy.dtype)
             # Under the policies that proposed, or where unknown under the present one.
             pairs = zip((trial.proposal.log_prob for trial in trials), rollout.log_prob.tolist(), strict=True)
             proposed = torch.tensor([now if then is None else then for then, now in pairs], dtype=entropy.dtype)
-            self._step(rollout, proposed, rewarded - baseline)
+            self._step(rollout, proposed, advantage)
             for _ in range(1, self.epochs):
-                self._step(self.policy.score(spaces, rollout.architectures), proposed, rewarded - baseline)
+                self._step(self.policy.score(spaces, rollout.architectures), proposed, advantage)
         self.rewarded = rewarded.tolist()
         self.baseline = next_baseline(self.baseline, self.rewarded, self.baseline_decay)
         self.updates += 1
@@ -251,6 +284,7 @@ class Reinforce:
             "baseline": self.baseline,
             "updates": self.updates,
             "figures": dict(self._figures),
+            **({} if self._experience is None else {"experience": self._experience.state_dict()}),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -268,4 +302,6 @@ class Reinforce:
                 self._adam.state[parameter] = {key: value.clone() for key, value in state["adam"][name].items()}
         self.baseline, self.updates = state["baseline"], state["updates"]
         self._figures = dict(state["figures"])
+        if self._experience is not None:
+            self._experience.load_state_dict(state["experience"])
         self._pending = []  # rewards short of a minibatch are reported again

@@ -91,6 +91,16 @@ class Table(Stateless):
         """Return -1 for a metric of which less is better, else 1."""
         return -1.0 if metric in self.less_is_better else 1.0
 
+    def trials(self, seconds: float) -> int | None:
+        """Return about how many evaluations fit into a time, by the mean cost of 100 drawn ones; None without costs."""
+        costs = [float(metrics[self.cost]) for metrics in self._drawn if self.cost in metrics]
+        known = [cost for cost in costs if math.isfinite(cost) and cost > 0]
+        return max(1, int(seconds * len(known) / sum(known))) if known else None
+
+    @cached_property
+    def _drawn(self) -> list[Mapping[str, float]]:
+        return [self._metrics(sample(self.space, (0, number))) for number in range(DRAWN)]
+
     @cached_property
     def aims(self) -> Aims:
         """What is searched for, of several objectives."""
@@ -102,8 +112,7 @@ class Table(Stateless):
         sign = self.sign(self.reward)
         if self.failure is not None:
             return sign * self.failure
-        drawn = [self._metrics(sample(self.space, (0, number))) for number in range(DRAWN)]
-        figures = [sign * self._figure(metrics, self.reward) for metrics in drawn]
+        figures = [sign * self._figure(metrics, self.reward) for metrics in self._drawn]
         return min((figure for figure in figures if math.isfinite(figure)), default=0.0)
 
     def _metrics(self, architecture: Architecture) -> Mapping[str, float]:

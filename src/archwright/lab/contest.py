@@ -160,8 +160,10 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
     """Run one search. A trial that would end after the budget does not count (as in Dong & Yang's code)."""
     metered = _Metered(table, free=allowed.trials is not None)
     ended: list[tuple[float, Trial]] = []
+    trials = _expected(table, allowed)
     with one_blas_thread():  # small matrices: more threads cost more than they save
-        controller = Timed(strategy.make(table.space, seed + number, table.aims.objectives))
+        made = strategy.make(table.space, seed + number, table.aims.objectives, trials=trials)
+        controller = Timed(made)
         for event in run(controller, metered, budget=allowed.budget(), clock=metered.clock):
             if not isinstance(event, Trial):
                 continue
@@ -180,13 +182,20 @@ def search(table: Table, strategy: Strategy, number: int, allowed: Allowance, *,
     return Course(strategy.label, number, len(ended), improvements, controller.seconds)
 
 
-def require(table: str, strategies: Sequence[Strategy], *, runs: int, seed: int, processes: int) -> Table:
+def _expected(table: Table, allowed: Allowance) -> int | None:
+    """Return about how many trials a search will have: settings follow it."""
+    return allowed.trials if allowed.seconds is None else table.trials(allowed.seconds)
+
+
+def require(
+    table: str, strategies: Sequence[Strategy], allowed: Allowance, *, runs: int, seed: int, processes: int
+) -> Table:
     """Return the table; raise ConfigError for what `contest` could not run, before anything is written."""
     if runs < 1 or processes < 1 or seed < 0:
         raise ConfigError(f"runs {runs}, processes {processes}, seed {seed}: at least 1, 1 and 0 are needed")
     found = loaded(table)
     for strategy in strategies:
-        strategy.make(found.space, seed)
+        strategy.make(found.space, seed, found.aims.objectives, trials=allowed.trials or 1)
     return found
 
 
@@ -201,7 +210,7 @@ def contest(
     done: Collection[tuple[str, int]] = (),
 ) -> Iterator[Course]:
     """Run every strategy `runs` times but for the `done`, run r with one seed for all; yield searches as they end."""
-    require(table, strategies, runs=runs, seed=seed, processes=processes)
+    require(table, strategies, allowed, runs=runs, seed=seed, processes=processes)
     due = [(strategy, run) for strategy in strategies for run in range(runs) if (strategy.label, run) not in done]
     if processes == 1:
         for strategy, number in due:

@@ -15,12 +15,15 @@ from archwright.errors import ConfigError, offered
 from archwright.loop import Controller
 from archwright.methods import METHODS, method_class
 from archwright.presets import presets_of
-from archwright.space import Space
+from archwright.presets.budget import for_budget
+from archwright.space import Space, sample
 from archwright.spaces import NasConv
 
-# Names besides those of the controllers: the controller, and the space whose paper gives its settings.
+# Names besides those of the controllers: the controller, and the space whose paper gives its settings; None: its own
+# defaults, which for REINFORCE and PPO are those of ENAS and NASNet.
 NAMED: dict[str, tuple[str, type[Space] | None]] = {
     **{"tpe": ("optuna", None), "nsga2": ("optuna", None), "nas": ("reinforce", NasConv)},
+    **{"reinforce-paper": ("reinforce", None), "ppo-paper": ("ppo", None)},
 }
 # Optuna's population of 50 would be selected from once in 100 trials.
 SAMPLERS = {"nsga2": {"sampler": "NSGAIISampler", "settings": {"population_size": 20}}}
@@ -29,16 +32,22 @@ OURS = ("space", "seed")  # arguments of every controller that a comparison give
 
 @dataclass(frozen=True)
 class Strategy:
-    """A controller's name and its settings. `label` is what the user wrote."""
+    """A controller's name and its settings. `label` is what the user wrote.
+
+    `budgeted`: what is not set follows the budget, where the controller has such settings (`presets.budget`).
+    """
 
     label: str
     controller: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    budgeted: bool = False
 
-    def make(self, space: Space, seed: int, objectives: Sequence[str] = ()) -> Controller:
-        """Return a new controller; raise ConfigError if it has no such settings, or not with such values.
+    def make(
+        self, space: Space, seed: int, objectives: Sequence[str] = (), *, trials: int | None = None
+    ) -> Controller:
+        """Return a new controller for about so many `trials`; of several `objectives` it gets the names if it takes them.
 
-        Of several `objectives` it gets the names if it takes them; otherwise it learns from the reward.
+        Otherwise it learns from the reward. Raises ConfigError if it has no such settings, or not with such values.
         """
         typed(self.controller)  # a strategy is only ever read from what the user typed
         make = controller_class(self.controller)
@@ -50,10 +59,17 @@ class Strategy:
             raise ConfigError(f"{self.label}: there is no setting {unknown[0]!r}; {there}")
         try:
             several = {"objectives": tuple(objectives)} if objectives and "objectives" in known else {}
-            controller: Controller = make(space, seed=seed, **several, **self.settings)
+            settings = {**several, **self._following(space, trials), **self.settings}
+            controller: Controller = make(space, seed=seed, **settings)
         except (TypeError, ValueError) as error:  # a value that is no number, say
             raise ConfigError(f"{self.label}: its settings cannot be used ({error})") from None
         return controller
+
+    def _following(self, space: Space, trials: int | None) -> dict[str, Any]:
+        if not self.budgeted:
+            return {}
+        found = for_budget(self.controller, trials, len(sample(space, 0).answers))
+        return {name: value for name, value in found.items() if name not in self.settings}
 
 
 def _settings(make: Callable[..., Any]) -> list[str]:
@@ -87,7 +103,8 @@ def _strategy(text: str) -> Strategy:
     if paper is not None:
         given |= presets_of(paper).published.controllers[controller]
     pairs = (setting.split("=", 1) for setting in settings)
-    return Strategy(text, controller, given | {key: _value(text, value) for key, value in pairs})
+    own = {key: _value(text, value) for key, value in pairs}
+    return Strategy(text, controller, given | own, budgeted=name not in NAMED)
 
 
 def _value(strategy: str, text: str) -> Any:

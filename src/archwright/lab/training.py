@@ -97,7 +97,7 @@ def prepare(
     if MODALITIES[cls.data].metric != METRIC:
         raise ConfigError(f"bench compares classifiers of images only, and {space} is for {cls.data}")
     for strategy in strategies:
-        strategy.make(cls(), seed)
+        strategy.make(cls(), seed, trials=trials)
     prepared = prepare_run(data, user=user, data_options={} if limit is None else {"limit": limit})
     return prepared.plan, prepared.data
 
@@ -146,7 +146,7 @@ def _search(setup: Setup, strategy: Strategy, number: int) -> Iterator[Trial | S
     name = "".join(c if c.isalnum() or c in "-_.=" else "-" for c in strategy.label)
     folder = inside(setup.folder, f"{name}-{seed}")
     with RunStore(folder, create=None) as store:
-        controller = Timed(strategy.make(plan.search.space, seed))
+        controller = Timed(strategy.make(plan.search.space, seed, trials=plan.search.trials))
         remembered = _Remembered(evaluator, setup.folder / CHILDREN, seed)
         for event in run(controller, remembered, budget=Trials(plan.search.trials), store=store):
             if isinstance(event, Trial):

@@ -13,11 +13,13 @@ from archwright.methods import method_class
 from archwright.methods.cost import Rates
 from archwright.methods.protocol import Search
 from archwright.presets import as_published, preset, presets_of
+from archwright.presets.budget import for_budget
 from archwright.presets.values import Preset, Size
 from archwright.runs.cluster import on_a_cluster
 from archwright.runs.plan import FinalTraining, Plan
 from archwright.runs.rates import estimate, pin_threads, with_threads
 from archwright.runs.rivals import usual_share
+from archwright.space import sample
 from archwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Planner:
         """Return the controller and its settings.
 
         Unless the user names one it is the method's own, `guided` when trials are expensive and few (docs/lab.md), or
-        the paper's.
+        the paper's. A policy's settings follow the number of expensive trials; only the paper preset has the paper's.
         """
         name, trials = self.user.controller, settings["trials"]
         if name is None:
@@ -96,6 +98,9 @@ class Planner:
             usually = method.controller or ("guided" if few else presets_of(cls).controller)
             name = "reinforce" if settings.get("replicas") else usually
         defaults: Mapping[str, Any] = usual.controllers.get(name, {})
+        if method.expensive and not as_published(self.preset) and not settings.get("replicas"):
+            decisions = len(sample(cls(), 0).answers)
+            defaults = for_budget(name, trials, decisions) or defaults
         if name == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
             defaults = {**defaults, "start": max(3, trials // 4)}
         return name, {**defaults, **self.user.controller_settings}
