@@ -79,7 +79,8 @@ def test_sixty_trials_find_what_four_hundred_random_ones_do(name: str) -> None:
     controller = {"reinforce": Reinforce, "ppo": Ppo}[name](space, seed=3, **settings)
     known = found(controller, 60)
     assert max(trial.reward for trial in known) >= max(trial.reward for trial in found(Random(space, seed=3), 400))
-    assert len({trial.architecture for trial in known}) == len(known)  # none is proposed twice
+    twice = len(known) - len({trial.architecture for trial in known})
+    assert twice <= controller.batch - 1  # what is asked for at once may be the same
 
 
 def test_budgets_of_the_papers_have_their_settings() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from archwright.cli.flags import search_flags
 from archwright.controllers.reinforce import NAS
+from archwright.presets.budget import for_budget
 from archwright.runs.draft import FEW_TRIALS
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
@@ -66,10 +67,16 @@ def test_a_small_budget_is_not_spent_on_the_start() -> None:
     assert plan(space="nas-conv").search.controller_settings == {}
 
 
-def test_the_papers_controller_is_one_flag_away() -> None:
+def test_a_controller_is_one_flag_away_and_its_settings_follow_the_budget() -> None:
     named = plan(space="nas-conv", controller="reinforce")
     assert named.search.controller == "reinforce"
-    assert named.search.controller_settings["units"] == NAS["units"]
+    assert named.search.controller_settings == for_budget("reinforce", named.search.trials, 20) | {
+        "learning_rate": named.search.controller_settings["learning_rate"]
+    }
+    paper = plan(space="nas-conv", preset="paper", controller="reinforce")
+    assert paper.search.controller_settings == NAS
+    shared = plan(controller="reinforce")  # its reward changes with the weights
+    assert shared.search.controller_settings == {"learning_rate": 3.5e-3}
     by_field = search_flags(["--space", "nas-conv", "--controller.learning_rate", "0.1"]).user
     assert (by_field.controller, by_field.controller_settings) == ("reinforce", {"learning_rate": 0.1})
     assert search_flags(["--space", "nas-conv"]).user.controller is None

