@@ -5,7 +5,8 @@ python benchmarks/policy_trials.py --table FILE   on an .npz of NAS-Bench-201 to
 
 All searches are one batched LSTM policy, as in `archwright.controllers.policy`, and one batched Adam. Two problems: the
 table, and `signals` (`archwright.lab.landscape`). Each line leaves out or adds one thing; the first is what the
-strategy `reinforce` does, but for the rate on `signals`, which is 0.0025 there (its 40 decisions move at once). Scores are of what was best by its reward, after a quarter, half and all of the trials.
+strategy `reinforce` does, except for its rate on `signals`, which is 0.0025. Scores are of what was best by its
+reward, after a quarter, half and all of the trials.
 """
 
 from __future__ import annotations

@@ -206,8 +206,8 @@ GOLDEN = [46.744489, 52.191907, 56.594815, 65.317646, 50.633127]
 
 def test_settings_follow_the_budget_unless_they_are_said_or_a_papers() -> None:
     ours, own, paper = strategies("reinforce,reinforce+batch=3,reinforce-paper")
-    made = [strategy.make(Static(), 0, 50) for strategy in (ours, own, paper)]
+    made = [strategy.make(Static(), 0, trials=50) for strategy in (ours, own, paper)]
     assert [controller.batch for controller in made] == [1, 3, 10]
-    assert strategies("ppo-paper")[0].make(Static(), 0, 50).batch == 20
+    assert strategies("ppo-paper")[0].make(Static(), 0, trials=50).batch == 20
     assert table(Static()).trials(1e9) is not None
     assert Table(Static(), lambda _: {"validation_accuracy": 1.0}).trials(10.0) is None

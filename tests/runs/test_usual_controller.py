@@ -14,6 +14,7 @@ from archwright.presets.budget import for_budget
 from archwright.runs.draft import FEW_TRIALS
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
+from archwright.space import sample
 from command import done
 from small_images import noise_data
 
@@ -69,10 +70,9 @@ def test_a_small_budget_is_not_spent_on_the_start() -> None:
 
 def test_a_controller_is_one_flag_away_and_its_settings_follow_the_budget() -> None:
     named = plan(space="nas-conv", controller="reinforce")
+    deepest = sample(named.search.space.grown(named.search.trials), 0)
     assert named.search.controller == "reinforce"
-    assert named.search.controller_settings == for_budget("reinforce", named.search.trials, 20) | {
-        "learning_rate": named.search.controller_settings["learning_rate"]
-    }
+    assert named.search.controller_settings == for_budget("reinforce", named.search.trials, len(deepest.answers))
     paper = plan(space="nas-conv", preset="paper", controller="reinforce")
     assert paper.search.controller_settings == NAS
     shared = plan(controller="reinforce")  # its reward changes with the weights

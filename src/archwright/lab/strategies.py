@@ -42,12 +42,11 @@ class Strategy:
     settings: Mapping[str, Any] = field(default_factory=dict)
     budgeted: bool = False
 
-    def make(
-        self, space: Space, seed: int, objectives: Sequence[str] = (), *, trials: int | None = None
-    ) -> Controller:
-        """Return a new controller for about so many `trials`; of several `objectives` it gets the names if it takes them.
+    def make(self, space: Space, seed: int, objectives: Sequence[str] = (), *, trials: int | None = None) -> Controller:
+        """Return a new controller for about so many `trials`.
 
-        Otherwise it learns from the reward. Raises ConfigError if it has no such settings, or not with such values.
+        Of several `objectives` it gets the names if it takes them; otherwise it learns from the reward. Raises
+        ConfigError if it has no such settings, or not with such values.
         """
         typed(self.controller)  # a strategy is only ever read from what the user typed
         make = controller_class(self.controller)

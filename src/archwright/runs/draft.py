@@ -76,7 +76,7 @@ class Planner:
         settings.update({**sized, **user.settings})
         if settings.get("pareto"):
             settings = {"finalists": FRONT, **settings, "shortlist": user.settings.get("shortlist", 1)}
-        controller, controller_settings = self._controller(cls, usual, method, settings)
+        controller, controller_settings = self._controller(space, usual, method, settings)
         if settings.get("engine", "local") != "local":
             settings, controller_settings = on_a_cluster(settings, controller_settings, str(self.base["device"]))
         search = Search(space, method(), controller, controller_settings, recipe=_changed(recipe, user.search_recipe))
@@ -85,7 +85,7 @@ class Planner:
         return plan.changed({"known": usual_share(plan, self.modality, user.settings)})
 
     def _controller(
-        self, cls: type[Space], usual: Preset, method: Any, settings: Mapping[str, Any]
+        self, space: Space, usual: Preset, method: Any, settings: Mapping[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """Return the controller and its settings.
 
@@ -95,11 +95,11 @@ class Planner:
         name, trials = self.user.controller, settings["trials"]
         if name is None:
             few = not as_published(self.preset) and method.expensive and trials < FEW_TRIALS
-            usually = method.controller or ("guided" if few else presets_of(cls).controller)
+            usually = method.controller or ("guided" if few else presets_of(type(space)).controller)
             name = "reinforce" if settings.get("replicas") else usually
         defaults: Mapping[str, Any] = usual.controllers.get(name, {})
         if method.expensive and not as_published(self.preset) and not settings.get("replicas"):
-            decisions = len(sample(cls(), 0).answers)
+            decisions = len(sample(space.grown(trials or 0), 0).answers)
             defaults = for_budget(name, trials, decisions) or defaults
         if name == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
             defaults = {**defaults, "start": max(3, trials // 4)}
@@ -123,7 +123,7 @@ class Planner:
         if self.user.controller is not None or search.trials < FEW_TRIALS or search.controller != "guided":
             return plan
         usual = preset(self.preset, cls, self.modality)
-        name, settings = self._controller(cls, usual, search.method, {"trials": search.trials})
+        name, settings = self._controller(search.space, usual, search.method, {"trials": search.trials})
         return replace(plan, search=replace(search, controller=name, controller_settings=settings))
 
 
