@@ -39,7 +39,7 @@ NAMED = {  # components: the flag gives a name, and --NAME.FIELD their fields
 }
 # What `--help` shows; `--help all` has the rest.
 COMMON = (
-    *("data", "minutes", "preset", "space", "controller", "evaluator", "trials", "objective", "within", "pareto"),
+    *("data", "minutes", "space", "controller", "evaluator", "trials", "objective", "within", "pareto"),
     *("baseline", "image_size", "limit", "seed", "run", "track", "json", "dry_run"),
 )
 DESCRIPTION = "Find an architecture, train it, and test it once. What is not given is planned."
