@@ -4,13 +4,15 @@
 
 Run folders are made first, without training. The dashboard is the real command in a process of its own; Chromium opens
 each page anew, with an empty cache, and says when its first content was painted after the address was asked for. One
-visit that does not count comes first: it loads matplotlib. Figures are medians, memory is the most the server ever had.
+visit that does not count comes first: it loads matplotlib. Figures are medians, memory is the most the server ever had;
+its CPU time says what a page takes where other work shares the cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -40,6 +42,12 @@ def peak(process: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+def busy(process: int) -> float:
+    """Seconds of CPU time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(runs: int, trials: int, repeats: int, pictures: Path | None) -> dict[str, float]:
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as work, browser() as tab:
@@ -62,7 +70,9 @@ def measure(runs: int, trials: int, repeats: int, pictures: Path | None) -> dict
                 }
                 for name, path in pages.items():
                     painted(tab, url + path)
+                    before = busy(server.pid)
                     figures[f"{name}, s"] = statistics.median(painted(tab, url + path) for _ in range(repeats))
+                    figures[f"{name}, CPU s of the server"] = (busy(server.pid) - before) / repeats
                     figures[f"{name}, MiB at most"] = peak(server.pid)
                     if pictures is not None:
                         tab.picture(pictures / f"{name.replace(' ', '-')}.png")
@@ -85,7 +95,7 @@ def main() -> int:
     if given.json:
         print(json.dumps(figures))
     for name, value in {} if given.json else figures.items():
-        print(f"{name:<40} {value:.2f}")
+        print(f"{name:<48} {value:.2f}")
     return 0
 
 

@@ -21,6 +21,7 @@ from archwright.store import Outcome, RunStore
 from archwright.stored import SENSELESS, reading
 
 SHOWN, LATEST = 12, 30  # best trials, and failed or waiting ones, that are listed
+FIGURES = 2000  # trials whose figures are drawn, at most
 FACTS = (
     "begun",
     "result",
@@ -140,7 +141,7 @@ def _trials(store: RunStore) -> Trials:
     figures: dict[str, tuple[array[float], array[float]]] = defaultdict(lambda: (array("d"), array("d")))
 
     def outcomes() -> Any:
-        for place, outcome in enumerate(store.outcomes()):
+        for place, outcome in enumerate(store.outcomes(figures_of=FIGURES)):
             failed = outcome.error is not None
             trials.rewards.append(float("nan") if failed else outcome.reward)
             for name, value in outcome.figures.items():
