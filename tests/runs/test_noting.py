@@ -88,7 +88,7 @@ def test_progress_and_the_error_that_ended_it_stay_in_the_folder(
     monkeypatch.setattr(api, "NOTED_SECONDS", -1.0)
     with RunStore(tmp_path / "run", create=True) as store:
         with pytest.raises(RunError, match="nothing could be trained"):
-            api.complete(Job(store), lambda event: None)  # type: ignore[arg-type]
+            api._result(Job(store), lambda event: None)  # type: ignore[arg-type]
         assert store.get("progress") == {"phase": "search", "step": 3, "steps": 5, "metrics": {"loss": 0.5}}
         assert store.get("failure") == "RunError: nothing could be trained"
 
