@@ -21,7 +21,7 @@ from typing import NoReturn
 LOADED = (
     *("torch", "torch.utils.data", "safetensors.torch", "sklearn.datasets", "pyarrow.parquet", "PIL.Image"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"),
-    *("rich.progress", "jsonargparse"),
+    *("rich.progress", "jsonargparse", "torch._dynamo"),  # the last by the first optimizer
 )
 
 

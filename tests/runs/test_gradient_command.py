@@ -1,7 +1,4 @@
-"""A gradient search by the real command: a whole run, a kill, Ctrl-C and resumes to the same bits, and its plans.
-
-Commands run in this process, which spares their start; the one that is killed has its own.
-"""
+"""A gradient search by the real command: a whole run, a kill, Ctrl-C and resumes to the same bits, and its plans."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +15,6 @@ from test_search_command import progress, told, weights
 import archwright
 from archwright.cli.flags import search_flags
 from archwright.errors import ConfigError
-from archwright.loop import Trial
 from archwright.runs.planner import make_plan
 from archwright.space import Architecture
 from archwright.spaces import NasBench201
@@ -36,15 +31,6 @@ SMALL = [
     *("--limit", "128"),
 ]
 DATA = noise_data(256)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Give this process one thread, as SMALL says: loading the data comes before the plan."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -84,26 +70,26 @@ def states(folder: Path) -> tuple[bytes, bytes]:
 
 def test_a_run_that_is_killed_and_stopped_ends_with_the_same_bits(whole, tmp_path):
     folder = tmp_path / "run"
-    torch.set_flush_denormal(False)
     process = archwright_command("search", *SMALL, "--run", "run", cwd=tmp_path)
-    while process.poll() is None and progress(folder)[0] < 2:
-        time.sleep(0.02)
-    process.kill()
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL, err
-
-    def stop(event: object) -> None:  # what Ctrl-C does
-        if isinstance(event, Trial):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        archwright.resume(folder, watch=stop)
-    assert sys.float_info.min / 2 > 0  # a user's process has its denormal numbers back
-    code, _, err = done("resume", str(folder), "--json", cwd=folder.parent)
-    assert code == 0, err
+    for least, sent, code in ((2, signal.SIGKILL, -signal.SIGKILL), (8, signal.SIGINT, 130)):
+        while process.poll() is None and progress(folder)[0] < least:
+            time.sleep(0.02)
+        process.send_signal(sent)
+        out, err = process.communicate()
+        assert process.returncode == code, err
+        assert "Traceback" not in out + err
+        process = archwright_command("resume", "run", "--json", cwd=tmp_path)
+    _, err = process.communicate()
+    assert process.returncode == 0, err
     assert told(folder) == told(whole[0])
     assert states(folder) == states(whole[0])
     assert weights(folder) == weights(whole[0])
+
+
+def test_a_users_process_keeps_its_denormal_numbers(whole):
+    torch.set_flush_denormal(False)
+    archwright.resume(whole[0])
+    assert sys.float_info.min / 2 > 0
 
 
 def plan(*words: str):
