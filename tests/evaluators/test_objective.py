@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from archwright.errors import ConfigError
@@ -9,6 +11,7 @@ from archwright.evaluators.objective import (
     AccuracyCubed,
     InversePerplexity,
     LatencyWeighted,
+    Likelihood,
     needs,
     require,
 )
@@ -17,6 +20,7 @@ METRICS = {
     "validation_accuracy": 0.9,
     "best_validation_accuracy": 0.5,
     "validation_perplexity": 62.4,
+    "validation_loss": math.log(4),
     "latency": 0.02,
 }
 
@@ -28,6 +32,7 @@ METRICS = {
         (AccuracyCubed(), 0.125),  # NAS: the best of the last epochs
         (InversePerplexity(), 80 / 62.4),  # ENAS
         (InversePerplexity(power=2), 80 / 62.4**2),  # NAS
+        (Likelihood(), 0.25),
         (LatencyWeighted(target=0.02), 0.9),
         (LatencyWeighted(target=0.01), 0.9 * 2**-0.07),  # MnasNet: twice the latency costs about 5 %
     ],

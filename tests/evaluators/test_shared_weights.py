@@ -63,6 +63,15 @@ def whole(request) -> tuple[SharedWeights, list, Asked]:
     return shared, list(shared.prepare(ask, 8)), ask
 
 
+def test_trials_may_share_a_minibatch():
+    together = evaluator(trials_per_minibatch=4, evaluation_batch=3)
+    architecture = all_operations("sep_3x3")
+    scores = [together.evaluate(Proposal(stream, architecture)).metrics for stream in range(8)]
+    assert scores[0] == scores[3]
+    assert scores[4] == scores[7]
+    assert scores[0] != scores[4]
+
+
 def test_uniform_sampling_asks_nobody_and_goes_on_where_it_was():
     def nobody(n: int) -> list[Proposal]:
         raise AssertionError("the controller was asked")

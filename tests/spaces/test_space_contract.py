@@ -72,6 +72,7 @@ TEXT = [
         EnasRecurrent(nodes=4, units=6, embedding_dropout=0.1, normalised=normalised, layers=layers)
         for normalised, layers in product((True, False), (1, 2))
     ),
+    EnasRecurrent(nodes=4, units=6, apart=True),
     *(DartsRecurrent(nodes=3, units=6, normalised=normalised) for normalised in (True, False)),
     NasRecurrent(),
     Recurrent(widths=(4, 6), base=3),

@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from archwright.space import Architecture, Space
 
 
+ALWAYS = ("validation_loss", "parameters", "seconds")  # metrics of any child
+
+
 class FromScratch(Stateless):
     """Trains every proposed network with `recipe` and rewards its validation. The test part is not touched.
 
     All children have the same seed for initial weights where shapes agree, order of the data and augmentation, so the
     difference between two children is a paired one, and the same architecture scores the same twice on one CPU.
 
-    Metrics: `validation_accuracy` after the last epoch, `best_validation_accuracy` of the last `last_epochs` (NAS takes
-    the best of the last 5), `parameters` (trainable) and `seconds` of training; `Costed` adds others. For text,
-    perplexities instead of accuracies. Can be pickled, for other processes.
+    Metrics: `validation_accuracy` and `validation_loss` after the last epoch, `best_validation_accuracy` of the last
+    `last_epochs` (NAS takes the best of the last 5), `parameters` (trainable) and `seconds` of training; `Costed` adds
+    others. For text, perplexities instead of accuracies. Can be pickled, for other processes.
 
     Args:
         space: what the architectures belong to, with the width and regularisation that children are trained at.
@@ -60,7 +63,7 @@ class FromScratch(Stateless):
         self.seed, self.device, self.time_limit, self.last_epochs = seed, device, time_limit, last_epochs
         self.trials_per_epoch = 1 / self.recipe.epochs
         score = f"validation_{self.data.metric}"
-        require(self.objective, (score, f"best_{score}", "parameters", "seconds"), "FromScratch")
+        require(self.objective, (score, f"best_{score}", *ALWAYS), "FromScratch")
         resolve_device(device)
         if last_epochs < 1:
             raise ConfigError(f"FromScratch: last_epochs is {last_epochs}; it must be at least 1")
@@ -92,6 +95,7 @@ class FromScratch(Stateless):
         metrics = {
             fit.scored_by: fit.score,
             f"best_{fit.scored_by}": best(score for _, score in fit.validation),
+            "validation_loss": fit.metrics["validation_loss"],
             "parameters": float(parameters(fit.model)),
             "seconds": fit.seconds,
         }

@@ -49,6 +49,16 @@ class AccuracyCubed(OfMetric):
 
 
 @dataclass(frozen=True)
+class Likelihood(OfMetric):
+    """`exp(-loss)`, the likelihood of a label in the geometric mean: finer than the accuracy of a minibatch."""
+
+    metric: str = "validation_loss"
+
+    def __call__(self, metrics: Mapping[str, float]) -> float:
+        return math.exp(-metrics[self.metric])
+
+
+@dataclass(frozen=True)
 class InversePerplexity(OfMetric):
     """`c / perplexity ** power`: power 1 is ENAS's (section 2.2), 2 is NAS's (Zoph & Le 2017, section 4.2); c is 80."""
 
@@ -94,6 +104,7 @@ class LatencyWeighted(OfMetric):
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "accuracy": Accuracy,
     "accuracy-cubed": AccuracyCubed,
+    "likelihood": Likelihood,
     "inverse-perplexity": InversePerplexity,
     "inverse-perplexity-squared": InversePerplexitySquared,
     "latency-weighted": LatencyWeighted,

@@ -58,6 +58,7 @@ class SharedWeights:
         architectures_per_step: M of section 2.2; 1 "works just fine".
         sampling: where a step's architectures come from: the "policy" (ENAS), or "uniform" over the space, so that the
             controller's early favourites are not trained most (Guo et al. 2020, single path one-shot).
+        trials_per_minibatch: trials in a row that are scored on the same minibatch, so that chance favours none.
         evaluation_batch: at most so many images, or rows of text, in a minibatch; None is the training batch.
         objective: from metrics (`validation_loss` and `validation_accuracy`, or for text `validation_perplexity`) to
             the reward; None is the accuracy, or 80 / perplexity (ENAS).
@@ -80,6 +81,7 @@ class SharedWeights:
         warmup: int = 0,
         architectures_per_step: int = 1,
         sampling: Literal["policy", "uniform"] = "policy",
+        trials_per_minibatch: int = 1,
         evaluation_batch: int | None = None,
         objective: Objective | None = None,
         seed: int = 0,
@@ -90,6 +92,7 @@ class SharedWeights:
             raise ConfigError(f"SharedWeights: the space {space.name} as configured shares no weights; use FromScratch")
         counts = {"trials_per_epoch": trials_per_epoch, "steps_per_epoch": steps_per_epoch, "warmup": warmup}
         counts |= {"architectures_per_step": architectures_per_step, "evaluation_batch": evaluation_batch}
+        counts |= {"trials_per_minibatch": trials_per_minibatch}
         for name, value in counts.items():
             least = {"warmup": 0, "evaluation_batch": 2}.get(name, 1)  # BatchNorm cannot normalise one value
             if value is not None and value < least:
@@ -104,6 +107,7 @@ class SharedWeights:
         self.skipped = self._skipped_in_epoch = 0  # steps not taken so far
         self._queue: list[Architecture] = []  # asked for, and not yet trained on
         self._warmup, self._each, self._seed = warmup, architectures_per_step, seed
+        self._together = trials_per_minibatch
         self._device = device = resolve_device(device)
         with seeded(torch.device("cpu"), Stream.WEIGHTS, seed):
             self.network: Any = space.network(Open.all(space), source.data.task)
@@ -173,7 +177,7 @@ class SharedWeights:
 
     def evaluate(self, proposal: Proposal) -> Result:
         with out_of_memory(f"scoring with a minibatch of {self._scoring.size}"):
-            batch = self._scoring.batch(self._scoring.whole(self._seed, proposal.stream)[0])
+            batch = self._scoring.batch(self._scoring.whole(self._seed, proposal.stream // self._together)[0])
             metrics = self._score(proposal.architecture, batch)
         return Result(self._reward(metrics), metrics)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -36,6 +37,7 @@ class SharedWeightsMethod(Method):
         warmup: rounds of shared training before the first trial.
         architectures_per_step: architectures sampled in a step of shared training (ENAS's M: 1).
         sampling: what shared training trains: what the "policy" proposes (ENAS), or what is drawn "uniform"ly.
+        trials_per_minibatch: trials in a row that are scored on the same validation minibatch.
         evaluation_batch: validation images, or rows of text, that a trial is scored on; None is the recipe's batch.
         samples: architectures sampled and ranked after the search (ENAS derives from 10).
         rank_minibatches: validation minibatches they are ranked on (ENAS uses one); None is the whole validation part.
@@ -55,13 +57,14 @@ class SharedWeightsMethod(Method):
     warmup: int = 0
     architectures_per_step: int = 1
     sampling: Literal["policy", "uniform"] = "policy"
+    trials_per_minibatch: int = 1
     evaluation_batch: int | None = None
     samples: int = 10
     rank_minibatches: int | None = None
     proxy: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("trials_per_epoch", "samples", "architectures_per_step"):
+        for name in ("trials_per_epoch", "samples", "architectures_per_step", "trials_per_minibatch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.warmup < 0:
@@ -108,6 +111,7 @@ class SharedWeightsMethod(Method):
             warmup=self.warmup,
             architectures_per_step=self.architectures_per_step,
             sampling=self.sampling,
+            trials_per_minibatch=self.trials_per_minibatch,
             evaluation_batch=self.evaluation_batch,
             objective=context.objective,
             seed=context.seed,
@@ -130,13 +134,19 @@ class SharedWeightsMethod(Method):
         step = mean_seconds(shared, count, most=most)
         proposals = map(Proposal, range(count + 1), [architectures[0], *architectures])
         trial = mean_seconds(map(evaluator.evaluate, proposals), count, most=most)
-        return {"step": step, "trial": trial + CONTROLLER_SECONDS}
+        found = {"step": step, "trial": trial + CONTROLLER_SECONDS}
+        if self.proxies:
+            begun = time.perf_counter()
+            self.scoring(context, {architectures[0]: 0.0})
+            found["proxy"] = time.perf_counter() - begun
+        return found
 
     def seconds(self, context: Context, rates: Rates) -> tuple[float, float]:
         search, step, trial = context.search, rates.search["step"], rates.search["trial"]
         count = self.rounds(search.trials) * (self.steps_per_epoch or steps(search.recipe, context.modality))
         minibatches = self.rank_minibatches or self._minibatches(context)
-        return count * step + search.trials * trial, self.samples * trial * minibatches
+        each = trial * minibatches + rates.search.get("proxy", 0.0)
+        return count * step + search.trials * trial, self.samples * each
 
     def _minibatches(self, context: Context) -> int:
         recipe = replace(context.search.recipe, batch=self.evaluation_batch or context.search.recipe.batch)

@@ -10,7 +10,7 @@ faster (CPU, one thread; small and published sizes, children and supernets).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -150,7 +150,8 @@ class ChainCell(SteppedCell):
 class HighwayCell(ChainCell):
     """ENAS's: one matrix for each ordered pair of nodes that is open (section 2.1), `pairs` of (node, source).
 
-    `normalised`: h is brought to mean 0 and variance 1.
+    `normalised`: h is brought to mean 0 and variance 1. `activations`: those of each node, which then have a matrix
+    each for every pair; None: all share one.
     """
 
     def __init__(
@@ -162,12 +163,18 @@ class HighwayCell(ChainCell):
         units: int,
         *,
         normalised: bool,
+        activations: Mapping[int, Sequence[str]] | None = None,
     ) -> None:
         names = [f"{node}_{source}" for node, source in pairs]
+        if activations is not None:
+            names = [f"{node}_{source}_{name}" for node, source in pairs for name in activations[node]]
         super().__init__(names, fixed, wire, inputs, units, normalised=normalised)
+        self._apart = activations is not None
 
     def matrices(self, chain: Chain) -> list[str]:
-        return [f"{node}_{source}" for node, source in enumerate(chain.sources, start=2)]
+        read = zip(chain.sources, chain.activations[1:], strict=True)
+        ends = [f"{source}_{activation}" if self._apart else f"{source}" for source, activation in read]
+        return [f"{node}_{end}" for node, end in enumerate(ends, start=2)]
 
     def stepper(self, architecture: Architecture | None, mask: Tensor | None) -> Step:
         chain = wired(self.fixed, self._wire, architecture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
     from archwright.space import Space
 
+# What orders architectures best (docs/enas.md): losses, and in the macro space the number of parameters with them.
+RANKING: Mapping[str, Any] = {"objective": "likelihood"}
 # The official micro script's; the paper's 3.5e-4 is for 2,000 steps an epoch.
 LEARNING_RATE = {"learning_rate": 3.5e-3}
 
@@ -54,7 +57,7 @@ def small_images(cls: type[Space], modality: Modality, size: Size, *, published:
             epochs=36,
             weight_decay=2e-3 if few else published.final_recipe.weight_decay,
         ),
-        {**SMALL_ROUNDS, "evaluation_batch": 256},
+        {**SMALL_ROUNDS, "evaluation_batch": 256, **RANKING, **({"proxy": "parameters"} if macro else {})},
         known_fields(cls, sizes),
         known_fields(cls, final),
         {"reinforce": controller},
@@ -64,7 +67,7 @@ def small_images(cls: type[Space], modality: Modality, size: Size, *, published:
 def small_text(cls: type[Space], modality: Modality, size: Size) -> Preset:
     """Return models that a CPU trains in seconds."""
     final = small_recipe()
-    space = small_space(cls, nodes=8, units=units_of(modality), recurrent_dropout=0.1)
+    space = small_space(cls, nodes=8, units=units_of(modality), recurrent_dropout=0.1, apart=True)
     return Preset(
         replace(final, learning_rate_min=1e-3, length=20, epochs=20),
         replace(final, epochs=5),

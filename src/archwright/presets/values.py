@@ -25,6 +25,7 @@ SMALL_ROUNDS: Mapping[str, Any] = {
     "trials": 8 * 30,
     "trials_per_epoch": 30,
     "warmup": 12,
+    "sampling": "uniform",  # as measured (docs/enas.md)
     "samples": 30,
     "shortlist": 5,
 }

@@ -34,6 +34,8 @@ class EnasRecurrent(LanguageSpace):
         nodes: of a cell.
         averaged: h(t) is the mean of the "loose" ends (the paper), or of "all" nodes but the first (google-research's
             enas_lm, whose cells are given so).
+        apart: a node has a matrix for each of its activations, not one for all of them, while weights are shared: they
+            order cells better so (docs/enas.md). The paper's share.
         normalised: normalise h(t) over the batch, which steadies shared weights; a delivered model goes without.
         layers: of the language model.
         units: of every layer, and of the embedding.
@@ -50,6 +52,7 @@ class EnasRecurrent(LanguageSpace):
 
     nodes: int = 12  # ENAS 2018, section 3.1
     averaged: Literal["loose", "all"] = "loose"
+    apart: bool = False
     normalised: bool = True
     layers: int = 1
     units: int | None = 1000  # carpedm20; the paper gives 24M parameters for the final model only
@@ -88,7 +91,9 @@ class EnasRecurrent(LanguageSpace):
 
         pairs = [(node, int(source)) for node in range(2, self.nodes + 1) for source in open[f"{node}/input"]]
         fixed = self.chain(open.architecture) if open.architecture is not None else None
-        make = functools.partial(HighwayCell, pairs, fixed, self.chain, normalised=self.normalised)
+        names = {node: [str(a) for a in open[f"{node}/activation"]] for node in range(2, self.nodes + 1)}
+        own: dict[str, Any] = {"activations": names if self.apart else None, "normalised": self.normalised}
+        make = functools.partial(HighwayCell, pairs, fixed, self.chain, **own)
         return self.language_model(make, task, self._matrices)
 
     def reference(self, task: TextTask) -> nn.Module:
