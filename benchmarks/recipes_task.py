@@ -1,0 +1,122 @@
+"""A division of recipes: a part to learn from, one for a judge, one to find again (benchmarks/recipes.py)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from archwright.modalities.recipes.data import Known, RecipeData
+from archwright.modalities.recipes.pantry import Wishes
+from archwright.modalities.recipes.plausibility import Dish, Plausibility
+from archwright.modalities.recipes.scoring import Scoring, Tasting
+
+PROPOSALS = 1000
+
+
+def groups(sets: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return a number for each set, the same for near duplicates."""
+    parent = list(range(len(sets)))
+
+    def root(at: int) -> int:
+        while parent[at] != at:
+            parent[at] = parent[parent[at]]
+            at = parent[at]
+        return at
+
+    whole: dict[tuple[int, ...], int] = {}
+    for at, one in enumerate(sets):
+        parent[root(at)] = root(whole.setdefault(one, at))
+    replaced: dict[tuple[int, ...], int] = {}
+    for at, one in enumerate(sets):
+        for place in range(len(one) if len(one) >= 5 else 0):
+            less = one[:place] + one[place + 1 :]
+            if less in whole:
+                parent[root(at)] = root(whole[less])
+            if len(one) >= 9:
+                parent[root(at)] = root(replaced.setdefault(less, at))
+    return [root(at) for at in range(len(sets))]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One division of the recipes, and the model of part A."""
+
+    a: RecipeData
+    b: RecipeData
+    test: RecipeData
+    seed: int
+    sizes: tuple[int, int]
+    trials: int
+
+    @staticmethod
+    def of(data: RecipeData, seed: int, sizes: tuple[int, int], trials: int) -> Task:
+        group = groups([known.ingredients for known in data.recipes])
+        counts, rng = Counter(group), np.random.default_rng(seed)
+        part_of = dict(zip(sorted(counts), rng.integers(3, size=len(counts)).tolist(), strict=True))
+        largest, most = counts.most_common(1)[0]
+        if most > len(group) / 10:
+            part_of[largest] = 0
+        parts: list[list[Known]] = [[], [], []]
+        for known, of in zip(data.recipes, group, strict=True):
+            parts[part_of[of]].append(known)
+        a, b, test = (data.with_recipes(part) for part in parts)
+        return Task(a, b, test, seed, sizes, trials)
+
+    @cached_property
+    def imitated(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
+    def model(self) -> Plausibility:
+        return Plausibility.learned(self.a, self.seed)
+
+    @cached_property
+    def space(self) -> Any:
+        return Wishes(fewest=self.sizes[0], most=self.sizes[1]).space(self.a)
+
+    @cached_property
+    def scoring(self) -> Scoring:
+        return Scoring(self.space, Tasting(self.a, self.model), lambda m: m["log_likelihood"], lambda m: None)
+
+    @cached_property
+    def known(self) -> set[tuple[int, ...]]:
+        return {known.ingredients for known in self.a.recipes}
+
+    @cached_property
+    def truth(self) -> dict[tuple[int, ...], set[int]]:
+        found: dict[tuple[int, ...], set[int]] = {}
+        for known in self.test.recipes:
+            if known.ingredients not in self.known:
+                found.setdefault(known.ingredients, set()).update(known.methods[:1])
+        return found
+
+    def hit(self, dish: Dish) -> bool:
+        methods = self.truth.get(tuple(dish[0]))
+        return methods is not None and (not self.a.methods or bool(methods & set(dish[1])))
+
+    def score(self, dishes: Sequence[Dish]) -> np.ndarray:
+        return self.model.scores([(sorted(i), m) for i, m in dishes])["log_likelihood"]
+
+
+def first_different(dishes: Iterable[Dish], task: Task, count: int = PROPOSALS) -> list[Dish]:
+    """Return the first dishes of different ingredients that are no recipe of A."""
+    found: dict[tuple[int, ...], Dish] = {}
+    for ingredients, methods in dishes:
+        key = tuple(sorted(ingredients))
+        if key not in task.known:
+            found.setdefault(key, (key, tuple(methods)))
+            if len(found) == count:
+                break
+    return list(found.values())
+
+
+def best(dishes: Iterable[Dish], task: Task) -> list[Dish]:
+    """Return those of the dishes with the largest likelihood, different and not in A."""
+    unique = list(dict.fromkeys((tuple(sorted(ingredients)), tuple(methods)) for ingredients, methods in dishes))
+    order = np.argsort(-task.score(unique), kind="stable")
+    return first_different((unique[i] for i in order), task)
