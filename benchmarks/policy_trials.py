@@ -96,11 +96,16 @@ class Cells:
 
     decisions, links, noise = 6, False, 0.0
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, reward: str = "val_acc_12", device: int | None = None) -> None:
         with np.load(path) as file:
             number = (file["ops"].astype(int) * 5 ** np.arange(6)).sum(1)
+            weight, self.name = np.ones(5**6), reward
+            if device is not None:  # accuracy against latency, as in MnasNet
+                latency = file["hw_latency_ms"].reshape(5**6, -1)[:, device]
+                weight = (latency / np.median(latency)) ** -0.07
+                self.name = f"{reward} against latency on {file['hw_names'][device]}"
             self.rewards, self.scores = np.empty(5**6), np.empty(5**6)
-            self.rewards[number], self.scores[number] = file["val_acc_12"], file["test_acc_200"]
+            self.rewards[number], self.scores[number] = file[reward] * weight, file["test_acc_200"] * weight
 
     def number(self, answers: Tensor) -> Tensor:
         return (answers * 5 ** torch.arange(6)).sum(-1)
@@ -297,15 +302,35 @@ LINES = {
 }
 
 
+def unseen(path: str, devices: list[int] | None, count: int, trials: int) -> None:
+    """Print how the strategy does on tables not used for a choice, beside search without learning and random search."""
+    with np.load(path) as file:
+        devices = list(range(len(file["hw_names"]))) if devices is None else devices
+    problems = [Cells(path, "val_acc_200"), *(Cells(path, device=device) for device in devices)]
+    compared = {"as it is": USUAL, "nothing is learned": LINES["nothing is learned"]}
+    compared["random"] = replace(USUAL, rate=1e-12, around=0.0)
+    for problem in problems:
+        found = {name: searches(problem, count, trials, recipe, seed=2)[:, -1] for name, recipe in compared.items()}
+        best = problem.scores.max()
+        words = [f"{name} {best - end.mean():.3f} +- {end.std() / count**0.5:.3f}" for name, end in found.items()]
+        print(f"{problem.name:60} regret: {', '.join(words)}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", help="an .npz of NAS-Bench-201, as in archwright bench")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--searches", type=int, nargs=2, default=(200, 48), help="of the table and of signals")
+    help_unseen = "tables of the file that no choice was made on: 200 epochs, and accuracy against latency on devices"
+    parser.add_argument("--unseen", action="store_true", help=help_unseen)
+    parser.add_argument("--devices", type=int, nargs="*", help="their numbers (default: all)")
     parser.add_argument("--only", default="", help="lines that hold this text")
     given = parser.parse_args()
     torch.set_num_threads(1)
     problems = (Cells(given.table) if given.table else None, Signals())
+    if given.unseen:
+        unseen(given.table, given.devices, given.searches[0], given.trials)
+        return
     for name, recipe in LINES.items():
         if given.only not in name:
             continue
