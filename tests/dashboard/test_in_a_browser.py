@@ -29,6 +29,10 @@ def test_a_report_is_complete_without_a_network(tab: Browser, tmp_path: Path) ->
     assert tab.js("document.querySelectorAll('svg.drawing').length") == 1
     assert tab.js("document.querySelector('svg.drawing').getBoundingClientRect().width <= innerWidth")
     assert "2/left" in tab.js("[...document.querySelectorAll('svg.drawing title')].map(t => t.textContent).join('|')")
+    place = "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]"
+    x, y = tab.js(f"(e => {{ e.scrollIntoView(); {place} }})(document.getElementById('node-0-3'))")
+    under = tab.js(f"document.elementFromPoint({x}, {y}).closest('g').querySelector('title').textContent")
+    assert under.splitlines()[1] == "output 16x8x8, 32x4x4"
     assert tab.js("[...document.images].every(image => image.naturalWidth > 0)")
     assert tab.js("document.documentElement.scrollWidth <= innerWidth")
     assert tab.pdf().startswith(b"%PDF")
