@@ -13,6 +13,7 @@ from archwright.cli.commands import Parser, print_json, print_line
 from archwright.dashboard.folders import run_folders
 from archwright.dashboard.hosts import LOOPBACK
 from archwright.errors import ConfigError, MissingExtra
+from archwright.graph import Graph, Node
 
 PORT, EVERY = 8765, 3.0
 AT_ONCE = 64  # connections
@@ -52,8 +53,16 @@ def _pages(given: Any) -> None:
     app = application(given.runs, bound=given.host, every=given.every)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, limit_concurrency=AT_ONCE)
     with closing(_bound(given.host, given.port)) as listening:
+        threading.Thread(target=_warm, daemon=True).start()
         _say(given, listening.getsockname()[1])
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _warm() -> None:
+    """Load what draws before the first page asks for it."""
+    from archwright.pages.shown import drawing
+
+    drawing([Graph("warm", (Node("node", "node"),), ())])
 
 
 def _optuna(given: Any) -> None:
