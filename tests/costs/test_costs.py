@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save
 from torch import nn
 
 from archwright.costs.activations import peak_activation_bytes
@@ -122,6 +123,16 @@ def test_costs_are_measured_once_and_kept() -> None:
     assert costs.built == 2
     with pytest.raises(ChildFailure, match="no such network"):
         costs.of(next(a for n in range(40) if (a := sample(Static(), n))["first"] == 8), ["parameters"])
+
+
+def test_the_size_of_a_file_is_known_without_writing_it() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Linear(7, 2, dtype=torch.bfloat16))
+    assert weight_bytes(network) == len(save(network.state_dict()))
+    assert weight_bytes(network.to("meta")) == weight_bytes(network)
+    tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    before = weight_bytes(tied)
+    tied[1].weight = tied[0].weight
+    assert weight_bytes(tied) <= before - 36
 
 
 def test_costs_go_to_other_processes() -> None:

@@ -153,7 +153,10 @@ def test_shared_weights_read_predicted_costs_and_deliver_within_measured_ones(tm
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"within": ("parameters=10",)}, "none of 200 random networks of stages has at most 10 parameters; the least"),
+        (
+            {"within": ("parameters=10",)},
+            "none of [0-9]* random networks of stages has at most 10 parameters; the",
+        ),
         ({"objective": "accuracy / speed"}, "'speed' is not a metric of this search|needs .*speed"),
         ({"pareto": ("accuracy",)}, "name two objectives"),
         ({"evaluator": "gradient", "within": ("parameters=1M",)}, "no mixture|descends in a loss"),

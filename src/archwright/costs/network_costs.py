@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
 
 from archwright.costs.activations import peak_activation_bytes
 from archwright.costs.latency import latency
@@ -65,14 +68,28 @@ class Costs:
         known = self._known.get(key) or (self._facts.get(key) if self._facts is not None else None) or {}
         if missing := [name for name in names if name not in known]:
             with any_failure():
-                known = {**known, **self.measured(self._build(architecture), missing)}
+                known = {**known, **(self._outlined(architecture, missing) or self._measured(architecture, missing))}
             if self._facts is not None:
                 self._facts.put(key, known)
         self._known[key] = known
         bounds = BOUNDS if "latency_ms" in names else ()
         return {name: known[name] for name in (*names, *bounds)}
 
-    def measured(self, network: Any, names: Collection[str]) -> dict[str, float]:
+    def _measured(self, architecture: Architecture, names: Collection[str]) -> dict[str, float]:
+        return self.measured(self._build(architecture), names)
+
+    def _outlined(self, architecture: Architecture, names: Collection[str]) -> dict[str, float] | None:
+        """Return costs of a network without memory for its weights, which is fast; None where it takes a real one."""
+        if not {*names} <= {"parameters", "multiply_adds", "bytes"} or self.target.runtime == "onnx":
+            return None
+        try:
+            with torch.device("meta"):
+                network = self._build(architecture)
+            return self.measured(network, names, outlined=True)
+        except (RuntimeError, NotImplementedError):  # it looks at values
+            return None
+
+    def measured(self, network: Any, names: Collection[str], *, outlined: bool = False) -> dict[str, float]:
         """Measure these costs of a network; those that come with the latency are measured along."""
         found: dict[str, float] = {}
         with inference(network):
@@ -80,25 +97,30 @@ class Costs:
                 found["parameters"] = float(parameters(network))
             if "multiply_adds" in names:
                 found["multiply_adds"] = float(self._work(network))
+            if "bytes" in names and self.target.runtime != "onnx":
+                found["bytes"] = float(weight_bytes(network))
+            if outlined or not {*names} - {*found}:
+                return found
             program = self._program(network, self.target.batch)
             if "peak_activation_bytes" in names:
                 inputs = program.example.values()
                 found["peak_activation_bytes"] = float(peak_activation_bytes(program.network, *inputs))
-            if {*TIMED, "bytes"} & {*names} and (self.target.runtime == "onnx" or {*TIMED} & {*names}):
+            if {*TIMED, "bytes"} & {*names} - {*found}:
                 with runnable(program, self.target) as prepared:
                     if prepared.bytes is not None:
                         found["bytes"] = float(prepared.bytes)
                     measured = latency(prepared.run, self.target, seconds=LATENCY_SECONDS)
                 found |= {"latency_ms": measured.milliseconds, "latency": measured.milliseconds / 1000}
                 found |= dict(zip(BOUNDS, measured.interval, strict=True))
-            if "bytes" in names and "bytes" not in found:
-                found["bytes"] = float(weight_bytes(network))
         return found
 
 
 def weight_bytes(network: Any) -> int:
-    """Return the size of the file of the network's weights (safetensors)."""
-    from safetensors.torch import save
-
-    tensors = {value.data_ptr(): (name, value) for name, value in network.state_dict().items() if value.numel()}
-    return len(save({name: value.detach().cpu().contiguous() for name, value in tensors.values()}))
+    """Return the size of the file of the network's weights (safetensors): a header as JSON, and the numbers."""
+    tensors = {id(value): (name, value) for name, value in network.state_dict(keep_vars=True).items()}
+    header, end = {}, 0
+    for name, value in sorted(tensors.values(), key=lambda item: (-item[1].element_size(), item[0])):
+        begin, end = end, end + value.numel() * value.element_size()
+        kind = ("BF" if value.dtype == torch.bfloat16 else str(value.dtype)[6].upper()) + str(8 * value.element_size())
+        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [begin, end]}
+    return 8 + -(-len(json.dumps(header, separators=(",", ":"))) // 8) * 8 + end

@@ -94,8 +94,8 @@ def sized(
     near = {name: one for name, (one, made, _) in found.items() if 1 / FAR <= made / target <= FAR}
     near = near or {name: one for name, (one, _, _) in found.items()}
     for name, (_, _, size) in [*found.items()][:1]:
-        own = {f"{name}-x{factor:g}": at(factor * size, name) for factor in smaller}
-        near = {name: near.pop(name, found[name][0]), **own, **near}
+        near = {name: near.pop(name, found[name][0]), **{f"{name}-x{f:g}": at(f * size, name) for f in smaller}, **near}
+        near = {name: one for name, one in near.items() if one not in [*near.values()][: [*near].index(name)]}
     return near, recipe
 
 

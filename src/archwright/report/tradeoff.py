@@ -120,7 +120,7 @@ def _draw(axes: Axes, points: Sequence[Point], size: str, times: float, behind: 
     # Less than a decade has too few round powers for a logarithmic axis, whose labels would run into each other.
     subs = (1.0,) if high > 60 * low else (1.0, 2.0, 5.0)
     axes.xaxis.set_major_locator(LogLocator(subs=subs) if high > 10 * low else MaxNLocator(4, steps=(1, 2, 5, 10)))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_formatter(EngFormatter(sep="") if high > 1000 else "{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from archwright.space import Architecture
 
 TRIED = 200  # random architectures, before a plan says that none is within its limits
+PATIENCE = 20.0  # seconds for that
 LEARNED = 64  # architectures that are measured for a prediction
 STREAM, PREDICTED = 98, 97  # random streams
 
@@ -102,11 +104,14 @@ def check(plan: Plan, modality: Modality, costs: Costs) -> None:
     if not aims.limits or any(map(exact.admits, plan.search.method.known(plan.search).values())):
         return
     least: dict[str, float] = {}
-    for number in range(TRIED):
-        architecture = sample(plan.search.space, (plan.seed, STREAM, number))
+    begun, number = time.monotonic(), 0
+    while number < TRIED and time.monotonic() - begun < PATIENCE:
+        architecture, number = sample(plan.search.space, (plan.seed, STREAM, number)), number + 1
         if exact.admits(architecture):
             return
         least = {name: min(value, least.get(name, value)) for name, value in exact.limited(architecture).items()}
     words = " and ".join(limit.words() for limit in aims.limits)
     best = ", ".join(f"{least[limit.cost]:,.6g} {limit.cost}" for limit in aims.limits)
-    raise ConfigError(f"none of {TRIED} random networks of {plan.search.space.name} has {words}; the least have {best}")
+    raise ConfigError(
+        f"none of {number} random networks of {plan.search.space.name} has {words}; the least have {best}"
+    )

@@ -58,14 +58,14 @@ def make_plan(
         "threads": threads or available(),
     }
     planner = Planner(modality(data), user, preset, base, threads is None)
+    first = planner.plan()
+    if not timed and minutes is None:
+        return first
+    costs = costs_of(first, planner.modality)
+    context = replace(first.context(planner.modality), admits=Exact(first, costs).admits)
+    first = first.changed(first.search.method.limited(context))
+    check(first, planner.modality, costs)  # before anything is measured
     if minutes is not None:
-        plan = TimedPlanner(planner, minutes * 60, begun).plan()
-    elif not timed:
-        return planner.plan()
-    else:
-        plan = planner.plan()
-        context = replace(plan.context(planner.modality), admits=Exact(plan, costs_of(plan, planner.modality)).admits)
-        plan = planner.threaded(plan.changed(plan.search.method.limited(context)))
-        plan = planner.estimated(plan, measure(plan, planner.modality))
-    check(plan, planner.modality, costs_of(plan, planner.modality))
-    return plan
+        return TimedPlanner(planner, minutes * 60, begun).plan()
+    plan = planner.threaded(first)
+    return planner.estimated(plan, measure(plan, planner.modality))
