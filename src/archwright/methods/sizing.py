@@ -30,7 +30,7 @@ FEW_PASSES = 20.0
 # taken where its step costs at most so many times SGD's.
 MUON_COST = 1.15
 NEAR = math.log(1.3)  # a difference in passes that a larger network is worth
-SMALLEST, SMALLER = 0.01, 0.85  # size of a network that is tried to be within limits, and the factor between two
+SMALLEST, SMALLER = 0.01, 0.7  # size of a network that is tried to be within limits, and the factor between two
 FAR = 1.6  # times more or fewer passes than intended: such a network does not race
 PATIENCE = 0.15  # of the training's time: on a busy machine, what has not been timed by then does not race either
 

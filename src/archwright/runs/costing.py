@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archwright.space import Architecture
 
 TRIED = 200  # random architectures, before a plan says that none is within its limits
-PATIENCE = 20.0  # seconds for that
+PATIENCE = 10.0  # seconds for that
 LEARNED = 64  # architectures that are measured for a prediction
 STREAM, PREDICTED = 98, 97  # random streams
 
