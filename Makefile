@@ -4,6 +4,7 @@
 #   make search                      the main job on the digits data set
 #   make search ARGS="--data DIR"    anything else that `archwright search` takes
 #   make test                        lint, types and tests, as in CI      (ARGS go to pytest, LIMIT goes before it)
+#   make docs                        the documentation as a site, in build/site
 #   make fuzz                        the fuzz tests, long: as many examples of each as FUZZ=5000 says
 #   make bench                       the measurements in benchmarks/      (ARGS go to them; policy_gradient.py, scaling.py,
 #                                    darts.py, value.py and kills.py take long, so they are commands of their own)
@@ -21,13 +22,13 @@ READY_DEV := .venv/ready-dev
 REMAKE := $(shell test "$$(cat $(READY) 2>&1)" = "$(CURDIR)" && $(BIN)/python -c '' 2>/dev/null || echo remake)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: search test lint fuzz bench clean remake
+.PHONY: search test lint docs fuzz bench clean remake
 .DELETE_ON_ERROR:
 
 search: $(READY)
 	@$(BIN)/archwright search $(ARGS)
 
-test: lint
+test: lint docs
 	@# One thread each: two processes of two threads on two cores wait for each other. A crash of a worker ends the run
 	@# with a failure: xdist would start the file anew in the next worker, which crashes too, and then waits for ever.
 	OMP_NUM_THREADS=1 $(LIMIT) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 $(ARGS)
@@ -36,6 +37,10 @@ lint: $(READY_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY_DEV)
+	@# A link that leads nowhere, or a name in the reference that is not there, fails it.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 FUZZ ?= 5000
 

@@ -37,8 +37,12 @@ def blocks(page: Path) -> list[Block]:
 
 
 def commands(page: Path) -> list[str]:
-    """Return the lines of commands, without their comments, of the blocks that name no language."""
-    lines = "\n".join(block.text for block in blocks(page) if block.language == "").replace("\\\n", " ").splitlines()
+    """Return the lines of commands, without their comments, of the blocks of the shell."""
+    lines = (
+        "\n".join(block.text for block in blocks(page) if block.language in ("", "bash"))
+        .replace("\\\n", " ")
+        .splitlines()
+    )
     parts = [part.strip() for line in lines for part in re.split(r"&&|;", line.partition("#")[0])]
     return [part for part in parts if part.startswith("archwright ")]
 

@@ -44,7 +44,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nasnet-a --filters 44 --image-size 224   its size",
     ),
     "export": (
-        "runs/photos-001   model.py, weights, .pt2",
+        "runs/photos-001   model.py, weights, pt2",
         "runs/photos-001 --format onnx --int8   for ONNX Runtime",
     ),
     "predict": (
@@ -95,7 +95,8 @@ def help_of(parser: Any) -> str:
 def flag_lines(name: str, text: str, width: int) -> list[str]:
     """Return a flag and what it does as lines."""
     words = textwrap.wrap(text, width - FLAG - 4, break_on_hyphens=False) or [""]
-    return [f"  {name:<{FLAG}} {words[0]}", *(f"{'':<{FLAG + 3}}{line}" for line in words[1:])]
+    first = [f"  {name:<{FLAG}} {words.pop(0)}"] if len(name) <= FLAG else [f"  {name}"]
+    return [*first, *(f"{'':<{FLAG + 3}}{line}" for line in words)]
 
 
 def _named(action: Any) -> tuple[str, str]:
