@@ -44,7 +44,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nasnet-a --filters 44 --image-size 224   its size",
     ),
     "export": (
-        "runs/photos-001   model.py, weights, pt2",
+        "runs/photos-001   model.py, model.pt2",
         "runs/photos-001 --format onnx --int8   for ONNX Runtime",
     ),
     "predict": (
