@@ -268,13 +268,13 @@ def test_a_pickle_in_the_place_of_any_file_is_never_loaded(
 ) -> None:
     files = [path for path in run.rglob("*") if path.is_file() and path.stat().st_size]
     kinds = {path.suffix for path in files}
-    assert kinds - {""} == {".json", ".sqlite", ".safetensors", ".yaml", ".md", ".png", ".svg"}, kinds
+    assert kinds - {""} == {".json", ".sqlite", ".safetensors", ".yaml", ".md", ".html", ".png", ".svg"}, kinds
     assert [path.name for path in files if not path.suffix] in ([], ["lock"])
     for name in ("load", "loads", "Unpickler"):
         monkeypatch.setattr(pickle, name, lambda *_, **__: pytest.fail("something is unpickled"))
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("torch.load is called"))
     commands = [["show", "run", "--no-pictures"], ["predict", "run", "x.png"], ["resume", "run"], ["list", "."]]
-    commands += [["compare", "run", "--no-pictures"], ["export", "run", "--formats", "source"]]
+    commands += [["report", "run"], ["compare", "run", "--no-pictures"], ["export", "run", "--formats", "source"]]
     configured = ["search", "--config", "run/config.yaml", "--dry-run"]
     assert archwright.load(run).model
     for path in [path for path in files if path.suffix in (".json", ".sqlite", ".safetensors", ".yaml")]:
