@@ -94,7 +94,7 @@ def test_a_training_fills_the_seconds_and_proposals_stay_near_the_known_networks
 
 def test_seconds_of_a_training_are_those_of_its_own_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archwright.runs.clock.step_seconds", lambda *_, **__: 0.5)
-    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200})
+    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200}, timed=False)
     method = replace(given.plan.search.method, whole=100.0, passes=None)
     plan = replace(given.plan, search=replace(given.plan.search, method=method))
     known = next(iter(plan.search.space.known(0.1).values()))
@@ -113,7 +113,7 @@ def _trials(proposals: Sequence[Any]) -> list[Trial]:
 @pytest.mark.parametrize("seconds", [10.0, 25.0, 60.0, 600.0, 6000.0])
 def test_half_of_the_time_is_the_winners(seconds: float, losers: float) -> None:
     user = UserSettings("nas-conv", settings={"evaluator": "race", "losers": losers})
-    prepared = prepare("digits", user=user, device="cpu", data_options={"limit": 200}, threads=1)
+    prepared = prepare("digits", user=user, device="cpu", data_options={"limit": 200}, threads=1, timed=False)
     context = prepared.plan.context(modality(prepared.data))
     settings = context.search.method.planned(context, seconds, (), lambda *_: 0.01)
     assert settings is not None
@@ -365,10 +365,10 @@ def test_mirror_images_are_averaged_where_they_are_the_same_class() -> None:
     colour = (np.zeros((60, 3, 8, 8), dtype=np.uint8) + np.arange(60, dtype=np.uint8)[:, None, None, None], [0, 1] * 30)
     for data, recipe, mirrored in ((colour, {}, True), (colour, {"flip": False}, False), ("digits", {}, False)):
         user = UserSettings("stages", final_recipe=recipe)
-        plan = prepare(data, user=user, device="cpu").plan
+        plan = prepare(data, user=user, device="cpu", timed=False).plan
         assert plan.search.space.mirror is plan.final.space.mirror is mirrored  # type: ignore[attr-defined]
     asked = UserSettings("stages", space_fields={"mirror": False})
-    assert prepare(colour, user=asked, device="cpu").plan.final.space.forwards == 1
+    assert prepare(colour, user=asked, device="cpu", timed=False).plan.final.space.forwards == 1
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_mirror_images_are_averaged_where_they_are_the_same_class() -> None:
 def test_muon_is_taken_for_few_passes_if_its_steps_are_not_much_slower(
     cost: float, seconds: float, optimizer: str
 ) -> None:
-    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200})
+    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200}, timed=False)
     context = given.plan.context(modality(given.data))
 
     def step(architecture: Architecture, recipe: Recipe) -> float:
@@ -397,7 +397,7 @@ def test_muon_is_taken_for_few_passes_if_its_steps_are_not_much_slower(
 def test_on_a_busy_machine_the_first_known_network_is_sized_and_others_while_there_is_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200})
+    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200}, timed=False)
     context, now = given.plan.context(modality(given.data)), 0.0
 
     def step(architecture: Architecture, recipe: Recipe) -> float:
