@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archwright.loop import Describes, Proposal, State, Trial
+from archwright.controllers.wrapping import Wrapping
+from archwright.loop import Proposal, Trial
 from archwright.space import adapt
 
 if TYPE_CHECKING:
-    from archwright.space import Architecture, Space
+    from archwright.space import Architecture
 
 TRIES = 200  # for one proposal; then it is left to the evaluator, which fails it
 APART = 1_000_003  # streams between two tries; odd, so that the next picks of a controller with several are taken
 
 
-class Admitting:
+class Admitting(Wrapping):
     """Proposes what `controller` proposes, and asks another stream of it in the place of what `admits` refuses."""
 
     def __init__(self, controller: Any, admits: Callable[[Architecture], bool]) -> None:
-        self._controller, self._admits = controller, admits
-        self.space: Space = controller.space
-        self.batch: int = controller.batch
+        super().__init__(controller)
+        self._admits = admits
         self.on_policy: bool = getattr(controller, "on_policy", False)
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
@@ -42,13 +42,3 @@ class Admitting:
 
     def tell(self, trials: Sequence[Trial]) -> bool:
         return bool(self._controller.tell(trials))
-
-    def metrics(self) -> Mapping[str, float]:
-        return self._controller.metrics() if isinstance(self._controller, Describes) else {}
-
-    def state_dict(self) -> State:
-        state: State = self._controller.state_dict()
-        return state
-
-    def load_state_dict(self, state: State) -> None:
-        self._controller.load_state_dict(state)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from archwright.loop import Describes, Proposal, State, Trial
+from archwright.controllers.wrapping import Wrapping
+from archwright.loop import Proposal, Trial
 
 if TYPE_CHECKING:
-    from archwright.space import Architecture, Space
+    from archwright.space import Architecture
 
 
-class Starting:
+class Starting(Wrapping):
     """Proposes `starters`, in their order, and then what `controller` proposes.
 
     A controller that learns from the probabilities of its own proposals (REINFORCE, PPO) is not told of the starters:
@@ -19,9 +20,8 @@ class Starting:
     """
 
     def __init__(self, controller: Any, starters: Sequence[Architecture]) -> None:
-        self._controller, self._starters = controller, tuple(starters)
-        self.space: Space = controller.space
-        self.batch: int = controller.batch
+        super().__init__(controller)
+        self._starters = tuple(starters)
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
         given = [stream for stream in streams if stream < len(self._starters)]
@@ -33,13 +33,3 @@ class Starting:
         if getattr(self._controller, "on_policy", False):
             trials = [trial for trial in trials if trial.proposal.log_prob is not None]
         return bool(trials) and bool(self._controller.tell(trials))
-
-    def metrics(self) -> Mapping[str, float]:
-        return self._controller.metrics() if isinstance(self._controller, Describes) else {}
-
-    def state_dict(self) -> State:
-        state: State = self._controller.state_dict()
-        return state
-
-    def load_state_dict(self, state: State) -> None:
-        self._controller.load_state_dict(state)
