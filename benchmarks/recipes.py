@@ -19,7 +19,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from archwright.modalities.recipes.data import RecipeData, load_recipes
 from archwright.modalities.recipes.plausibility import Dish, changed_dish, incidence, padded, random_dish
 from archwright.report.statistics import mean_interval
 from recipes_task import Task
-from recipes_ways import ways
+from recipes_ways import REINFORCE, ways
 
 NEIGHBOURS = 5
 
@@ -152,19 +152,21 @@ def told_apart(task: Task, most: int = 1000) -> dict[str, float]:
     return found | {"calibration error": float(sum(gaps))}
 
 
-def measured(task: Task, names: Sequence[str] | None, guided: int) -> Iterator[dict[str, Any]]:
-    """Yield a row for each way to propose, then one for the model."""
+def measured(task: Task, guided: int, wanted: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each wanted way to propose, then one for the model, whose name is empty."""
+    chosen = {name: way for name, way in ways(task.trials, guided).items() if wanted(name)}
+    if not chosen and not wanted(""):
+        return
     judge, typical = Neighbours(task.b), {}
     for size in range(task.sizes[0], task.sizes[1] + 1):
         sets = [known.ingredients for known in task.test.recipes if len(known.ingredients) == size]
         typical[size] = float(np.median(judge(sets))) if sets else 0.0
     tasting = task.scoring.tasting
-    for name, way in ways(task.trials, guided).items():
-        if names is not None and name not in names:
-            continue
+    for name, way in chosen.items():
         begun = time.process_time()
         dishes = way(task)
         seconds = time.process_time() - begun
+        task.found_sizes[name] = Counter(len(ingredients) for ingredients, _ in dishes)
         few = different(dishes, 10, 0)
         apart = [1 - alike(a, b) for i, a in enumerate(few) for b in few[:i]]
         yield {
@@ -178,8 +180,9 @@ def measured(task: Task, names: Sequence[str] | None, guided: int) -> Iterator[d
             "diversity": float(np.mean(apart)),
             "size": float(np.mean([len(ingredients) for ingredients, _ in dishes])),
             "seconds": seconds,
+            "sizes": sorted(task.found_sizes[name].items()),
         }
-    if names is None or "model" in names:
+    if wanted(""):
         yield {"way": "", **completion(task), **methods(task), **told_apart(task)}
 
 
@@ -203,9 +206,33 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
     others = [row for row in rows if not row["way"]]
     lines += [""] * bool(others)
     for name in others[0] if others else ():
-        if name != "way":
+        if name not in ("way", "seed"):
             mean, low, high = mean_interval([row[name] for row in others])
             lines.append(f"{name}: {mean:.3f}" + (f" [{low:.3f}, {high:.3f}]" if len(others) > 1 else ""))
+    return lines
+
+
+def ratios(rows: Sequence[dict[str, Any]], ours: str = REINFORCE, draws: int = 10_000) -> list[str]:
+    """Return how many times as many hits REINFORCE has as each other way, over the divisions that have both.
+
+    The interval is the percentile bootstrap over divisions, which are drawn together for both.
+    """
+    lines, rng = [], np.random.default_rng(0)
+    for name in dict.fromkeys(row["way"] for row in rows):
+        pairs = [(row, other) for row in rows for other in rows if (row["way"], other["way"]) == (ours, name)]
+        pairs = [(row, other) for row, other in pairs if row["seed"] == other["seed"]]
+        if not pairs or name in ("", ours):
+            continue
+        found = []
+        for column in COLUMNS[:2]:
+            rates = np.array([[one[column] / one["proposals"] for one in pair] for pair in pairs])
+            sums = rates[rng.integers(len(pairs), size=(draws, len(pairs)))].sum(1)
+            sums = np.concatenate([rates.sum(0)[None], sums])
+            times = np.full(len(sums), np.inf)
+            np.divide(sums[:, 0], sums[:, 1], out=times, where=sums[:, 1] > 0)
+            low, high = np.sort(times[1:])[[int(0.025 * draws), int(0.975 * draws) - 1]]
+            found.append(f"{column} {times[0]:.1f} [{low:.1f}, {high:.1f}]")
+        lines.append(f"{ours} / {name}, {len(pairs)} divisions: {', '.join(found)}")
     return lines
 
 
@@ -218,26 +245,31 @@ def main() -> None:
     parser.add_argument("--guided", type=int, default=150, help="evaluations of guided, which takes longer for each")
     parser.add_argument("--sizes", default="2-6", help="ingredients of a dish")
     parser.add_argument("--ways", help="of the ways to propose, separated by semicolons, and model")
-    parser.add_argument("--out", help="a row of results a line; seeds that are in it are not done again")
+    parser.add_argument("--out", help="a row of results a line, added as each is done; those in it are not done again")
     given = parser.parse_args()
     low, _, high = given.sizes.partition("-")
+    names = None if given.ways is None else [name.strip() for name in given.ways.split(";")]
     data, rows = load_recipes(given.data), []
     out = None if given.out is None else Path(given.out)
     if out is not None and out.exists():
         rows = [json.loads(line) for line in out.read_text().splitlines()]
     for seed in range(given.first, given.first + given.seeds):
-        if any(row["seed"] == seed for row in rows):
-            continue
-        task = Task.of(data, seed, (int(low), int(high or low)), given.trials)
-        new = []
-        for row in measured(task, given.ways and given.ways.split(";"), given.guided):
-            new.append({"seed": seed, **row})
-            print(json.dumps(new[-1]), flush=True)
-        rows += new
-        if out is not None:
-            with out.open("a") as file:
-                file.writelines(json.dumps(row) + "\n" for row in new)
-    print("\n".join(table([{k: v for k, v in row.items() if k != "seed"} for row in rows])))
+        task, done = Task.of(data, seed, (int(low), int(high or low)), given.trials), set()
+        for row in rows:
+            if row["seed"] == seed:
+                done.add(row["way"])
+                task.found_sizes[row["way"]] = Counter(dict(row.get("sizes", ())))
+
+        def wanted(name: str, done: frozenset[str] = frozenset(done)) -> bool:
+            return name not in done and (names is None or (name or "model") in names)
+
+        for row in measured(task, given.guided, wanted):
+            rows.append({"seed": seed, **row})
+            print(json.dumps(rows[-1]), flush=True)
+            if out is not None:
+                with out.open("a") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
+    print("\n".join([*table(rows), "", *ratios(rows)]))
 
 
 if __name__ == "__main__":

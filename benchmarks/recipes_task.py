@@ -68,7 +68,13 @@ class Task:
         return Task(a, b, test, seed, sizes, trials)
 
     @cached_property
-    def imitated(self) -> dict[str, Any]:
+    def kept(self) -> dict[str, Any]:
+        """What one way to propose leaves for others: an imitated policy, the dishes that were evaluated."""
+        return {}
+
+    @cached_property
+    def found_sizes(self) -> dict[str, Counter[int]]:
+        """How many of a way's proposals have each size."""
         return {}
 
     @cached_property
@@ -103,20 +109,27 @@ class Task:
         return self.model.scores([(sorted(i), m) for i, m in dishes])["log_likelihood"]
 
 
-def first_different(dishes: Iterable[Dish], task: Task, count: int = PROPOSALS) -> list[Dish]:
-    """Return the first dishes of different ingredients that are no recipe of A."""
+def first_different(
+    dishes: Iterable[Dish], task: Task, count: int = PROPOSALS, quota: Counter[int] | None = None
+) -> list[Dish]:
+    """Return the first dishes of different ingredients that are no recipe of A.
+
+    A `quota` has how many of each size are still wanted; it counts down, so that a source can look at it.
+    """
     found: dict[tuple[int, ...], Dish] = {}
     for ingredients, methods in dishes:
         key = tuple(sorted(ingredients))
-        if key not in task.known:
-            found.setdefault(key, (key, tuple(methods)))
-            if len(found) == count:
-                break
+        if key in task.known or key in found or (quota is not None and not quota[len(key)]):
+            continue
+        found[key] = (key, tuple(methods))
+        if quota is not None:
+            quota[len(key)] -= 1
+        if len(found) == count or (quota is not None and not quota.total()):
+            break
     return list(found.values())
 
 
-def best(dishes: Iterable[Dish], task: Task) -> list[Dish]:
-    """Return those of the dishes with the largest likelihood, different and not in A."""
+def ordered(dishes: Iterable[Dish], task: Task) -> list[Dish]:
+    """Return the dishes, each once, the largest likelihood first."""
     unique = list(dict.fromkeys((tuple(sorted(ingredients)), tuple(methods)) for ingredients, methods in dishes))
-    order = np.argsort(-task.score(unique), kind="stable")
-    return first_different((unique[i] for i in order), task)
+    return [unique[i] for i in np.argsort(-task.score(unique), kind="stable")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from archwright.loop import Trial, Trials, run
 from archwright.modalities.recipes.plausibility import Dish, incidence
 from archwright.modalities.recipes.scoring import Together
 from archwright.space import Architecture, generator, sample
-from recipes_task import Task, best, first_different
+from recipes_task import PROPOSALS, Task, first_different, ordered
 
 # Ways to propose: each yields dishes, or returns them in order.
 
@@ -25,22 +27,33 @@ def uniform(task: Task, rng: np.random.Generator) -> Iterator[Dish]:
         yield task.scoring.dish(sample(task.space, rng))
 
 
+Quota = Counter[int] | None  # how many dishes of each size are still wanted
+REINFORCE = "REINFORCE"
+
+
 def sizes_of(task: Task) -> np.ndarray:
     """Return the share of A's recipes with each size from the smallest to the largest allowed."""
     counts = np.array([sum(len(s) == n for s in task.known) for n in range(task.sizes[0], task.sizes[1] + 1)], float)
     return counts / counts.sum()
 
 
-def frequency(task: Task, rng: np.random.Generator, sizes: np.ndarray | None = None) -> Iterator[Dish]:
-    shares, terms = sizes_of(task) if sizes is None else sizes, task.model.terms
+def drawn_sizes(task: Task, rng: np.random.Generator, quota: Quota) -> Iterator[int]:
+    """Yield sizes of dishes: those of A's recipes, or what a quota still wants."""
+    usual = sizes_of(task)
     while True:
-        size = task.sizes[0] + int(rng.choice(len(shares), p=shares))
+        left = np.array([quota[n] for n in range(task.sizes[0], task.sizes[1] + 1)], float) if quota else usual
+        yield task.sizes[0] + int(rng.choice(len(left), p=left / left.sum()))
+
+
+def frequency(task: Task, rng: np.random.Generator, quota: Quota = None) -> Iterator[Dish]:
+    terms = task.model.terms
+    for size in drawn_sizes(task, rng, quota):
         yield terms.drawn(size, rng), terms.drawn_methods(1 if task.a.methods else 0, rng)
 
 
-def greedy(task: Task, rng: np.random.Generator, sizes: np.ndarray | None = None, lift: bool = False) -> Iterator[Dish]:
+def greedy(task: Task, rng: np.random.Generator, quota: Quota = None, lift: bool = False) -> Iterator[Dish]:
     """Begin with a pair, the most frequent first, and add what occurs most with those chosen (or has most lift)."""
-    shares = sizes_of(task) if sizes is None else sizes
+    sizes = drawn_sizes(task, rng, quota)
     x = incidence([known.ingredients for known in task.a.recipes], len(task.a.ingredients))
     together = np.asarray((x.T @ x).toarray(), dtype=float)
     uses = together.diagonal().copy()
@@ -54,7 +67,7 @@ def greedy(task: Task, rng: np.random.Generator, sizes: np.ndarray | None = None
             methods[list(known.ingredients), m] += 1
     for flat in np.argsort(-np.triu(frequent, 1) + np.where(np.tri(len(uses), dtype=bool), np.inf, 0), axis=None):
         chosen = list(divmod(int(flat), len(uses)))
-        size = task.sizes[0] + int(rng.choice(len(shares), p=shares))
+        size = next(sizes)
         while len(chosen) < size:
             gain = worth[chosen].sum(0)
             gain[chosen] = -np.inf
@@ -124,11 +137,12 @@ def searched(
     controller = controller_class(name)(task.space, seed=task.seed, **given)
     known = answers_to(task.space, task.a, task.seed)
     if getattr(controller, "on_policy", False):
-        if steps and task.imitated:  # REINFORCE and PPO have the same policy
-            controller.policy.load_state_dict(task.imitated)
+        if steps and "policy" in task.kept:  # REINFORCE and PPO have the same policy
+            controller.policy.load_state_dict(task.kept["policy"])
         else:
             imitate(controller, known, steps=steps, seed=task.seed)
-            task.imitated.update({k: v.clone() for k, v in controller.policy.state_dict().items()} if steps else {})
+            if steps:
+                task.kept["policy"] = {k: v.clone() for k, v in controller.policy.state_dict().items()}
     elif name != "random":
         fields = tuple(task.space.fields.items())
         controller = Starting(controller, [Architecture(task.space.name, fields, answers) for answers in known[:64]])
@@ -137,33 +151,64 @@ def searched(
     return [task.scoring.dish(event.architecture) for event in events if isinstance(event, Trial)]
 
 
+GUIDED = {"batch": 10, "refit": 100}
+
+
 def ways(trials: int, guided: int) -> dict[str, Callable[[Task], list[Dish]]]:
     """Return the ways to propose, by name; each returns at most `PROPOSALS` dishes."""
 
-    def stream(of: Any) -> Callable[[Task], list[Dish]]:
-        return lambda task: first_different(of(task, generator((task.seed, 7))), task)
+    def ranked(
+        name: str, of: Callable[[Task], Iterable[Dish]], quota: Callable[[Task], Quota] = lambda task: None
+    ) -> Callable[[Task], list[Dish]]:
+        """Return the best of a source, whose dishes are kept by name for another quota."""
 
-    def ranked(of: Any, number: int = trials) -> Callable[[Task], list[Dish]]:
         def found(task: Task) -> list[Dish]:
-            dishes = of(task, generator((task.seed, 7)))
-            return best([next(dishes) for _ in range(number)], task)
+            if name not in task.kept:
+                task.kept[name] = ordered(of(task), task)
+            return first_different(task.kept[name], task, quota=quota(task))
+
+        return found
+
+    def first(of: Any, number: int) -> Callable[[Task], Iterable[Dish]]:
+        return lambda task: islice(of(task, generator((task.seed, 7))), number)
+
+    def stream(of: Any, quota: Callable[[Task], Quota] = lambda task: None) -> Callable[[Task], list[Dish]]:
+        def found(task: Task) -> list[Dish]:
+            wanted = quota(task)
+            return first_different(of(task, generator((task.seed, 7)), wanted), task, quota=wanted)
 
         return found
 
     def search(name: str, **how: Any) -> Callable[[Task], list[Dish]]:
-        return lambda task: best(searched(name, task, **how), task)
+        return lambda task: searched(name, task, **how)
 
+    def as_reinforce(task: Task) -> Quota:
+        return Counter(task.found_sizes[REINFORCE])
+
+    def as_known(task: Task) -> Quota:
+        shares = sizes_of(task)
+        return Counter({task.sizes[0] + i: round(PROPOSALS * share) for i, share in enumerate(shares.tolist())})
+
+    random, visited = first(frequency, trials), first(walked, CHAINS * BURN_IN)
+    found, imitating = search("reinforce"), search("reinforce", settings={"learning_rate": 1e-12})
     return {
-        "uniform random": stream(uniform),
+        "uniform random": stream(lambda task, rng, _: uniform(task, rng)),
         "random by frequency": stream(frequency),
         "greedy by co-occurrence": stream(greedy),
-        "greedy by lift": stream(lambda task, rng: greedy(task, rng, lift=True)),
-        "MCMC, samples": stream(mcmc),
-        "random by frequency, ranked": ranked(frequency),
-        "MCMC, ranked": ranked(walked, CHAINS * BURN_IN),
-        "evolution": search("evolution"),
-        "REINFORCE": search("reinforce"),
-        "REINFORCE, nothing imitated": search("reinforce", steps=0),
-        "PPO": search("ppo"),
-        **({"guided": search("guided", trials=guided, settings={"batch": 10, "refit": 100})} if guided else {}),
+        "greedy by lift": stream(lambda task, rng, quota: greedy(task, rng, quota, lift=True)),
+        "MCMC, samples": stream(lambda task, rng, _: mcmc(task, rng)),
+        "random by frequency, ranked": ranked("random", random),
+        "MCMC, ranked": ranked("visited", visited),
+        "evolution": ranked("evolution", search("evolution")),
+        REINFORCE: ranked("found", found),
+        "imitation alone, ranked": ranked("imitating", imitating),
+        "random by frequency, sizes of REINFORCE": stream(frequency, as_reinforce),
+        "greedy by co-occurrence, sizes of REINFORCE": stream(greedy, as_reinforce),
+        "random by frequency, ranked, sizes of REINFORCE": ranked("random", random, as_reinforce),
+        "MCMC, ranked, sizes of REINFORCE": ranked("visited", visited, as_reinforce),
+        "imitation alone, ranked, sizes of REINFORCE": ranked("imitating", imitating, as_reinforce),
+        "REINFORCE, sizes of recipes": ranked("found", found, as_known),
+        "REINFORCE, nothing imitated": ranked("not imitated", search("reinforce", steps=0)),
+        "PPO": ranked("PPO", search("ppo")),
+        **({"guided": ranked("guided", search("guided", trials=guided, settings=GUIDED))} if guided else {}),
     }

@@ -15,7 +15,11 @@ def front(values: Sequence[Values | None]) -> list[int]:
     for place, value in enumerate(values):
         if value is not None:
             places.setdefault(tuple(value), place)
-    return [place for value, place in places.items() if not any(_dominates(other, value) for other in places)]
+    found: list[tuple[float, ...]] = []
+    for value in sorted(places, reverse=True):  # whatever dominates a vector comes before it
+        if not any(_dominates(other, value) for other in found):
+            found.append(value)
+    return sorted(places[value] for value in found)
 
 
 def _dominates(one: Values, other: Values) -> bool:

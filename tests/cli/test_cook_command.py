@@ -14,6 +14,7 @@ import pytest
 import archwright
 from archwright.__main__ import main
 from archwright.loop import Trial
+from archwright.modalities.recipes.data import load_recipes
 from archwright.store import RunStore
 from command import archwright_command
 
@@ -47,6 +48,36 @@ def test_dishes_have_what_is_wanted_and_nothing_that_is_not(tmp_path: Path, caps
     assert "was begun with seed 0, not 5" in capsys.readouterr().err
     assert main(["resume", str(run)]) == 2
     assert f"archwright cook --run {run}" in capsys.readouterr().err
+
+
+def test_several_objectives_show_dishes_of_their_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = load_recipes()
+    rows = [
+        {
+            "ingredients": [known.ingredients[i] for i in one.ingredients],
+            "rating": 5 if known.ingredients.index("onion") in one.ingredients else 2 + place % 2,
+        }
+        for place, one in enumerate(known.recipes)
+    ]
+    (tmp_path / "rated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ("--data", str(tmp_path / "rated.jsonl"), "--run", str(tmp_path / "run"), *SMALL)
+    assert main(["cook", *asked, "--pareto", "plausible,rating", "--count", "4", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    found = [(dish["metrics"]["plausible"], dish["metrics"]["rating"]) for dish in result["front"]]
+    assert found == sorted(found, reverse=True)
+    assert [rating for _, rating in found] == sorted(rating for _, rating in found)  # none is beaten in both
+    for dish in result["dishes"]:
+        plausible, rating = dish["figures"]["plausible"], dish["figures"]["rating"]
+        assert (plausible, rating) in found
+        assert dish["reward"] == pytest.approx(plausible * rating)
+    assert "onion" in result["dishes"][-1]["ingredients"]  # the highest rating is shown
+    assert any("of the variance of ratings held back" in note for note in result["data_notes"])
+
+
+def test_an_objective_that_is_negative_is_not_multiplied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--pareto", "novel,log_likelihood", "--run", str(tmp_path / "run"), "--trials", "50", "--imitate", "0")
+    assert main(["cook", *asked]) == 2
+    assert "--pareto log_likelihood: it is -" in capsys.readouterr().err
 
 
 def trials(folder: Path) -> list[tuple[int, str, float]]:
@@ -89,6 +120,11 @@ def test_a_killed_search_goes_on_to_the_same_end(tmp_path: Path) -> None:
         (("--within", "harmony=3"), "'harmony' is not a metric of these dishes"),
         (("--objective", "plausible * taste"), "'taste' is not a metric of these dishes"),
         (("--objective", "plausible; 3"), "is no expression"),
+        (("--objective", "plausible * rating"), "'rating' is not a metric of these dishes"),
+        (("--pareto", "plausible"), "--pareto plausible: name two objectives"),
+        (("--pareto", "novel,novel"), "name two objectives, such as plausible,novel, each once"),
+        (("--pareto", "plausible,taste"), "'taste' is not a metric of these dishes"),
+        (("--pareto", "plausible,novel", "--objective", "novel"), "--objective and --pareto are two ways"),
         (("--controller", "chef"), "'chef' is not a controller"),
         (("--count", "0"), "count is 0; it must be at least 1"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from archwright.errors import ArchwrightError, ConfigError, DataError
 from archwright.loop import Inline, Trial, Trials, run
 from archwright.modalities import modality, read
 from archwright.modalities.recipes.data import RecipeData, load_recipes
+from archwright.modalities.recipes.expected import Ratings
 from archwright.modalities.recipes.explain import explained, reasons, title_of
 from archwright.modalities.recipes.names import foods, found_in, methods, shown
 from archwright.modalities.recipes.pantry import Wishes
@@ -86,6 +88,11 @@ FILES = {
     "number.jsonl": ('{"ingredients": 3}\n', "ingredients is '3'; it must be a list of names"),
     "other.csv": ("dish,parts\na,b\n", "has no column 'ingredients'; its columns are dish, parts"),
     "one.csv": ("ingredients\negg\n", "no recipe of 2 to 40 ingredients"),
+    "rated.jsonl": (
+        '{"ingredients": ["egg", "milk"], "rating": "good"}\n',
+        "line 1: rating is 'good'; it must be a number",
+    ),
+    "rated.csv": ("ingredients,rating\negg;milk,nan\n", "line 2: rating is 'nan'; it must be a number"),
     "photo.png": ("", "recipes are a .jsonl or .csv file"),
 }
 
@@ -127,6 +134,40 @@ def test_recipes_are_read_from_lines_and_tables_and_repeated_ones_count_once(tmp
     (tmp_path / "bad.csv").write_text("ingredient,energy_kcal\negg,-3\n")
     with pytest.raises(DataError, match="energy_kcal is '-3'; it must be a number from 0 up"):
         load_recipes(tmp_path / "r.jsonl", nutrition=tmp_path / "bad.csv")
+
+
+def rated(tmp_path: Path, rating: Callable[[list[int], float], float]) -> RecipeData:
+    """Return 300 recipes of five of fifteen foods; `rating` gets these and noise."""
+    rng = np.random.default_rng(0)
+    drawn = [sorted(rng.permutation(15)[:5].tolist()) for _ in range(300)]
+    rows = [
+        {"ingredients": [f"food {i}" for i in one], "rating": rating(one, noise)}
+        for one, noise in zip(drawn, rng.normal(size=300).tolist(), strict=True)
+    ]
+    (tmp_path / "rated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return load_recipes(tmp_path / "rated.jsonl")
+
+
+def test_ratings_that_ingredients_explain_are_expected_of_dishes(tmp_path: Path) -> None:
+    data = rated(tmp_path, lambda foods, noise: 3.0 + (1 in foods) + 0.1 * noise)
+    found, at = Ratings.of(data), data.ingredients.index
+    assert 0.9 < found.explained < 1
+    assert found(((at("food 1"), at("food 2")), ())) - found(((at("food 0"), at("food 2")), ())) > 0.8
+
+
+def test_ratings_that_nothing_explains_are_about_their_mean(tmp_path: Path) -> None:
+    data = rated(tmp_path, lambda foods, noise: noise)
+    found = Ratings.of(data)
+    assert 0 <= found.explained < 0.02
+    mean = np.mean([known.rating for known in data.rated])
+    assert found(((0, 1, 2, 3, 4), ())) == pytest.approx(mean, abs=0.15)
+
+
+def test_repeated_recipes_have_the_mean_of_their_ratings(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("ingredients,rating\negg;milk,2\nmilk;egg,5\negg;milk,\negg;tea,\n")
+    data = load_recipes(tmp_path / "r.csv")
+    assert [known.rating for known in data.recipes] == [3.5, None]
+    assert not data.rated  # one rating says nothing of what is better
 
 
 def test_recipes_are_a_kind_of_data_that_is_described() -> None:

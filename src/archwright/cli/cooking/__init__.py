@@ -27,7 +27,7 @@ DESCRIPTION = (
     "about taste."
 )
 
-METRICS = "plausible, log_likelihood, novel, variety, balance, energy_kcal..., and with compounds harmony"
+METRICS = "plausible, log_likelihood, novel, variety, balance, energy_kcal..., with ratings rating"
 FLAGS: dict[str, dict[str, Any]] = {  # those with a field of `Order`, which has the defaults
     "data": {"help": "recipes: a .jsonl or .csv file, an .npz of Ahn et al., or dishes, which come along"},
     "compounds": {"help": "flavour compounds: a CSV with the columns ingredient and compound, or that .npz"},
@@ -38,6 +38,7 @@ FLAGS: dict[str, dict[str, Any]] = {  # those with a field of `Order`, which has
     "cuisine": {"help": "a cuisine of the recipes: makes the metric cuisine, which the default objective has"},
     "most_methods": {"type": int, "help": "cooking methods of a dish, at most"},
     "objective": {"help": f"what the reward is, in arithmetic of {METRICS} (default: {OBJECTIVE})"},
+    "pareto": {"help": "several objectives, such as plausible,novel: the dishes shown are spread over their front"},
     "within": {"action": "append", "help": "METRIC=VALUE that a dish has at most: energy_kcal=800; may be repeated"},
     "at_least": {"dest": "least", "action": "append", "help": "METRIC=VALUE that a dish has at least: protein_g=20"},
     "count": {"type": int, "help": "dishes to show"},

@@ -60,7 +60,7 @@ class Cooking:
         typed(str(given.get("controller")))
         order = self.order
         self.data = data or load_recipes(order.data, compounds=order.compounds, nutrition=order.nutrition)
-        self.space = order.wishes.space(self.data)
+        self.space = order.space(self.data)
         order.require_measured(self.data)
         settings = SETTINGS.get(order.controller, {})
         self._controller: Any = controller_class(order.controller)(self.space, seed=order.seed, **settings)
@@ -87,7 +87,11 @@ class Cooking:
         else:
             with reading(f"{self.folder}: the model"):
                 model = Plausibility.from_state(state)
-        scoring = Scoring(self.space, Tasting(self.data, model, order.cuisine), order.reward, order.admit)
+        tasting = Tasting(self.data, model, order.cuisine)
+        if tasting.ratings is not None:
+            yield tasting.ratings.words
+        scoring = Scoring(self.space, tasting, order.reward, order.admit)
+        order.require_positive(scoring.usual)
         known = answers_to(self.space, self.data, order.seed)
         if not getattr(controller, "on_policy", False):
             fields = tuple(self.space.fields.items())
@@ -100,7 +104,7 @@ class Cooking:
         for event in run(controller, scoring, budget=budget, store=self.store, engine=engine):
             if isinstance(event, Trial):
                 yield event
-        conclude(self.store, scoring, asdict(order))
+        conclude(self.store, scoring, order)
 
 
 def _kept(folder: Path) -> dict[str, Any] | None:
@@ -138,7 +142,7 @@ def cook(
         data: "dishes" (the default), a .jsonl or .csv file, an .npz of Ahn et al., or what `load_recipes` returned.
         run: the run folder: a new one below `runs/` by default, or one that goes on.
         watch: called with everything that happens: what is done, in words, and every `Trial`.
-        order: fields of `Order`: wanted, without, methods, cuisine, objective, within, count, trials, seed...
+        order: fields of `Order`: wanted, without, methods, cuisine, objective, pareto, within, count, trials, seed...
     """
     loaded = data if isinstance(data, RecipeData) else None
     if data is not None:

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from archwright.errors import ChildFailure, ConfigError
+from archwright.evaluators.aims import objective_texts
 from archwright.evaluators.expression import Expression
 from archwright.modalities.recipes.data import DISHES, RecipeData
 from archwright.modalities.recipes.pantry import Wishes
 from archwright.modalities.recipes.scoring import Tasting
 
 OBJECTIVE = "plausible * novel ^ 0.5"
+FRONT = ("plausible", "novel")  # of what there is a front where nobody asks for another
 
 
 @dataclass(frozen=True)
-class Order:
-    """An order for dishes; `archwright cook --help` has the words for each field."""
+class Order(Wishes):
+    """An order for dishes: wishes, and how to search. `archwright cook --help` has the words for each field."""
 
     data: str = DISHES
     compounds: str | None = None
     nutrition: str | None = None
     cuisine: str | None = None
-    wanted: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
-    fewest: int = 3
-    most: int = 6
-    most_methods: int = 1
     objective: str | None = None  # OBJECTIVE, times cuisine where one is wished for
+    pareto: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
     count: int = 10
@@ -45,16 +43,24 @@ class Order:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.seed < 0 or self.imitate < 0:
             raise ConfigError(f"seed is {self.seed} and imitate {self.imitate}; they must be at least 0")
+        if self.pareto and self.objective is not None:
+            raise ConfigError("--objective and --pareto are two ways to say what is good; give one of them")
+        if self.pareto and (len(self.pareto) == 1 or len(set(self.pareto)) < len(self.pareto)):
+            raise ConfigError(
+                f"--pareto {','.join(self.pareto)}: name two objectives, such as plausible,novel, each once"
+            )
 
     @property
     def reward(self) -> Expression:
-        """The objective as a function of metrics."""
-        own = OBJECTIVE if self.cuisine is None else f"{OBJECTIVE} * cuisine"
-        return Expression((self.objective or own).replace("^", "**"))
+        """The objective as a function of metrics; several of them are multiplied."""
+        if self.pareto:
+            return _expression(" * ".join(f"({text})" for text in self.pareto))
+        return _expression(self.objective or (OBJECTIVE if self.cuisine is None else f"{OBJECTIVE} * cuisine"))
 
     @property
-    def wishes(self) -> Wishes:
-        return Wishes(**{field.name: getattr(self, field.name) for field in fields(Wishes)})
+    def front(self) -> dict[str, Expression]:
+        """Several objectives, by their texts, of which the front is shown; larger is better."""
+        return {text: _expression(text) for text in self.pareto or FRONT}
 
     @property
     def limits(self) -> list[tuple[str, float, bool]]:
@@ -76,15 +82,31 @@ class Order:
                 word = "least" if least else "most"
                 raise ChildFailure(f"{name} is {metrics[name]:.4g}; it must be at {word} {bound:g}")
 
+    def require_positive(self, known: Sequence[Mapping[str, float]]) -> None:
+        """Raise ConfigError for one of several objectives that is below zero for a known dish: a product misleads."""
+        for text in self.pareto:
+            for metrics in known:
+                with suppress(ChildFailure):  # no value, as log(novel) of a known dish
+                    if (value := _expression(text)(metrics)) < 0:
+                        way = "several objectives are multiplied, so write exp(...) or 1 / ... of it"
+                        raise ConfigError(f"--pareto {text}: it is {value:.4g} for a known dish; {way}")
+
     def require_measured(self, data: RecipeData) -> None:
         """Raise ConfigError for a metric that dishes of this data do not have."""
         known = Tasting.metrics(data, self.cuisine)
         for name in (*self.reward.needs, *(name for name, *_ in self.limits)):
             if name not in known:
-                hint = "--compounds, --nutrition and --cuisine bring more"
+                hint = "--compounds, --nutrition, --cuisine, and recipes with ratings bring more"
                 raise ConfigError(f"{name!r} is not a metric of these dishes; there are {', '.join(known)}; {hint}")
+
+
+def _expression(text: str) -> Expression:
+    return Expression(text.replace("^", "**"))
 
 
 def order_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of an order with lists as tuples."""
-    return {name: tuple(value) if isinstance(value, (list, set)) else value for name, value in given.items()}
+    found = {name: tuple(value) if isinstance(value, (list, set)) else value for name, value in given.items()}
+    if isinstance(found.get("pareto"), str):
+        found["pareto"] = objective_texts(found["pareto"])
+    return found

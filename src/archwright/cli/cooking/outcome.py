@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from archwright.cli.cooking.order import Order
 from archwright.files import write
+from archwright.fronts import front
 from archwright.loop import Trial
 from archwright.modalities.recipes.explain import explained, lines_of
 from archwright.modalities.recipes.plausibility import Dish
@@ -16,39 +18,49 @@ from archwright.modalities.recipes.scoring import Scoring
 from archwright.pages.report import write_report
 from archwright.report.escape import for_markdown, for_terminal
 from archwright.report.picture import FAINT, plot
+from archwright.runs.front import spread
 from archwright.store import RunStore
 
 ALIKE = (0.5, 0.75, 1.01)  # two dishes shown have less of their ingredients in common; or, if too few do, the next
 MOST_POINTS, DRAWN = 4000, 3
 FOUND = "#0f5f96"
-Pair: TypeAlias = "tuple[float, float]"
+LABELS = {"novel": "novel: distance from the nearest known dish"}
+SPREAD = 5  # places of a front for each dish shown, the most apart first
+Values: TypeAlias = "tuple[float, ...]"
 
 
-def conclude(store: RunStore, scoring: Scoring, order: dict[str, Any]) -> None:
+def conclude(store: RunStore, scoring: Scoring, order: Order) -> None:
     """Choose the dishes, explain them, and write everything into the run folder. Can be done again."""
     trials, best = list(store.trials()), dict[Dish, Trial]()
     for trial in trials:
         if trial.result.error is None:
             best.setdefault(scoring.dish(trial.architecture), trial)
     ranked = sorted(best, key=lambda dish: (-best[dish].reward, dish))
-    values = {dish: (trial.result.metrics["novel"], trial.result.metrics["plausible"]) for dish, trial in best.items()}
+    values = {dish: tuple(one(best[dish].result.metrics) for one in order.front.values()) for dish in ranked}
 
     def described(dish: Dish) -> dict[str, Any]:
         trial = best[dish]
         about = {"architecture": trial.architecture.id, "reward": trial.reward}
+        read = dict.fromkeys(("plausible", "novel", *order.reward.needs))
+        about["figures"] = {name: trial.result.metrics[name] for name in read}
         about |= explained(scoring.tasting, dish, trial.result.metrics)
         return about | {"ingredients": list(scoring.space.dish(trial.architecture)[0])}  # those given come first
 
-    picked, front = different(ranked, order["count"], len(scoring.space.given)), pareto(values)
-    data = scoring.tasting.data
+    given, data, ratings = len(scoring.space.given), scoring.tasting.data, scoring.tasting.ratings
+    on_front = sorted((ranked[place] for place in front([values[dish] for dish in ranked])), key=values.__getitem__)
+    if order.pareto:
+        apart = [on_front[place] for place in spread([values[dish] for dish in on_front], SPREAD * order.count)]
+        picked = sorted(different(apart, order.count, given), key=values.__getitem__, reverse=True)
+    else:
+        picked = different(ranked, order.count, given)
     result: dict[str, Any] = {
         "dishes": [described(dish) for dish in picked],
-        "front": [described(dish) for dish in front],
-        "order": order,
+        "front": [described(dish) for dish in reversed(on_front)],
+        "order": asdict(order),
         "objective": getattr(scoring.objective, "text", ""),
         "data": data.name,
         "split": data.split,
-        "data_notes": list(data.notes),
+        "data_notes": [*data.notes, *([] if ratings is None else [ratings.words])],
         "trials": len(trials),
         "distinct": len(best),
         "failed_trials": sum(trial.result.error is not None for trial in trials),
@@ -58,10 +70,10 @@ def conclude(store: RunStore, scoring: Scoring, order: dict[str, Any]) -> None:
     if best:
         graphs = [graph for dish in picked[:DRAWN] for graph in scoring.space.graphs(best[dish].architecture)]
         store.put("shown", {"graphs": [asdict(graph) for graph in graphs]})
-        _draw(values, front, picked, store.folder)
+        _draw(order, values, on_front, picked, store.folder)
     write(store.folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False).encode())
     lines = [f"# Dishes from {for_markdown(data.name)}", "", "```", *map(for_terminal, result["summary"]), "```", ""]
-    write(store.folder / "report.md", "\n".join([*lines, "![plausible against novel](front.png)", ""]).encode())
+    write(store.folder / "report.md", "\n".join([*lines, "![the front](front.png)", ""]).encode())
     store.put("result", result)  # last: a run that has one is finished
     write_report(store.folder)
 
@@ -84,15 +96,6 @@ def alike(a: Dish, b: Dish, given: int = 0) -> float:
     return common / max(1, len(a[0]) + len(b[0]) - 2 * given - common)
 
 
-def pareto(values: Mapping[Dish, Pair]) -> list[Dish]:
-    """Return the dishes that no other beats in both values, by the first value."""
-    front: list[Dish] = []
-    for dish in sorted(values, key=lambda dish: (-values[dish][0], -values[dish][1], dish)):
-        if not front or values[dish][1] > values[front[-1]][1]:
-            front.append(dish)
-    return front
-
-
 def summary(result: Mapping[str, Any]) -> str:
     """Return the search in one line."""
     failed = f", {result['failed_trials']:,} beyond a limit" if result["failed_trials"] else ""
@@ -102,20 +105,25 @@ def summary(result: Mapping[str, Any]) -> str:
     )
 
 
-def _draw(values: Mapping[Dish, Pair], front: Sequence[Dish], picked: Sequence[Dish], folder: Path) -> None:
-    """Draw dishes as points (novel, plausible), the front, and the numbers of those shown."""
-    scored = list(values.values())[:: -(-len(values) // MOST_POINTS)]
+def _draw(
+    order: Order, values: Mapping[Dish, Values], front: Sequence[Dish], picked: Sequence[Dish], folder: Path
+) -> None:
+    """Draw dishes as points, the second objective to the right and the first one up, and number those shown."""
+    up, right, *_ = order.front
+    at = {dish: (value[1], value[0]) for dish, value in values.items()}
+    scored = list(at.values())[:: -(-len(at) // MOST_POINTS)]
     for kind in ("png", "svg"):
         with plot(folder / f"front.{kind}", "Dishes that the search scored", 4.4) as figure:
             axes = figure.subplots()
             axes.plot(*zip(*scored, strict=True), ls="", marker="o", ms=2, mew=0, color="#b9b9b9", label="scored")
-            line = [values[dish] for dish in front]
-            axes.plot(*zip(*line, strict=True), color=FAINT, lw=1.2, marker="o", ms=3.5, label="front")
-            shown = [values[dish] for dish in picked]
+            line = [at[dish] for dish in front]
+            joined = {"lw": 1.2} if len(order.front) == 2 else {"ls": ""}  # of more than two it is no line
+            axes.plot(*zip(*line, strict=True), color=FAINT, marker="o", ms=3.5, label="front", **joined)
+            shown = [at[dish] for dish in picked]
             axes.plot(*zip(*shown, strict=True), ls="", marker="o", ms=6, color=FOUND, label="shown, by number")
-            for number, at in enumerate(shown, start=1):
-                axes.annotate(str(number), at, xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=FOUND)
-            axes.set_xlabel("novel: distance from the nearest known dish")
-            axes.set_ylabel("plausible")
+            for number, place in enumerate(shown, start=1):
+                axes.annotate(str(number), place, xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=FOUND)
+            axes.set_xlabel(LABELS.get(right, right))
+            axes.set_ylabel(LABELS.get(up, up))
             axes.grid()
             axes.legend(loc="lower left", fontsize=8.5)

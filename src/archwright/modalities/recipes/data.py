@@ -31,6 +31,7 @@ class Known(NamedTuple):
     ingredients: tuple[int, ...]
     methods: tuple[int, ...] = ()
     cuisine: str = ""
+    rating: float | None = None
 
 
 class Raw(NamedTuple):
@@ -41,6 +42,7 @@ class Raw(NamedTuple):
     ingredients: Sequence[str]
     methods: Sequence[str] = ()
     cuisine: str = ""
+    rating: float | None = None
 
     @property
     def parts(self) -> tuple[Sequence[str], Sequence[str]]:
@@ -78,11 +80,22 @@ class RecipeData:
         return tuple(name for name, _ in Counter(known.cuisine for known in self.recipes).most_common() if name)
 
     @cached_property
+    def nutrients(self) -> tuple[str, ...]:
+        """The nutrients that are known of some ingredient."""
+        return tuple(dict.fromkeys(key for row in self.nutrition.values() for key in row))
+
+    @cached_property
+    def rated(self) -> list[Known]:
+        """The recipes with ratings, if there are some that differ."""
+        rated = [known for known in self.recipes if known.rating is not None]
+        return rated if len({known.rating for known in rated}) > 1 else []
+
+    @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits over everything that a search depends on."""
         digest = hashlib.blake2b(repr((self.ingredients, self.methods)).encode(), digest_size=6)
         for known in self.recipes:
-            digest.update(repr(known[1:]).encode())
+            digest.update(repr(known[1:] if known.rating is not None else known[1:-1]).encode())
         for table in (self.compounds, self.nutrition):
             rows = ((name, table[name]) for name in sorted(table))
             digest.update(repr([(n, sorted(v.items() if isinstance(v, Mapping) else v)) for n, v in rows]).encode())
@@ -168,7 +181,21 @@ def _raw(where: str, row: Mapping[str, Any]) -> Raw:
         return value
 
     text = {key: " ".join(str(row.get(key) or "").split()) for key in ("title", "cuisine")}
-    return Raw(where, text["title"], words("ingredients"), words("methods"), normal(text["cuisine"]))
+    return Raw(
+        where, text["title"], words("ingredients"), words("methods"), normal(text["cuisine"]), _rating(where, row)
+    )
+
+
+def _rating(where: str, row: Mapping[str, Any]) -> float | None:
+    if (value := row.get("rating")) in (None, ""):
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise DataError(f"{where}: rating is {str(value)[:40]!r}; it must be a number")
+    return found
 
 
 def _arrays(path: Path, *names: str) -> list[Any]:
@@ -205,7 +232,7 @@ def _collected(name: str, raws: Iterable[Raw]) -> RecipeData:
         for count, most in zip(counts, (MOST_INGREDIENTS, MOST_METHODS), strict=True)
     ]
     number = [{word: i for i, word in enumerate(words)} for words in kept]
-    known: dict[tuple[Any, ...], Known] = {}
+    known: dict[tuple[Any, ...], list[Known]] = {}  # those that are the same but for title and rating
     short = repeated = long = 0
     for raw in read:
         used, cooked = ([of[word] for word in part if word in of] for of, part in zip(number, raw.parts, strict=True))
@@ -214,7 +241,7 @@ def _collected(name: str, raws: Iterable[Raw]) -> RecipeData:
             continue
         found = Known(raw.title or " + ".join(raw.ingredients[:4]), tuple(sorted(used)), tuple(cooked), raw.cuisine)
         repeated += found[1:] in known
-        known.setdefault(found[1:], found)
+        known.setdefault(found[1:], []).append(found._replace(rating=raw.rating))
     if not known:
         raise DataError(f"{name} holds no recipe of 2 to {LONGEST} ingredients; {FORM}")
     rare = sum(len(count) - len(words) for count, words in zip(counts, kept, strict=True))
@@ -225,7 +252,13 @@ def _collected(name: str, raws: Iterable[Raw]) -> RecipeData:
         f"{counted(rare, 'ingredient or method', 'ingredients or methods')} that few recipes have": rare,
     }
     notes = tuple(f"left out: {what}" for what, number in left_out.items() if number)
-    return RecipeData(name, kept[0], kept[1], tuple(known.values()), notes=notes)
+    return RecipeData(name, kept[0], kept[1], tuple(map(_one, known.values())), notes=notes)
+
+
+def _one(alike: Sequence[Known]) -> Known:
+    """Return the first of recipes that are the same, with the mean of their ratings."""
+    ratings = [known.rating for known in alike if known.rating is not None]
+    return alike[0]._replace(rating=sum(ratings) / len(ratings) if ratings else None)
 
 
 def _known_to(data: RecipeData, table: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -136,7 +136,8 @@ def lines_of(dishes: Sequence[Mapping[str, Any]], language: str = "en") -> list[
     """Return dishes with their reasons as lines of text."""
     lines = []
     for number, found in enumerate(dishes, start=1):
-        figures = ", ".join(f"{name} {found['metrics'][name]:.2f}" for name in ("plausible", "novel"))
+        shown = found.get("figures") or {name: found["metrics"][name] for name in ("plausible", "novel")}
+        figures = ", ".join(f"{name} {value:.2f}" for name, value in shown.items())
         lines += [f"{number}. {title_of(found, language)}", f"   {figures}, reward {found['reward']:.3f}"]
         lines += [f"   {about}: {text}" for about, text in reasons(found, language)]
         lines.append("")

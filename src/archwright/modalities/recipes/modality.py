@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from archwright.errors import ConfigError, RunError
 from archwright.modalities.protocol import Modality
 from archwright.modalities.recipes.data import RecipeData, load_recipes
+from archwright.report.words import counted
 
 
 class NoNetwork:
@@ -58,6 +59,7 @@ class Recipes(Modality):
             "ingredients": len(data.ingredients),
             "methods": list(data.methods),
             "cuisines": list(data.cuisines),
+            "rated": len(data.rated),
             "ingredients_of_a_recipe": mean,
             "most_frequent": list(data.ingredients[:10]),
             **self.remarks(),
@@ -69,6 +71,7 @@ class Recipes(Modality):
             f"frequent    {', '.join(data.ingredients[:10])}",
             f"methods     {', '.join(data.methods[:12]) or 'none'}",
             f"cuisines    {', '.join(data.cuisines[:12]) or 'none'}",
+            *([f"ratings     of {counted(len(data.rated), 'recipe')}"] if data.rated else []),
             "search      archwright cook --data takes it",
         ]
 

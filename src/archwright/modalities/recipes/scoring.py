@@ -13,8 +13,9 @@ import numpy as np
 from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Evaluator, Proposal, Result, Stateless
 from archwright.modalities.recipes.data import RecipeData
+from archwright.modalities.recipes.expected import Ratings, cuisine_of
 from archwright.modalities.recipes.names import foods, grams
-from archwright.modalities.recipes.plausibility import Dish, Plausibility, Softmax, incidence, log_softmax
+from archwright.modalities.recipes.plausibility import Dish, Plausibility, incidence
 from archwright.space import Architecture
 
 Objective = Callable[[Mapping[str, float]], float]
@@ -38,7 +39,8 @@ class Tasting:
     - `balance`, where nutrients are known: 1 for the shares of energy of protein, fat and carbohydrate that the
       reference intakes have, 0 for none in common; and every nutrient of a portion, such as `energy_kcal`. A portion
       has the grams of each ingredient that `names.GRAMS` gives its category;
-    - `cuisine`, where one is wished for: the probability of it, given the ingredients.
+    - `cuisine`, where one is wished for: the probability of it, given the ingredients;
+    - `rating`, where recipes have some: what the ingredients and methods let expect, see `Ratings`.
     """
 
     def __init__(self, data: RecipeData, model: Plausibility, cuisine: str | None = None) -> None:
@@ -46,7 +48,8 @@ class Tasting:
         self.sets = list(dict.fromkeys(known.ingredients for known in data.recipes))
         self.members = np.asarray(incidence(self.sets, len(data.ingredients)).toarray().T, dtype=np.uint8)
         self._lengths = self.members.sum(0, dtype=np.float32)
-        self._cuisine = None if cuisine is None else _head(data, cuisine)
+        self._cuisine = None if cuisine is None else cuisine_of(data, cuisine)
+        self.ratings = Ratings.of(data) if data.rated else None
 
     @cached_property
     def _categories(self) -> list[str | None]:
@@ -56,9 +59,8 @@ class Tasting:
     @cached_property
     def _nutrients(self) -> dict[str, np.ndarray]:
         """Return each nutrient of every ingredient, in the grams of a portion; 0 where it is not known."""
-        columns = dict.fromkeys(key for row in self.data.nutrition.values() for key in row)
         rows = [(self.data.nutrition.get(name, {}), grams(name) / 100) for name in self.data.ingredients]
-        return {key: np.array([row.get(key, 0.0) * share for row, share in rows]) for key in columns}
+        return {key: np.array([row.get(key, 0.0) * share for row, share in rows]) for key in self.data.nutrients}
 
     @staticmethod
     def metrics(data: RecipeData, cuisine: str | None = None) -> tuple[str, ...]:
@@ -66,10 +68,10 @@ class Tasting:
         if cuisine is not None and cuisine not in data.cuisines:
             raise ConfigError(f"--cuisine {cuisine}: the recipes have {', '.join(data.cuisines[:12]) or 'none'}")
         flavour = ("shared_compounds", "harmony") if data.compounds else ()
-        nutrients = dict.fromkeys(key for row in data.nutrition.values() for key in row)
         wished = ("cuisine",) if cuisine else ()
-        known = ("balance", *nutrients) if nutrients else ()
-        return ("plausible", "log_likelihood", "novel", "variety", *flavour, *known, *wished)
+        known = ("balance", *data.nutrients) if data.nutrients else ()
+        rated = ("rating",) if data.rated else ()
+        return ("plausible", "log_likelihood", "novel", "variety", *flavour, *known, *wished, *rated)
 
     def measure(self, dishes: Sequence[Dish]) -> list[dict[str, float]]:
         """Return the metrics of dishes; those of one do not depend on the others."""
@@ -86,6 +88,8 @@ class Tasting:
             columns |= found
         if self._cuisine is not None:
             columns["cuisine"] = [self._cuisine(ingredients) for ingredients, _ in dishes]
+        if self.ratings is not None:
+            columns["rating"] = [self.ratings(dish) for dish in dishes]
         return [dict(zip(columns, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def likeness(self, ingredients: Sequence[int]) -> np.ndarray:
@@ -113,15 +117,6 @@ def _balance(of: Mapping[str, float]) -> float:
     return 0.0 if total <= 0 else 1 - sum(abs(energy[k] / total - share) for k, share in REFERENCE.items()) / 2
 
 
-def _head(data: RecipeData, cuisine: str) -> Callable[[Sequence[int]], float]:
-    """Return the probability of a cuisine as a function of ingredients."""
-    cooked = [known for known in data.recipes if known.cuisine]
-    features = incidence([known.ingredients for known in cooked], len(data.ingredients))
-    classes = np.array([[known.cuisine != cuisine, known.cuisine == cuisine] for known in cooked], dtype=float)
-    head = Softmax.fit(features, classes)
-    return lambda i: float(np.exp(log_softmax((head.weights[list(i)].sum(0) + head.bias)[None]))[0, 1])
-
-
 class Scoring(Stateless):
     """An evaluator: the objective of the metrics of a dish. What breaks a limit has no reward.
 
@@ -140,8 +135,8 @@ class Scoring(Stateless):
         self._method = {name: i for i, name in enumerate(tasting.data.methods)}
         self._known: dict[Any, dict[str, float]] = {}
         # No better than the worst of some known dishes: a reward may be below zero.
-        usual = tasting.measure([(known.ingredients, known.methods) for known in tasting.data.recipes[:USUAL]])
-        self.failure_reward = min(0.0, *(self._result(metrics).reward for metrics in usual))
+        self.usual = tasting.measure([(known.ingredients, known.methods) for known in tasting.data.recipes[:USUAL]])
+        self.failure_reward = min(0.0, *(self._result(metrics).reward for metrics in self.usual))
 
     def dish(self, architecture: Architecture) -> Dish:
         """Return the ingredients, in rising order, and the methods by their numbers in the data."""
