@@ -189,6 +189,10 @@ def ways(trials: int, guided: int) -> dict[str, Callable[[Task], list[Dish]]]:
         shares = sizes_of(task)
         return Counter({task.sizes[0] + i: round(PROPOSALS * share) for i, share in enumerate(shares.tolist())})
 
+    few = {
+        "guided": ranked("guided", search("guided", trials=guided, settings=GUIDED)),
+        "REINFORCE, as few trials": ranked("few", search("reinforce", trials=guided)),
+    }
     random, visited = first(frequency, trials), first(walked, CHAINS * BURN_IN)
     found, imitating = search("reinforce"), search("reinforce", settings={"learning_rate": 1e-12})
     return {
@@ -210,5 +214,5 @@ def ways(trials: int, guided: int) -> dict[str, Callable[[Task], list[Dish]]]:
         "REINFORCE, sizes of recipes": ranked("found", found, as_known),
         "REINFORCE, nothing imitated": ranked("not imitated", search("reinforce", steps=0)),
         "PPO": ranked("PPO", search("ppo")),
-        **({"guided": ranked("guided", search("guided", trials=guided, settings=GUIDED))} if guided else {}),
+        **(few if guided else {}),
     }

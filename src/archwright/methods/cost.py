@@ -60,9 +60,9 @@ class Cost:
 
 def cost(recipe: Recipe, modality: Modality, step: float) -> Cost:
     """Return what training costs where a step takes `step` seconds."""
-    data, per_step = modality.data, modality.per_step(recipe)
+    data = modality.data
     looked_at = min(len(data.validation), recipe.validation_limit or len(data.validation))
-    return Cost(step * steps(recipe, modality), step * FORWARD * looked_at / per_step)
+    return Cost(step * steps(recipe, modality), step * FORWARD * looked_at / modality.per_look(recipe))
 
 
 def steps(recipe: Recipe, modality: Modality) -> int:

@@ -100,6 +100,10 @@ class Modality(TrainingSource, Protocol):
     def per_step(self, recipe: Recipe) -> int:
         """Return how many images, or tokens, are in a training step."""
 
+    def per_look(self, recipe: Recipe) -> float:
+        """Return how many images, or tokens, validation reads in the time of a training step's forward pass."""
+        return self.per_step(recipe)
+
     def scoring(self, recipe: Recipe, size: int, device: torch.device, *, channels_last: bool) -> Scoring:
         """Return the validation part in minibatches of `size`."""
 

@@ -78,6 +78,6 @@ def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
 
 def test_seconds(plan: Plan, modality: Modality, rates: Rates) -> float:
     """Return what the test of the network found and a few random ones takes, and the pictures."""
-    look = rates.child_step * FORWARD * len(modality.data.test) / modality.per_step(plan.final.recipe)
+    look = rates.child_step * FORWARD * len(modality.data.test) / modality.per_look(plan.final.recipe)
     look *= plan.final.space.forwards
     return 1.0 + (1 + 2 * (plan.final.baseline or plan.final.reference) + bool(plan.final.known)) * look
