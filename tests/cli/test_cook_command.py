@@ -41,6 +41,7 @@ def test_dishes_have_what_is_wanted_and_nothing_that_is_not(tmp_path: Path, caps
     assert {"front.png", "front.svg", "report.md"} <= {path.name for path in run.iterdir()}
     page = (run / "report.html").read_text(encoding="utf-8")
     assert " + ".join(result["dishes"][0]["ingredients"]) in page
+    assert "plausible against novel: distance from the nearest known dish" in page
     # The same command shows the same again, in another language too, and searches nothing.
     assert main(["cook", "--run", str(run), "--language", "zh"]) == 0
     assert "土豆 + 牛肉" in capsys.readouterr().out

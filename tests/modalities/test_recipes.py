@@ -65,7 +65,8 @@ def test_names_are_found_in_either_language_and_the_nearest_are_named() -> None:
         (Wishes(wanted=("beef", "potato", "egg"), fewest=1, most=2), "no more given than MOST"),
         (Wishes(methods=("knit",)), "--method 'knit' is in none"),
         (Wishes(without=("stone",)), "--without 'stone' is in none"),
-        (Wishes(most=400, fewest=3), "--without leaves"),
+        (Wishes(most=400, fewest=3), "the recipes of dishes have 196 ingredients, and a dish may have 400"),
+        (Wishes(most=196, fewest=3, without=("meat",)), "--without leaves"),
     ],
 )
 def test_wishes_that_contradict_each_other_are_one_line(wishes: Wishes, says: str) -> None:
@@ -93,6 +94,7 @@ FILES = {
         "line 1: rating is 'good'; it must be a number",
     ),
     "rated.csv": ("ingredients,rating\negg;milk,nan\n", "line 2: rating is 'nan'; it must be a number"),
+    "noise.npz": ("PK and nothing else", "Ahn et al. .2011.: it is no .npz, or damaged"),
     "photo.png": ("", "recipes are a .jsonl or .csv file"),
 }
 

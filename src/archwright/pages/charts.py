@@ -98,7 +98,8 @@ def _sizes(record: RunRecord) -> Iterator[Titled]:
 
 def _fronts(record: RunRecord) -> Iterator[Titled]:
     """Yield a chart for each cost that the run weighed: what nothing beats in score and costs, and the others."""
-    measured = record.facts.get("front") or {"costs": {}}
+    shown = record.facts.get("shown") or {}
+    measured = record.facts.get("front") or shown.get("front") or {"costs": {}}
     for cost, words in measured["costs"].items():
         kinds: dict[str, list[tuple[float, float]]] = {"on the front": [], "behind it": []}
         for point in measured["points"]:

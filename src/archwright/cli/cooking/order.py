@@ -38,7 +38,7 @@ class Order(Wishes):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("count", "trials", "fewest", "most", "most_methods"):
+        for name in ("count", "trials", "most_methods"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.seed < 0 or self.imitate < 0:

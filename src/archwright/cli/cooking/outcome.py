@@ -22,7 +22,7 @@ from archwright.runs.front import spread
 from archwright.store import RunStore
 
 ALIKE = (0.5, 0.75, 1.01)  # two dishes shown have less of their ingredients in common; or, if too few do, the next
-MOST_POINTS, DRAWN = 4000, 3
+MOST_POINTS, ON_A_PAGE, DRAWN = 4000, 500, 3
 FOUND = "#0f5f96"
 LABELS = {"novel": "novel: distance from the nearest known dish"}
 SPREAD = 5  # places of a front for each dish shown, the most apart first
@@ -69,7 +69,7 @@ def conclude(store: RunStore, scoring: Scoring, order: Order) -> None:
     result["summary"] = [summary(result), "", *lines_of(result["dishes"])]
     if best:
         graphs = [graph for dish in picked[:DRAWN] for graph in scoring.space.graphs(best[dish].architecture)]
-        store.put("shown", {"graphs": [asdict(graph) for graph in graphs]})
+        store.put("shown", {"graphs": [asdict(graph) for graph in graphs], "front": _points(order, values, on_front)})
         _draw(order, values, on_front, picked, store.folder)
     write(store.folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False).encode())
     lines = [f"# Dishes from {for_markdown(data.name)}", "", "```", *map(for_terminal, result["summary"]), "```", ""]
@@ -103,6 +103,23 @@ def summary(result: Mapping[str, Any]) -> str:
         f"{len(result['dishes'])} of {result['distinct']:,} different dishes in {result['trials']:,} trials{failed}; "
         f"reward {result['objective']}; {result['split']}"
     )
+
+
+def _points(order: Order, values: Mapping[Dish, Values], front: Sequence[Dish]) -> dict[str, Any]:
+    """Return the front as plain data for the page of the run: the first objective against each of the others."""
+    first, *others = order.front
+    behind = [dish for dish in values if dish not in front]
+    points = [(dish, False) for dish in behind[:: max(1, -(-len(behind) // ON_A_PAGE))]] + [
+        (dish, True) for dish in front
+    ]
+    return {
+        "metric": first,
+        "costs": {name: LABELS.get(name, name) for name in others},
+        "points": [
+            {"front": on, "score": values[dish][0], "costs": dict(zip(others, values[dish][1:], strict=True))}
+            for dish, on in points
+        ],
+    }
 
 
 def _draw(

@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 from archwright.errors import ConfigError, DataError
 from archwright.modalities.recipes.names import FOLDER, foods, names_of, normal
@@ -204,8 +205,10 @@ def _arrays(path: Path, *names: str) -> list[Any]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return [arrays[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"{path} does not hold the arrays of Ahn et al. (2011): {error}") from None
+    except KeyError as error:
+        raise DataError(f"{path} does not hold the arrays of Ahn et al. (2011): {error.args[0]}") from None
+    except (OSError, ValueError, EOFError, BadZipFile):  # NumPy's words advise to unpickle it
+        raise DataError(f"{path} does not hold the arrays of Ahn et al. (2011): it is no .npz, or damaged") from None
 
 
 def _from_arrays(path: Path) -> Iterator[Raw]:

@@ -51,7 +51,8 @@ class Wishes:
             asked = f"--ingredients {self.fewest}-{self.most}, and --with gives {len(given)}"
             raise ConfigError(f"{asked}: expected FEWEST-MOST, at least 1, and no more given than MOST")
         if len(left) < self.most:
-            raise ConfigError(f"--without leaves {len(left)} ingredients, and a dish may have {self.most}")
+            who = f"--without leaves {len(left)}" if barred else f"the recipes of {data.name} have {len(left)}"
+            raise ConfigError(f"{who} ingredients, and a dish may have {self.most}; fewer with --ingredients")
         names = tuple(data.ingredients[i] for i in left)
         x = incidence([known.ingredients for known in data.recipes], len(data.ingredients))
         tables: dict[str, Any] = {"company": labels(np.log1p((x.T @ x).toarray()))}
