@@ -54,7 +54,7 @@ class Order(Wishes):
     def reward(self) -> Expression:
         """The objective as a function of metrics; several of them are multiplied."""
         if self.pareto:
-            return _expression(" * ".join(f"({text})" for text in self.pareto))
+            return _expression(" * ".join(text if text.isidentifier() else f"({text})" for text in self.pareto))
         return _expression(self.objective or (OBJECTIVE if self.cuisine is None else f"{OBJECTIVE} * cuisine"))
 
     @property

@@ -32,6 +32,7 @@ WORDS = {
         "known": "this set of ingredients is known",
         "apart": "{:.0%} away from the nearest known dish",
         "comma": ", ",
+        "list": ", ",
     },
     "zh": {
         "near": "相近",
@@ -50,6 +51,10 @@ WORDS = {
         "known": "这组食材是已知的",
         "apart": "与最近的已知菜肴相差{:.0%}",
         "comma": "，",
+        "list": "、",
+        "plausible": "合理度",
+        "novel": "新颖度",
+        "reward": "得分",
     },
 }
 
@@ -102,8 +107,7 @@ def reasons(found: Mapping[str, Any], language: str) -> list[tuple[str, str]]:
     near = []
     for one in found["nearest"]:
         more = {
-            part: words[part].format(named(one[part], words["comma"])) if one[part] else ""
-            for part in ("also", "lacks")
+            part: words[part].format(named(one[part], words["list"])) if one[part] else "" for part in ("also", "lacks")
         }
         near.append(words["alike"].format(title=titled(one["title"], language), share=one["likeness"], **more))
     counted = {"en": "{} dish{}", "zh": "{}"}[language]
@@ -124,7 +128,7 @@ def reasons(found: Mapping[str, Any], language: str) -> list[tuple[str, str]]:
     if {"balance", *NUTRIENTS} <= set(metrics):
         lines.append(("nutrition", [words["portion"].format(**metrics)]))
     if metrics["novel"] > 0:
-        never = [words["never"].format(words["comma"].join(named(pair, "+") for pair in found["new_pairs"][:PAIRS]))]
+        never = [words["never"].format(words["list"].join(named(pair, "+") for pair in found["new_pairs"][:PAIRS]))]
         new = [words["apart"].format(metrics["novel"]), *(never if found["new_pairs"] else [])]
     else:
         new = [words["known"]]
@@ -134,11 +138,12 @@ def reasons(found: Mapping[str, Any], language: str) -> list[tuple[str, str]]:
 
 def lines_of(dishes: Sequence[Mapping[str, Any]], language: str = "en") -> list[str]:
     """Return dishes with their reasons as lines of text."""
-    lines = []
+    lines, words = [], WORDS[language]
     for number, found in enumerate(dishes, start=1):
-        shown = found.get("figures") or {name: found["metrics"][name] for name in ("plausible", "novel")}
-        figures = ", ".join(f"{name} {value:.2f}" for name, value in shown.items())
-        lines += [f"{number}. {title_of(found, language)}", f"   {figures}, reward {found['reward']:.3f}"]
+        measured = found.get("figures") or {name: found["metrics"][name] for name in ("plausible", "novel")}
+        figures = [f"{words.get(name, name)} {value:.2f}" for name, value in measured.items()]
+        figures.append(f"{words.get('reward', 'reward')} {found['reward']:.3f}")
+        lines += [f"{number}. {title_of(found, language)}", f"   {words['comma'].join(figures)}"]
         lines += [f"   {about}: {text}" for about, text in reasons(found, language)]
         lines.append("")
     return lines
