@@ -1,6 +1,7 @@
 """A training step of shared weights: throughput and peak memory, beside a child's and beside a plain reference.
 
     python benchmarks/shared_step.py [--space micro|macro|recurrent] [--rounds 3] [--architectures 10] [--threads N]
+        [--beside CHECKOUT]
 
 A step is forward, backward, clip, update, as in `SharedWeights`, at the sizes of the official searches: `micro` 20
 filters and 6 layers, `macro` 12 layers of 36 filters, 128 images of 3 x 32 x 32 each; `recurrent` 12 nodes of 1,000
@@ -10,6 +11,8 @@ count and one that does. Variants:
 - `shared`: the supernet as the product runs it: channels_last, and memory that the C library keeps (`tune_malloc`).
 - `child`: each architecture's network alone, run the same way. `shared` should cost what it costs.
 - `plain` (images): the supernet as PyTorch comes: contiguous, default malloc.
+- `beside`, with `--beside CHECKOUT`: `shared` of another version of archwright, say one of `git worktree add CHECKOUT
+  COMMIT`, in the same rounds.
 - `products` (recurrent): only the matrix products of such a step, forward and backward, with nothing between them.
 
 Settings of malloc last for a process, so each variant of each round is a process of its own; they take turns. Figures
@@ -30,6 +33,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 VARIANTS = {
@@ -184,24 +188,28 @@ def one_round(space_name: str, variant: str, count: int, threads: int | None) ->
     }
 
 
-def in_a_process(space: str, variant: str, count: int, threads: int | None) -> dict[str, float]:
+def in_a_process(
+    space: str, variant: str, count: int, threads: int | None, beside: Path | None = None
+) -> dict[str, float]:
     """`one_round` in a process of its own, without settings of malloc from the environment."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
     }
+    if variant == "beside":
+        environment["PYTHONPATH"], variant = f"{beside}/src", "shared"
     command = [sys.executable, __file__, "--space", space, "--variant", variant, "--architectures", str(count)]
     command += [] if threads is None else ["--threads", str(threads)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
-def measure(space: str, rounds: int, count: int, threads: int | None) -> dict[str, Any]:
+def measure(space: str, rounds: int, count: int, threads: int | None, beside: Path | None) -> dict[str, Any]:
     """All variants in turns: medians, `shared` over each, and the rounds one by one."""
-    variants = VARIANTS[space]
+    variants = (*VARIANTS[space], *(() if beside is None else ("beside",)))
     runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     for number in range(rounds):
         for variant in variants if number % 2 == 0 else reversed(variants):
-            runs[variant].append(in_a_process(space, variant, count, threads))
+            runs[variant].append(in_a_process(space, variant, count, threads, beside))
     middle = {
         variant: {key: statistics.median(run[key] for run in done) for key in done[0]} for variant, done in runs.items()
     }
@@ -221,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--architectures", type=int, default=10, help="of a round: the first of the fixed ones")
     parser.add_argument("--threads", type=int, help="of PyTorch; its own choice if not given")
+    parser.add_argument("--beside", type=Path, help="a checkout of another version to compare with")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each space")
     parser.add_argument("--variant", help="run this one once, in this process, and print its figures")
     chosen = parser.parse_args(arguments)
@@ -228,15 +237,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(one_round(chosen.space, chosen.variant, chosen.architectures, chosen.threads)))
         return
     for space in [chosen.space] if chosen.space else VARIANTS:
-        figures = measure(space, chosen.rounds, chosen.architectures, chosen.threads)
+        figures = measure(space, chosen.rounds, chosen.architectures, chosen.threads, chosen.beside)
         if chosen.json:
             print(json.dumps({"space": space, **figures}))
             continue
         medians = figures["medians"]
         unit = "words/s" if space == "recurrent" else "images/s"
         print(f"{space:<12}{unit:>10}{'shared over it':>16}{'peak GiB':>10}{'before GiB':>12}{'bound GiB':>11}")
-        for variant in VARIANTS[space]:
-            run = medians[variant]
+        for variant, run in medians.items():
             bound = medians["child"]["peak"] + run["shared_weights"] if variant == "shared" else run["peak"]
             print(
                 f"{variant:<12}{run['per_second']:>10.1f}{figures['shared_over'][variant]:>16.2f}"
