@@ -62,7 +62,7 @@ def test_a_known_network_has_other_widths(name: str, width: float) -> None:
 
 def test_known_networks_may_be_named_where_published_ones_are() -> None:
     assert PUBLISHED["resnet20"].architecture == known("resnet20", Stages())
-    with pytest.raises(SpaceError, match="resnet9, resnet9-gelu, resnet20"):
+    with pytest.raises(SpaceError, match="resnet9, resnet9-gelu, airbench94"):
         known("alexnet", Stages())
     with pytest.raises(UnknownOption, match="inverted-1"):
         known("mobilenetv2", Stages(kinds=("plain",)))

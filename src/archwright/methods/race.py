@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHORTEST = 5.0  # seconds of a first heat: less says nothing, and starting a network takes a second
 FEWEST, MOST = 7, 36  # networks that start
 PLANNED = ("epochs", "precision", "optimizer", "augment", "weight_decay")  # of the recipe, for the time there is
-COUNTED = 9  # of them in a counted run
+COUNTED = 10  # of them in a counted run
 SMALLER_KNOWN = (0.5, 0.25)  # widths at which the first known network starts, too, where costs are an objective
 STARTING = 1.5  # seconds that building and timing a network takes
 
