@@ -6,7 +6,7 @@
 `resnet20`, `resnet32`, ... (He et al. 2016, section 4.2; `-WIDTH` may follow), `svm` (scikit-learn's), `lstm-UNITS`
 and `lstm-UNITSxLAYERS` (text). Data are read and split by archwright's own loader, so that all contestants have the
 same three parts for a seed. The clock starts with the process and decides: the schedule follows it, so that the time
-is kept whatever the machine does. The last line is one JSON object.
+is kept whatever the machine does. The last line is one JSON object. `--onnx FILE` keeps the trained network.
 """
 
 # ruff: noqa: E402
@@ -22,6 +22,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -147,11 +148,37 @@ def train_images(data: ImageData, given: argparse.Namespace) -> dict[str, Any]:
             int((net(images).argmax(1) == labels).sum())
             for images, labels in zip(test.split(500), data.test.y.split(500), strict=True)
         )
-    return {
+    found = {
         "parameters": sum(p.numel() for p in net.parameters()),
         "epochs": round(steps * min(batch, len(x)) / len(x), 2),
         "test_accuracy": right / len(test),
+        "seconds": round(time.monotonic() - BEGAN, 1),
     }
+    if given.onnx is not None:  # after the clock: a person would write it once
+        write(net, data, given.onnx)
+    return found
+
+
+class Raw(nn.Module):
+    """A network of raw pixels, normalised inside as those that archwright exports are."""
+
+    def __init__(self, net: nn.Module, data: ImageData) -> None:
+        super().__init__()
+        self.net, (mean, std) = net, (data.preprocessing.mean, data.preprocessing.std)
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor([value or 1.0 for value in std]).view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net((images.float() - self.mean) / self.std)  # type: ignore[no-any-return]
+
+
+def write(net: nn.Module, data: ImageData, path: Path) -> None:
+    """Write a trained network as ONNX, as archwright writes its own."""
+    from archwright.export.program import Program, write_onnx
+
+    images = data.test.x[:2].float()
+    source = Raw(net.to(memory_format=torch.contiguous_format), data).eval()
+    write_onnx(Program(source, {"images": images}, ("logits",), {}), path)
 
 
 def _seconds_of(net: nn.Module, x: Tensor) -> float:
@@ -185,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lr", type=float, default=0.2, help="the peak, of image networks")
     parser.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror images; default: colour ones")
     parser.add_argument("--limit", type=int, help="at most so many training images")
+    parser.add_argument("--onnx", type=Path, metavar="FILE", help="keep the network as ONNX, written after the clock")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     given = parser.parse_args(arguments)
@@ -200,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     score = next(value for name, value in found.items() if name.startswith("test_"))
     if not math.isfinite(score):
         raise SystemExit(f"{given.net}: the training diverged")
-    print(json.dumps({"net": given.net, **found, "seconds": round(time.monotonic() - BEGAN, 1)}))
+    print(json.dumps({"net": given.net, "seconds": round(time.monotonic() - BEGAN, 1), **found}))
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Machine:
 
     def __call__(self, run: Run) -> Record:
         """Run it to its end; seconds are from its start to its end, `others` the cores that other processes used."""
-        data = self._prepared(run.case)
+        data = self.prepared(run.case)
         facts: Record = {"busy": run.busy, "load": round(os.getloadavg()[0], 2), "commit": self._commit}
         with tempfile.TemporaryDirectory(dir=self._folder) as folder, _spinning(run.busy):
             command = run.command(data, Path(folder))
@@ -100,7 +100,7 @@ class Machine:
             last = [line.strip() for line in errors.splitlines() if line.strip()][-1:] or [repr(error)]
             return {**facts, "error": f"exit status {code}: {last[0][:300]}"}
 
-    def _prepared(self, case: Case) -> str:
+    def prepared(self, case: Case) -> str:
         """The case's data as both kinds of contestants read them: an archive is unpacked, a limited set cut."""
         which = case.source, case.limit
         if which not in self._data:

@@ -79,6 +79,8 @@ class Space(ABC):
     data: ClassVar[str] = "images"  # its networks' data, or "text"
     reference_name: ClassVar[str | None] = None  # the network that `reference` builds
     delivered: ClassVar[Mapping[str, Any]] = {}  # the fields that a delivered model has instead
+    # Ways to run a trained network that take longer than the usual one and err less: fields that say no more, by name.
+    ways: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def require(self, name: str, holds: bool, right: str) -> None:
         """Raise a `SpaceError` with the field's value and the `right` one, unless `holds`; for `__post_init__`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Collection
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +20,10 @@ from archwright.costs.network_costs import BOUNDS, Costs, weight_bytes
 from archwright.costs.predictor import Predictor, agreement
 from archwright.costs.target import COSTS, Target
 from archwright.errors import ChildFailure, ConfigError
+from archwright.evaluators.aims import Aims, limit
+from archwright.evaluators.objective import make_objective
 from archwright.export.program import Program
+from archwright.runs.costing import Exact
 from archwright.space import Architecture, sample
 from archwright.spaces import NasBench201
 from archwright.testing.small_spaces import Static
@@ -158,3 +163,33 @@ def test_architectures_that_were_held_back_are_predicted() -> None:
     one = sample(space, 1000)
     (predicted,) = Predictor(space, measured).of([one])
     assert predicted["latency_ms"] == pytest.approx(cost(one)["latency_ms"], rel=0.25)
+
+
+def test_a_network_far_above_a_limit_is_refused_without_being_run() -> None:
+    """One is measured; one of eight would have to be eight times as fast, and is thought to be two at most."""
+    costs = Linears()
+    by_size = {one["second"]: one for one in (sample(Static(), n) for n in range(60)) if one["first"] != 8}
+    small, large = by_size[min(by_size)], by_size[max(by_size)]  # type: ignore[type-var]
+    assert costs.least_latency(large) == 0.0  # nothing has been measured
+    took = costs.of(small, ["latency_ms"])["latency_ms"]
+    times = int(str(large["second"])) / int(str(small["second"]))
+    assert costs.least_latency(large) == pytest.approx(times / 2 * took)
+    space = NasBench201()
+    plan: Any = SimpleNamespace(
+        search=SimpleNamespace(aims=Aims(make_objective("accuracy", {}), (limit("latency=1"),)))
+    )
+    seen: list[tuple[str, ...]] = []
+
+    class Slow(Costs):
+        def of(self, architecture: Architecture, names: Collection[str]) -> dict[str, float]:
+            seen.append(tuple(names))
+            return dict.fromkeys(names, 0.5)
+
+        def least_latency(self, architecture: Architecture) -> float:
+            return 1000.5 if architecture == sample(space, 0) else 0.0
+
+    exact = Exact(plan, Slow(nn.Identity, program, float, Target()))
+    assert not exact.admits(sample(space, 0))
+    assert not seen
+    assert exact.admits(sample(space, 1))
+    assert seen == [("latency",)]

@@ -21,6 +21,7 @@ from archwright.controllers.starting import Starting
 from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Progress, Result, Trial
 from archwright.methods import sizing
+from archwright.methods.cost import Rates
 from archwright.methods.race import RaceMethod
 from archwright.methods.sizing import _nearest, sized
 from archwright.modalities import modality
@@ -409,3 +410,34 @@ def test_on_a_busy_machine_the_first_known_network_is_sized_and_others_while_the
     names = list(sized(context, 600.0, 13.0, (), step)[0])
     assert len(names) > 1
     assert list(sized(context, 60.0, 13.0, (), step)[0]) == names[:1]
+
+
+def test_a_front_holds_networks_outside_the_window() -> None:
+    architecture = sample(SPACE, 0)
+    method = RaceMethod(whole=100.0, passes=20.0, window=2.0, small=True, large=True)
+    assert method.steps(architecture, MINUTES, 10, lambda: 0.2) == 400  # 40 of 50 passes that it could make
+    assert method.steps(architecture, MINUTES, 10, lambda: 3.0) == 33
+    with pytest.raises(ChildFailure, match=r"makes 1\.8 passes over the training part; it must be 2 to 40"):
+        method.steps(architecture, MINUTES, 10, lambda: 5.3)
+    method.admit(9.9, [1.0])  # it makes two passes
+    with pytest.raises(ChildFailure, match="it must have 10 at most"):
+        method.admit(10.1, [1.0])
+    counted = RaceMethod(large=True)
+    counted.admit(4.0, [1.0])
+    with pytest.raises(ChildFailure, match="window 4 above"):
+        counted.admit(4.1, [1.0])
+
+
+def test_the_first_network_of_a_front_has_more_of_its_time() -> None:
+    """A half and a quarter of its width take 0.38 and 0.14 of a step, and make twice the passes."""
+    user = UserSettings("stages", settings={"pareto": ("accuracy", "parameters")})
+    prepared = prepare("digits", user=user, device="cpu", data_options={"limit": 200}, threads=1, timed=False)
+    context = prepared.plan.context(modality(prepared.data))
+    assert context.finalists == 3
+    settings = context.search.method.planned(context, 600.0, (), lambda *_: 0.01)
+    assert settings is not None
+    method = replace(context.search.method, **{"whole": settings["whole"], "large": settings["large"]})
+    together = method.finalists_seconds(context, Rates(1.0))
+    assert together == pytest.approx(settings["whole"] * (1 + 2 * 0.5**1.4 + 2 * 0.25**1.4))
+    assert 0.45 * 600 <= together <= 600
+    assert method.large

@@ -59,17 +59,21 @@ def front_of(run: Path) -> Mapping[str, Any]:
     return measured
 
 
-def picked(run: Path, pick: str) -> Architecture:
-    """Return the architecture of a front's point, by the first letters of its id, or its name, or "knee"."""
+def picked(run: Path, pick: str) -> tuple[Architecture, str | None]:
+    """Return the architecture of a front's point, by the first letters of its id, or its name, or "knee".
+
+    The other is the way to run it, where that is not the usual one of the run.
+    """
     measured = front_of(run)
     wanted = str(measured["knee"]) if pick == KNEE else pick
     with reading(f"{run}: the front"):
         points = [one for one in measured["points"] if one["id"].startswith(wanted) or one["name"] == wanted]
-        exact = [one for one in points if wanted in (one["id"], one["name"])] or points
+        usual = [one for one in points if one.get("way") is None]  # the first letters are of the others, too
+        exact = [one for one in points if wanted in (one["id"], one["name"])] or usual
         if len(exact) != 1:
             known = ", ".join(one["id"] for one in measured["points"] if one["front"])
             which = "several networks are" if exact else "no network is"
             raise RunError(f"--pick {pick}: {which} called so in {run}; pick from {known}, or {KNEE}")
         if exact[0]["architecture"] is None:
             raise RunError(f"--pick {pick} is a network written by hand, which has no architecture to train")
-        return Architecture.from_json(exact[0]["architecture"])
+        return Architecture.from_json(exact[0]["architecture"]), exact[0].get("way")

@@ -56,8 +56,8 @@ def train(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     architecture, sizes = architecture_at(given.architecture) if given.pick is None else None, {}
     if architecture is None:
-        architecture = picked(given.architecture, given.pick)
-        sizes = _of_the_run(given)
+        architecture, way = picked(given.architecture, given.pick)
+        sizes = _of_the_run(given, way)
     space = space_for(architecture, given.space)
     folder = given.to or Path(f"trained-{architecture.id}")
     if (folder / "model.json").exists():
@@ -116,7 +116,7 @@ def train(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _of_the_run(given: Any) -> dict[str, Any]:
+def _of_the_run(given: Any, way: str | None) -> dict[str, Any]:
     """Take the data from the run that is picked from, unless it is given, and return the sizes of its networks."""
     with RunStore.reading(given.architecture) as store:
         plan = stored_plan(store, given.space)
@@ -127,7 +127,7 @@ def _of_the_run(given: Any) -> dict[str, Any]:
         for name, value in plan.data.options.items():
             if getattr(given, name, None) is None:
                 setattr(given, name, value)
-    fields = space_to_json(plan.final.space)
+    fields = space_to_json(plan.final.other_ways.get(way or "", plan.final.space))
     return {k: v for k, v in fields.items() if k not in ("name", *plan.final.space.reads)}
 
 

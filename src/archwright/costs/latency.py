@@ -67,7 +67,7 @@ def latency(run: Callable[[], object], target: Target, *, seconds: float = 0.5) 
             ratios.append(own / (0.5 * (before + after)))
             before = after
     unit = 1000 * reference.undisturbed
-    low, high = _interval(sorted(ratios))
+    low, high = median_interval(sorted(ratios))
     return Latency(unit * statistics.median(ratios), (unit * low, unit * high), len(ratios), unit, target)
 
 
@@ -126,11 +126,11 @@ def _calls(run: Callable[[], object], clock: Callable[[], float]) -> int:
     return max(1, math.ceil(BLOCK / max(1e-7, min(_block(run, 1, clock) for _ in range(3)))))
 
 
-def _interval(ratios: list[float]) -> tuple[float, float]:
+def median_interval(values: list[float]) -> tuple[float, float]:
     """Return the 95 % interval of the median of sorted values: two of them, by the binomial distribution."""
-    n = len(ratios)
+    n = len(values)
     half = Z * math.sqrt(n) / 2
-    return ratios[max(0, math.floor(n / 2 - half))], ratios[min(n - 1, math.ceil(n / 2 + half))]
+    return values[max(0, math.floor(n / 2 - half))], values[min(n - 1, math.ceil(n / 2 + half))]
 
 
 @contextmanager

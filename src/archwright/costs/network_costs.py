@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TIMED = ("latency_ms", "latency")
 BOUNDS = ("latency_ms_low", "latency_ms_high")  # of the 95 % interval
 LATENCY_SECONDS = 0.3
+FASTER = 2.0  # times as many multiply-adds in a second as any network measured: no network is thought to do more
 
 
 class Facts(Protocol):
@@ -30,6 +31,13 @@ class Facts(Protocol):
     def get(self, name: str, default: Any = None) -> Any: ...
 
     def put(self, name: str, value: Any) -> None: ...
+
+
+class Remembered(dict[str, Any]):
+    """Facts in memory."""
+
+    def put(self, name: str, value: Any) -> None:
+        self[name] = value
 
 
 class Costs:
@@ -53,6 +61,7 @@ class Costs:
     ) -> None:
         self._build, self._program, self._work, self.target = build, program, work, target
         self._facts, self._known = facts, dict[str, dict[str, float]]()
+        self._fastest = 0.0  # multiply-adds in a millisecond
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_facts": None}  # a worker keeps what it measures to itself
@@ -72,15 +81,25 @@ class Costs:
             if self._facts is not None:
                 self._facts.put(key, known)
         self._known[key] = known
+        if "latency_ms" in known:
+            self._fastest = max(self._fastest, known.get("multiply_adds", 0.0) / known["latency_ms"])
         bounds = BOUNDS if "latency_ms" in names else ()
         return {name: known[name] for name in (*names, *bounds)}
 
+    def least_latency(self, architecture: Architecture) -> float:
+        """Return milliseconds that an architecture takes at least, by its multiply-adds: to know that costs little."""
+        if not self._fastest:
+            return 0.0
+        return self.of(architecture, ["multiply_adds"])["multiply_adds"] / (FASTER * self._fastest)
+
     def _measured(self, architecture: Architecture, names: Collection[str]) -> dict[str, float]:
-        return self.measured(self._build(architecture), names)
+        counted = ["multiply_adds"] if {*TIMED} & {*names} else []
+        return self.measured(self._build(architecture), {*names, *counted})
 
     def _outlined(self, architecture: Architecture, names: Collection[str]) -> dict[str, float] | None:
         """Return costs of a network without memory for its weights, which is fast; None where it takes a real one."""
-        if not {*names} <= {"parameters", "multiply_adds", "bytes"} or self.target.runtime == "onnx":
+        counted = ("parameters", "multiply_adds", *(("bytes",) if self.target.runtime != "onnx" else ()))
+        if not {*names} <= {*counted}:
             return None
         try:
             with torch.device("meta"):

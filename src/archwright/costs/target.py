@@ -18,6 +18,7 @@ COSTS = {
     "latency_ms": "latency, ms",
     "latency": "latency, s",
 }
+OF_A_PASS = ("multiply_adds", "peak_activation_bytes", "latency_ms", "latency")  # they depend on how a network is run
 WORDS = {"eager": "PyTorch", "compile": "torch.compile", "onnx": "ONNX Runtime"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -94,6 +94,11 @@ class Aims:
     def costs(self) -> tuple[str, ...]:
         """The costs that are read: what is measured without training."""
         return tuple(name for name in self.needs if name in COSTS)
+
+    @property
+    def rewarded(self) -> tuple[str, ...]:
+        """The costs that the objectives read, not the limits alone."""
+        return replace(self, limits=()).costs
 
     @property
     def plain(self) -> bool:

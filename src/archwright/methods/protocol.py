@@ -100,7 +100,7 @@ class Context:
     """A search in its run: what a method is asked about. `final` is the recipe of final training.
 
     `patience`: seconds after which a measurement ends, though it has not seen all of its steps.
-    `admits` says whether an architecture is within the limits that can be checked without training.
+    `excess`: how many times its limit a cost of an architecture is, the most of all that is known before training.
     """
 
     search: Search
@@ -111,8 +111,12 @@ class Context:
     device: str
     trainings: Trainings | None = None  # of a run that has begun
     patience: float = math.inf
-    admits: Callable[[Architecture], bool] = lambda architecture: True
+    excess: Callable[[Architecture], float] = lambda architecture: 0.0
     finalists: int = 1
+
+    def admits(self, architecture: Architecture) -> bool:
+        """Return whether an architecture is within the limits."""
+        return self.excess(architecture) <= 1
 
     @property
     def objective(self) -> Objective:
@@ -194,6 +198,10 @@ class Method(ABC):
     def whole_seconds(self, context: Context, rates: Rates) -> float:
         """Return what final training of one network takes, with what the search has done of it."""
         return cost(context.final, context.modality, rates.child_step).of(context.final.epochs)
+
+    def finalists_seconds(self, context: Context, rates: Rates) -> float:
+        """Return what final training of all finalists takes."""
+        return context.finalists * self.whole_seconds(context, rates)
 
     def planned(
         self, context: Context, seconds: float, fixed: Collection[str], step_seconds: StepSeconds

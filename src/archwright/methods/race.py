@@ -15,7 +15,7 @@ from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.race import Race
 from archwright.methods.cost import FORWARD, LEAST_PASSES, LEAST_SHARE, Rates
 from archwright.methods.protocol import ChildrenMethod, Context, Rung, Search, Settings, StepSeconds
-from archwright.methods.sizing import BALANCE, START_SIZE, admitted, sized
+from archwright.methods.sizing import BALANCE, COST_POWER, START_SIZE, admitted, sized
 from archwright.space import Architecture
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class RaceMethod(ChildrenMethod):
         passes: planned: passes over the training part that the known networks are sized for.
         starters: planned: the known networks that start, by name.
         small: planned: networks faster than the known ones may start, too; they make no more passes than others.
+        large: planned: so may slower ones, as long as they make two passes: a front holds what others dominate in one
+            objective alone.
     """
 
     name: ClassVar[str] = "race"
@@ -66,6 +68,7 @@ class RaceMethod(ChildrenMethod):
     passes: float | None = None
     starters: Mapping[str, Any] = field(default_factory=dict)
     small: bool = False
+    large: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.losers <= 0.5:
@@ -97,7 +100,7 @@ class RaceMethod(ChildrenMethod):
         if self.passes is None:  # without known networks there is nothing to be near to
             return count
         passes, most = count / per_epoch, self.passes * self.window
-        least = max(self.passes / self.window, min(LEAST_PASSES, self.passes))
+        least = max(0.0 if self.large else self.passes / self.window, min(LEAST_PASSES, self.passes))
         if self.small and passes > most:
             return max(1, int(most * per_epoch))
         if not known and not least <= passes <= most:
@@ -109,10 +112,13 @@ class RaceMethod(ChildrenMethod):
 
     def admit(self, work: float, known: Sequence[float]) -> None:
         """Refuse a network that is too large to be timed, or, in a counted run, to be compared after equal passes."""
-        if work > self.window * max(known):
+        window = self.window
+        if self.large:  # at most what still makes two passes in the time, or takes a counted run so much longer
+            window = max(window, self.passes / LEAST_PASSES) if self.passes else window**2
+        if work > window * max(known):
             raise ChildFailure(
-                f"the network has {work:,.0f} multiply-adds; it must have {self.window * max(known):,.0f} at most "
-                f"(window {self.window:g} above the known networks)"
+                f"the network has {work:,.0f} multiply-adds; it must have {window * max(known):,.0f} at most "
+                f"(window {window:g} above the known networks)"
             )
 
     def rungs(self, entrants: int) -> tuple[Rung, ...]:
@@ -145,8 +151,8 @@ class RaceMethod(ChildrenMethod):
                 "--minutes"
             )
         # The networks of a front share the time of the one that is delivered, and begin with smaller known ones, too.
-        several = bool(context.search.pareto)
-        whole /= context.finalists if several else 1
+        several, together = bool(context.search.pareto), self._together(context)
+        whole /= together
         starters, recipe = sized(
             context, whole, self.balance, fixed, step_seconds, smaller=SMALLER_KNOWN if several else ()
         )
@@ -155,8 +161,7 @@ class RaceMethod(ChildrenMethod):
         looked_at = (len(parts["validation"]) + len(parts["test"])) / len(parts["train"])
         looks = context.search.space.forwards * FORWARD * looked_at / passes
         whole, available = whole / (1 + looks), available / (1 + looks)
-        delivered = whole * (context.finalists if several else 1)
-        share = (available - delivered) / whole / self.lost(max(2, entrants))
+        share = (available - whole * together) / whole / self.lost(max(2, entrants))
         return {
             "trials": entrants,
             "whole": whole,
@@ -165,7 +170,21 @@ class RaceMethod(ChildrenMethod):
             "first_share": min(share, 1 / (self.growth + 1)),
             "starters": {name: architecture.to_json() for name, architecture in starters.items()},
             "small": bool(context.search.aims.costs),
+            "large": several,
         }
+
+    def _together(self, context: Context) -> float:
+        """Return what the finalists of a front take, in whole trainings of the first known network.
+
+        They are thought to be that one at its widths: the smaller ones make `window` times its passes at most.
+        """
+        if not context.search.pareto:
+            return 1.0
+        each = [min(1.0, self.window * float(size**COST_POWER)) for size in (1.0, *SMALLER_KNOWN)]
+        return sum(each[: context.finalists]) + each[-1] * max(0, context.finalists - len(each))
+
+    def finalists_seconds(self, context: Context, rates: Rates) -> float:
+        return self._together(context) * self.whole_seconds(context, rates)
 
     def limited(self, context: Context) -> Settings:
         known = context.search.space.known(START_SIZE, context.final, len(context.modality.data.train))
@@ -175,7 +194,7 @@ class RaceMethod(ChildrenMethod):
                 one = admitted(context, context.final, name, START_SIZE)
             if context.admits(one):
                 starters[name] = one.to_json()
-        return {"starters": starters}
+        return {"starters": starters, "large": bool(context.search.pareto)}
 
     def _entrants(self, seconds: float) -> int:
         """Return how many networks start: as many as have a first heat of `SHORTEST` seconds, within limits.

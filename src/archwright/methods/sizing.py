@@ -30,7 +30,7 @@ FEW_PASSES = 20.0
 # taken where its step costs at most so many times SGD's.
 MUON_COST = 1.15
 NEAR = math.log(1.3)  # a difference in passes that a larger network is worth
-SMALLEST, SMALLER = 0.01, 0.7  # size of a network that is tried to be within limits, and the factor between two
+SMALLEST, SMALLER = 0.01, 0.85  # size of a network that is tried to be within limits, and the factor between two
 FAR = 1.6  # times more or fewer passes than intended: such a network does not race
 PATIENCE = 0.15  # of the training's time: on a busy machine, what has not been timed by then does not race either
 
@@ -100,10 +100,13 @@ def sized(
 
 
 def admitted(context: Context, recipe: Recipe, name: str, size: float) -> Architecture:
-    """Return a known network at this size, or at the next smaller one that is within the limits, if there is any."""
+    """Return a known network at this size, or at the next smaller one that is within the limits, if there is any.
+
+    Costs grow with the square of the width at most: it gets narrower by the root of what is too much, or a little more.
+    """
     space, examples = context.search.space, len(context.modality.data.train)
-    while not context.admits(one := space.known(size, recipe, examples)[name]) and size > SMALLEST:
-        size *= SMALLER
+    while (over := context.excess(one := space.known(size, recipe, examples)[name])) > 1 and size > SMALLEST:
+        size *= min(SMALLER, over**-0.5)
     return one
 
 

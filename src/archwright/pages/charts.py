@@ -75,7 +75,9 @@ def _names(record: RunRecord) -> dict[str, str]:
     """Return what the trainings are called that curves belong to, by the names of the curves."""
     names: dict[str, str] = {}
     for kind, words in KINDS.items():
-        for key in sorted(key for key in record.candidates if key.startswith(f"{kind}-")):
+        for key in sorted(
+            key for key, one in record.candidates.items() if key.startswith(f"{kind}-") and "of" not in one
+        ):
             architecture, number = record.candidates[key]["architecture"], key.rpartition("-")[2]
             name = "reference" if architecture is None else Architecture.from_json(architecture).id
             names.setdefault(name, words if number == "0" and kind != "random" else f"{words} {int(number) + 1}")

@@ -36,8 +36,8 @@ def with_baseline(plan: Plan, data: Any, store: RunStore) -> Job:
     job = Job(plan, data, store)
     if store.get("asked/baseline") is None:
         found = Architecture.from_json(store.get(f"candidate/{store.get('found')}")["architecture"])
-        done = {found: 1.0} if settled.get("seconds") is not None else {}
-        count, _, expected = job.clock.settle([found], job.candidates.random, done)
+        begun = {found: 0.0} if settled.get("seconds") is not None else {}
+        count, _, expected = job.clock.settle([found], job.candidates.random, begun)
         undone = {f"done/{phase}": False for phase in (*COMPARED, "test")}
         facts = {"settled": {**settled, "random": count}, "estimate": expected, "result": None, "asked/baseline": True}
         store.put_all({**facts, **undone})

@@ -93,6 +93,7 @@ class Candidates:
         if self.record(key) is not None:
             return
         record: dict[str, Any] = {"architecture": None if architecture is None else architecture.to_json()}
+        others: dict[str, Any] = {}
         name = "the reference network" if architecture is None else architecture.id
         number, of = part
         pace: Pace | None = None
@@ -140,12 +141,29 @@ class Candidates:
             }
             if keep:
                 self.store.save(f"weights-{key}", {"model": saved_network(network)})
+                others = self._in_other_ways(key, record, fit)
             early = ", ended early: validation got worse" if fit.shortened else ""
             yield Message(f"{name}: {self.modality.validated(record)}, {fit.seconds:.0f} s{early}")
         if pace is not None:
             pace.end()
         states = ["training"] if architecture is None else ["training", state_name(architecture)]
-        self.store.put_all({f"candidate/{key}": record}, forget=states)
+        self.store.put_all({f"candidate/{key}": record, **others}, forget=states)
+
+    def _in_other_ways(self, key: str, record: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
+        """Return records of a trained candidate in each other way to run it: the same weights, validated again."""
+        found = {}
+        for way in self.plan.final.other_ways if record["architecture"] is not None else ():
+            made = {**record, "way": way, "of": key}
+            network = self._untrained(made)
+            network.load_state_dict(fit.model.state_dict())
+            looked = fit.validate(network.to(torch.device(self.plan.device)))
+            size = self.modality.size(network)
+            found[f"candidate/{key}-{way}"] = {
+                **made,
+                **{name: looked[name] for name in looked if name in made},
+                **size,
+            }
+        return found
 
     def _pace(self, fit: Fit, architecture: Architecture | None, left: Callable[[], float] | None) -> Pace | None:
         if left is None:
@@ -156,7 +174,7 @@ class Candidates:
         """Return what the rest of a training is expected to take."""
         settled = self.store.get("settled") or {}
         if architecture is not None and self.trainings.begun(architecture):
-            return self.clock.whole_seconds * (1 - self.trainings.share(architecture))
+            return self.trainings.seconds(architecture)
         if settled.get("seconds") is not None:
             return float(settled["seconds"])
         return self.clock.cost(architecture).of(settled.get("epochs", self.plan.final.recipe.epochs))
@@ -180,14 +198,42 @@ class Candidates:
         """Return what is known of a candidate; None before it is trained."""
         return self.store.get(f"candidate/{key}")
 
-    def trained(self, kind: str) -> list[str]:
-        """Return the keys of those that could be trained, in order."""
+    def trained(self, kind: str, way: str | None = None) -> list[str]:
+        """Return the keys of those that could be trained, in order; where they can be run in this `way`, so."""
         keys, index = [], 0
         while (record := self.record(f"{kind}-{index}")) is not None:
             if record["error"] is None:
-                keys.append(f"{kind}-{index}")
+                key = f"{kind}-{index}"
+                keys.append(key if way is None or self.record(f"{key}-{way}") is None else f"{key}-{way}")
             index += 1
         return keys
+
+    def offered(self, kind: str) -> list[str]:
+        """Return the keys of those that could be trained, in each way to run them that is within the limits."""
+        found = []
+        for key in self.trained(kind):
+            others = (f"{key}-{way}" for way in self.plan.final.other_ways)
+            found += [key, *(other for other in others if self.record(other) is not None and self._admitted(other))]
+        return found
+
+    def _admitted(self, key: str) -> bool:
+        aims = self.plan.search.aims
+        try:
+            aims.admit(self.costs(key))
+        except ChildFailure:
+            return False
+        return True
+
+    def costs(self, key: str) -> dict[str, float]:
+        """Return what a trained candidate costs, as far as the aims read it; measured once."""
+        record, names = self.record(key), self.plan.search.aims.costs
+        if record["architecture"] is not None and record.get("way") is None:
+            return self._costs.of(Architecture.from_json(record["architecture"]), names)
+        stored: dict[str, float] | None = self.store.get(f"cost/{key}")
+        if stored is None:
+            stored = self._costs.measured(self.network(key).cpu(), names)
+            self.store.put(f"cost/{key}", stored)
+        return stored
 
     def best(self, keys: Sequence[str]) -> str:
         """Return the key of the one that did best in validation."""
@@ -195,14 +241,23 @@ class Candidates:
 
     def network(self, key: str) -> Any:
         """Return a trained candidate, in evaluation mode on the plan's device."""
-        record, state = self.record(key), self.store.restore(f"weights-{key}")
-        if record is None or state is None:
+        record = self.record(key)
+        state = None if record is None else self.store.restore(f"weights-{record.get('of', key)}")
+        if state is None:
             raise RunError(f"{self.store.folder}: the weights of {key} are missing")
-        written = record["architecture"]
-        architecture = None if written is None else Architecture.from_json(written)
-        network = without_auxiliary(network_of(self.plan, self.modality, architecture))
+        network = self._untrained(record)
         network.load_state_dict(state["model"])
         return network.to(torch.device(self.plan.device)).eval()
+
+    def space(self, record: Mapping[str, Any]) -> Any:
+        """Return the space of a candidate's network, with how it is run."""
+        space = self.plan.final.space
+        return replace(space, **space.ways[record["way"]]) if "way" in record else space
+
+    def _untrained(self, record: Mapping[str, Any]) -> Any:
+        written, final = record["architecture"], replace(self.plan.final, space=self.space(record))
+        architecture = None if written is None else Architecture.from_json(written)
+        return without_auxiliary(network_of(replace(self.plan, final=final), self.modality, architecture))
 
 
 def _lacks_metrics(state: Any) -> bool:

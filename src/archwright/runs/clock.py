@@ -162,11 +162,11 @@ class Clock:
         self,
         finalists: Sequence[Architecture],
         random: Callable[[int], Architecture],
-        done: Mapping[Architecture, float] | None = None,
+        begun: Mapping[Architecture, float] | None = None,
     ) -> tuple[int, float, dict[str, float]]:
         """Return how many random architectures are trained, for how many epochs everything is, and what that takes.
 
-        `done` is the share of their training that some finalists have behind them.
+        `begun` are the seconds that some finalists' trainings still take, which the search has begun.
 
         Architectures differ several times in cost, so those that will be trained are timed now. The random search gets
         the time that search and final training take together. `random` gives the random architecture of a number.
@@ -175,8 +175,8 @@ class Clock:
         """
         final = self.plan.final
         spent, epochs = self.spent("search", "derive"), float(final.recipe.epochs)
-        if done:
-            return self._settled_race(self.spent("search", "derive", "final training"), done)
+        if begun:
+            return self._settled_race(self.spent("search", "derive", "final training"), begun)
         with self.timing():
             own = sum(map(self.cost, finalists), Cost(0.0, 0.0))
             reference = self.cost(None) if final.reference else Cost(0.0, 0.0)
@@ -197,11 +197,11 @@ class Clock:
         fits = min(1.0, max(0.0, left - own.of(epochs)) / max(sum(expected.values()), 1e-9))
         return count, epochs, {"final training": own.of(epochs), **{p: fits * s for p, s in expected.items()}}
 
-    def _settled_race(self, spent: float, done: Mapping[Architecture, float]) -> tuple[int, float, dict[str, float]]:
+    def _settled_race(self, spent: float, begun: Mapping[Architecture, float]) -> tuple[int, float, dict[str, float]]:
         """Return the same where finalists go on with trainings of equal seconds: others then train for as long."""
         final, whole = self.plan.final, self.whole_seconds
-        own = whole * sum(1 - share for share in done.values())
-        count = max(len(done), min(MOST_RANDOM, int((spent + own) / whole))) if final.baseline else 0
+        own = sum(begun.values())
+        count = max(len(begun), min(MOST_RANDOM, int((spent + own) / whole))) if final.baseline else 0
         expected = {"final training": own, "known network": final.known * whole}
         expected |= {"random search": count * whole, "reference": whole * final.reference}
         return count, float(final.recipe.epochs), expected

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from archwright.costs.network_costs import TIMED
 from archwright.costs.predictor import Agreement, Measured, Predictor, agreement
+from archwright.costs.runtimes import require_runtime
 from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.expression import Expression
 from archwright.loop import Progress
@@ -15,6 +18,7 @@ from archwright.space import sample
 
 if TYPE_CHECKING:
     from archwright.costs.network_costs import Costs
+    from archwright.evaluators.aims import Limit
     from archwright.modalities.protocol import Modality
     from archwright.runs.plan import Plan
     from archwright.space import Architecture
@@ -23,6 +27,9 @@ TRIED = 200  # random architectures, before a plan says that none is within its 
 PATIENCE = 10.0  # seconds for that
 LEARNED = 64  # architectures that are measured for a prediction
 STREAM, PREDICTED = 98, 97  # random streams
+COUNTED = ("parameters", "multiply_adds")  # of a network without memory for its weights
+TINY = 1e-300
+Read: TypeAlias = "Callable[[Architecture, Collection[str]], Mapping[str, float]]"
 
 
 class Exact:
@@ -42,11 +49,33 @@ class Exact:
         return self._costs.of(architecture, [limit.cost for limit in self._aims.limits])
 
     def admits(self, architecture: Architecture) -> bool:
+        return self.excess(architecture) <= 1
+
+    def excess(self, architecture: Architecture) -> float:
+        """Return how many times its limit a cost is, the most of all; infinite where the network cannot be built.
+
+        What is counted comes before what is measured, and the first above its limit is enough.
+        """
+        limits = self._aims.limits
+        counted = [limit for limit in limits if limit.cost in COUNTED]
+        measured = [limit for limit in limits if limit not in counted]
         try:
-            self._aims.admit(self.limited(architecture))
+            most = self._times(counted, architecture, self._costs.of)
+            for own in (self._least, self._costs.of):
+                if most <= 1:
+                    most = max(most, self._times(measured, architecture, own))
         except ChildFailure:
-            return False
-        return True
+            return math.inf
+        return most
+
+    def _times(self, limits: Sequence[Limit], architecture: Architecture, costs: Read) -> float:
+        found = costs(architecture, [limit.cost for limit in limits]) if limits else {}
+        return max((found[limit.cost] / max(limit.value, TINY) for limit in limits), default=0.0)
+
+    def _least(self, architecture: Architecture, names: Collection[str]) -> dict[str, float]:
+        """Return the least that costs can be, without measuring them."""
+        least = self._costs.least_latency(architecture) if {*TIMED} & {*names} else 0.0
+        return {name: {"latency_ms": least, "latency": least / 1000}.get(name, 0.0) for name in names}
 
 
 class Predicted:
@@ -97,10 +126,15 @@ def source(plan: Plan, costs: Costs) -> Exact | Predicted:
 
 
 def check(plan: Plan, modality: Modality, costs: Costs) -> None:
-    """Raise `ConfigError` where an aim reads what nothing measures, or where no architecture is within the limits."""
+    """Raise `ConfigError` where an aim reads what nothing measures, or where no architecture is within the limits.
+
+    So does a runtime that reads a cost and does not work here (`MissingExtra` where it is not installed).
+    """
     aims, metric, exact = plan.search.aims, modality.metric, Exact(plan, costs)
     if not aims.plain or isinstance(aims.objective, Expression):
         aims.require_measured((f"validation_{metric}", f"best_validation_{metric}", "validation_loss"))
+    if {*TIMED, "bytes"} & {*aims.costs}:
+        require_runtime(plan.target)
     if not aims.limits or any(map(exact.admits, plan.search.method.known(plan.search).values())):
         return
     least: dict[str, float] = {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.components import frozen, space_class, with_fields
 from archwright.controllers.guided import START
+from archwright.costs.target import OF_A_PASS
 from archwright.errors import ConfigError
 from archwright.methods import method_class
 from archwright.methods.cost import Rates
@@ -81,8 +83,23 @@ class Planner:
             settings, controller_settings = on_a_cluster(settings, controller_settings, str(self.base["device"]))
         search = Search(space, method(), controller, controller_settings, recipe=_changed(recipe, user.search_recipe))
         final = FinalTraining(space.final(**frozen(final_fields)), final_recipe)
-        plan = Plan(**self.base, search=search, final=final).changed(settings)
+        plan = self._in_ways(Plan(**self.base, search=search, final=final).changed(settings))
         return plan.changed({"known": usual_share(plan, self.modality, user.settings)})
+
+    def _in_ways(self, plan: Plan) -> Plan:
+        """Return the plan with networks that are run in the way that costs least, where an aim reads what that is.
+
+        Final training offers the other ways as well, unless the user said which.
+        """
+        search, final, user = plan.search, plan.final, self.user
+        given, frugal = {*user.space_fields, *user.final_space_fields}, dict[str, Any]()
+        for fields in final.space.ways.values():
+            if not given & fields.keys() and all(getattr(final.space, name) == v for name, v in fields.items()):
+                frugal |= {f.name: f.default for f in dataclasses.fields(final.space) if f.name in fields}
+        if not frugal or not {*OF_A_PASS} & {*search.aims.costs} or not user.settings.get("ways", True):
+            return plan
+        final = replace(final, space=replace(final.space, **frugal), ways=True)
+        return replace(plan, search=replace(search, space=replace(search.space, **frugal)), final=final)
 
     def _controller(
         self, space: Space, usual: Preset, method: Any, settings: Mapping[str, Any]

@@ -97,15 +97,18 @@ class Measured:
         names = {one.id: name for name, one in plan.search.method.known(plan.search).items()}
         ended = set()
         for key, record in self._trained():
-            written, kind = record["architecture"], key.partition("-")[0]
+            written, kind, way = record["architecture"], key.partition("-")[0], record.get("way")
             own = key if written is None else Architecture.from_json(written).id
             name = plan.final.reference_name if written is None else names.get(own, own)
             if key in self.rivals.chosen:
                 kind, name = "reference", self.rivals.chosen[key]["network"]
             ended.add(own)
+            kind = "reference" if own in names else kind
+            if way is not None:
+                own, name = f"{own}-{way}", f"{name}-{way}"
             yield {
-                **{"id": own, "name": name, "kind": "reference" if own in names else kind, "trained": 1.0, "key": key},
-                **{"score": record[metric], "costs": self._costs(key, written), "architecture": written},
+                **{"id": own, "name": name, "kind": kind, "trained": 1.0, "key": key, "score": record[metric]},
+                **{"costs": self._costs(key), "architecture": written, "way": way},
             }
         looks: Mapping[str, Any] = store.get("looks", {})
         # With shared weights a trial says nothing of what a training would.
@@ -118,27 +121,25 @@ class Measured:
             kind = "reference" if own in names else "searched"
             yield {
                 **{"id": own, "name": names.get(own, own), "kind": kind, "trained": share, "key": None, "score": score},
-                **{"costs": self._read(metrics), "architecture": trial.architecture.to_json()},
+                **{"costs": self._read(metrics), "architecture": trial.architecture.to_json(), "way": None},
             }
 
     def _trained(self) -> Iterator[tuple[str, Any]]:
         """Yield the keys and records of networks that were trained to their end."""
         for kind in ("found", "random", "reference"):
-            for key in self.candidates.trained(kind):
+            for key in self.candidates.offered(kind):
                 yield key, self.candidates.record(key)
         if (rival := self.rivals.last) is not None:
             yield rival, self.rivals.candidates(rival).record(rival)
 
-    def _costs(self, key: str, written: Any) -> dict[str, float]:
-        """Return what a trained network costs; one of another space than the run's, or of none, is measured now."""
-        rival = key in self.rivals.chosen
-        if written is not None and not rival:
-            return self.costs.of(Architecture.from_json(written), self.values.costs)
+    def _costs(self, key: str) -> dict[str, float]:
+        """Return what a trained network costs; one of another space than the run's is measured now."""
+        if key not in self.rivals.chosen:
+            return self._read(self.candidates.costs(key))
         store = self.candidates.store
         stored: dict[str, float] | None = store.get(f"cost/{key}")
         if stored is None:
-            network = (self.rivals.candidates(key) if rival else self.candidates).network(key).cpu()
-            stored = self.costs.measured(network, self.values.costs)
+            stored = self.costs.measured(self.rivals.candidates(key).network(key).cpu(), self.values.costs)
             store.put(f"cost/{key}", stored)
         return self._read(stored)
 

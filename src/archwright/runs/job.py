@@ -216,7 +216,8 @@ class Job:
         """Fix how many random candidates are trained, and in a timed run for how many epochs everything is."""
         final, trainings = self.plan.final, self.candidates.trainings
         done = {a: trainings.share(a) for a in finalists if trainings.begun(a)}
-        count, epochs, expected = self.clock.settle(finalists, self.candidates.random, done)
+        rest = {a: trainings.seconds(a) for a in done}
+        count, epochs, expected = self.clock.settle(finalists, self.candidates.random, rest)
         self.store.put_all(
             {
                 "settled": {"random": count, "epochs": epochs, "seconds": self.clock.whole_seconds if done else None},
@@ -255,7 +256,8 @@ class Job:
             trained = len(self.candidates.trained("found"))
             if trained == finalists:
                 break
-            part, left = (trained, finalists), self._left([architecture] * (finalists - trained), *PHASES[AFTER:-1])
+            going = ranked[index : index + finalists - trained]
+            part, left = (trained, finalists), self._left(going, *PHASES[AFTER:-1])
             yield from self.candidates.train(
                 f"found-{index}", architecture, "final training", part, left=left, start=start
             )
@@ -289,7 +291,7 @@ class Job:
 
     def _train_known(self) -> Iterator[Event]:
         """Train a known network for a share of the time, and compare it with the network found."""
-        found = self.candidates.best(self.candidates.trained("found"))
+        found = self._found
         own = self.plan.final.known * self.candidates.record(found)["seconds"]
         left = self.clock.share_left(own, self.clock.expected("random search", "reference"))
         yield from self.rivals.train(self.candidates, found, left)
@@ -306,8 +308,9 @@ class Job:
 
     def _test(self) -> Iterator[Event]:
         """Use the test part: once for the network found, once for each it is compared with."""
-        found = self.candidates.best(self.candidates.trained("found"))
-        keys = [found, *self.candidates.trained("random"), *self.candidates.trained("reference")]
+        found = self._found
+        way = self.candidates.record(found).get("way")
+        keys = [found, *self.candidates.trained("random", way), *self.candidates.trained("reference", way)]
         yield Message("testing on the test part, which nothing has seen so far")
         for number, key in enumerate(keys):
             self.candidates.test(key)
@@ -322,7 +325,21 @@ class Job:
         rival = self.rivals.last
         if rival is not None and self.plan.final.deliver == "best" and self.rivals.chosen[rival]["better"]:
             return rival
-        return self.candidates.best(self.candidates.trained("found"))
+        return self._found
+
+    @property
+    def _found(self) -> str:
+        """The key of the best finalist: by validation, or by a single objective that reads costs."""
+        keys, aims = self.candidates.offered("found"), self.plan.search.aims
+        if aims.pareto or not aims.rewarded:
+            return self.candidates.best(keys)
+        metric = f"validation_{self.modality.metric}"
+
+        def reward(key: str) -> float:
+            record = self.candidates.record(key)
+            return aims.reward({**record, f"best_{metric}": record[metric], **self.candidates.costs(key)})
+
+        return max(keys, key=reward)
 
     def candidates_of(self, key: str) -> Candidates:
         """Return the candidates that the key belongs to."""

@@ -58,7 +58,8 @@ def conclude(job: Job) -> dict[str, Any]:
         "device": plan.device,
         "run": str(store.folder),
     }
-    if randoms := job.candidates.trained("random"):
+    way = store.get(f"candidate/{found}").get("way")  # what is compared is run in the same way
+    if randoms := job.candidates.trained("random", way):
         groups = {"same_count": randoms[: plan.final.finalists]}
         if plan.transferred is None:  # otherwise nothing was searched
             groups["same_time"] = randoms
@@ -70,7 +71,7 @@ def conclude(job: Job) -> dict[str, Any]:
         result["replicas"] = dict(zip(("updates", "mean_staleness", "most_staleness"), late, strict=True))
     if (orders := store.get("orders")) is not None:
         result["orders"] = orders
-    if references := job.candidates.trained("reference"):
+    if references := job.candidates.trained("reference", way):
         name = gain["known"] if (gain := store.get("gain")) else plan.final.reference_name
         result["reference"] = {"network": name, **_compared(job, references, test_of_found)}
     if (rival := job.rivals.last) is not None:
@@ -118,7 +119,7 @@ def save_model(job: Job, key: str, folder: str) -> Space:
     """Write a trained candidate as a model, and return its space."""
     candidates, store = job.candidates_of(key), job.store
     architecture = Architecture.from_json(store.get(f"candidate/{key}")["architecture"])
-    space = candidates.plan.final.space.for_architecture(architecture)
+    space: Space = candidates.space(store.get(f"candidate/{key}")).for_architecture(architecture)
     job.modality.save(candidates.network(key).cpu(), architecture, space, inside(store.folder, folder))
     return space
 

@@ -73,6 +73,8 @@ class FinalTraining:
         deliver: what `model/` has: the network "found" by the search, or the "best" in validation of it and the known
             one. The other is kept beside it.
         residual: train a hand-made residual network of about so many parameters the same way, as the reference.
+        ways: offer what is trained in each way that its space can run it (averaged over mirror images, too). Usual
+            where an aim reads what a pass costs: then the search runs networks in the way that costs least.
     """
 
     space: Space
@@ -86,6 +88,7 @@ class FinalTraining:
     known: float = 0.0
     deliver: Literal["found", "best"] = "found"
     residual: int | None = None
+    ways: bool = False
 
     def __post_init__(self) -> None:
         for name in ("shortlist", "finalists"):
@@ -95,6 +98,12 @@ class FinalTraining:
             raise ConfigError(f"known is {self.known}; it must be 0 to 1, a share of final training")
         if self.deliver not in ("found", "best"):
             raise ConfigError(f"deliver is {self.deliver!r}; it must be found or best")
+
+    @property
+    def other_ways(self) -> dict[str, Space]:
+        """The space as its networks are run in each other way that is offered, by the way's name."""
+        others = {way: replace(self.space, **fields) for way, fields in self.space.ways.items()} if self.ways else {}
+        return {way: space for way, space in others.items() if space != self.space}
 
     @property
     def reference_name(self) -> str | None:

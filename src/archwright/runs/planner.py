@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from archwright.costs.network_costs import Remembered
 from archwright.errors import ConfigError
 from archwright.modalities import modality
 from archwright.presets import as_published
@@ -34,11 +35,13 @@ def make_plan(
     threads: int | None = None,
     timed: bool = True,
     begun: float | None = None,
+    measured: dict[str, Any] | None = None,
 ) -> Plan:
     """Return the plan for `data`. `preset` gives what `user` leaves open; `minutes` sizes it by measurement instead.
 
     `threads`: None takes the faster of one and all (`rates.with_threads`). `timed` measures that, and what a counted
-    plan will take. `begun` is the moment (`time.monotonic`) that `minutes` count from.
+    plan will take. `begun` is the moment (`time.monotonic`) that `minutes` count from. `measured` takes what networks
+    were found to cost, facts of the run.
     """
     begun = time.monotonic() if begun is None else begun
     if threads is not None and threads < 1:
@@ -59,13 +62,20 @@ def make_plan(
     }
     planner = Planner(modality(data), user, preset, base, threads is None)
     first = planner.plan()
-    if not timed and minutes is None:
+    if not timed and minutes is None and first.search.aims.plain:
         return first
-    costs = costs_of(first, planner.modality)
-    context = replace(first.context(planner.modality), admits=Exact(first, costs).admits)
+    facts = Remembered()
+    costs = costs_of(first, planner.modality, facts)
+    context = replace(first.context(planner.modality), excess=Exact(first, costs).excess)
     first = first.changed(first.search.method.limited(context))
     check(first, planner.modality, costs)  # before anything is measured
     if minutes is not None:
-        return TimedPlanner(planner, minutes * 60, begun).plan()
-    plan = planner.threaded(first)
-    return planner.estimated(plan, measure(plan, planner.modality))
+        plan = TimedPlanner(planner, minutes * 60, begun, (first.final.space, facts)).plan()
+    elif timed:
+        plan = planner.threaded(first)
+        plan = planner.estimated(plan, measure(plan, planner.modality))
+    else:
+        plan = first
+    if measured is not None and plan.final.space == first.final.space:
+        measured |= facts
+    return plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ class Prepared:
     plan: Plan
     data: Any
     overhead: float
+    measured: Mapping[str, Any] = field(default_factory=dict)  # what networks cost, by the names of facts
 
     def begin(self, folder: Path) -> RunStore:
         """Make the run folder and freeze the plan in it."""
-        return begin(self.plan, folder, self.overhead, config(self.plan))
+        return begin(self.plan, folder, self.overhead, config(self.plan), **self.measured)
 
 
 def prepare(
@@ -62,6 +63,7 @@ def prepare(
     loaded = read(source, seed=seed, wanted=wanted, **options)
     if modality(loaded).name != wanted:
         raise ConfigError(f"the space {user.space} is for {wanted}, and {loaded.name} is not; see archwright spaces")
+    measured: dict[str, Any] = {}
     plan = make_plan(
         loaded,
         user,
@@ -74,5 +76,6 @@ def prepare(
         threads=threads,
         begun=begun,
         timed=timed,
+        measured=measured,
     )
-    return Prepared(plan, loaded, time.monotonic() - begun)
+    return Prepared(plan, loaded, time.monotonic() - begun, measured)

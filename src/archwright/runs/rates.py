@@ -63,7 +63,7 @@ def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
     search, derive = plan.search.method.seconds(plan.context(modality), rates)
     one = plan.search.method.whole_seconds(plan.context(modality), rates)
     derive += final.shortlist * SHORT * one if final.shortlist > 1 else 0.0
-    trained = final.finalists * one
+    trained = plan.search.method.finalists_seconds(plan.context(modality), rates)
     return {
         "search": search,
         "derive": derive,
@@ -79,5 +79,5 @@ def estimate(plan: Plan, modality: Modality, rates: Rates) -> dict[str, float]:
 def test_seconds(plan: Plan, modality: Modality, rates: Rates) -> float:
     """Return what the test of the network found and a few random ones takes, and the pictures."""
     look = rates.child_step * FORWARD * len(modality.data.test) / modality.per_look(plan.final.recipe)
-    look *= plan.final.space.forwards
+    look *= max(space.forwards for space in (plan.final.space, *plan.final.other_ways.values()))
     return 1.0 + (1 + 2 * (plan.final.baseline or plan.final.reference) + bool(plan.final.known)) * look

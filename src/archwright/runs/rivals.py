@@ -137,7 +137,7 @@ class Rivals:
         context = self.plan.context(self.modality)
         context = replace(context, search=replace(context.search, space=space), final=usual)
         plan = replace(self.plan, final=replace(self.plan.final, space=space))
-        context = replace(context, admits=Exact(plan, costs_of(plan, self.modality)).admits)
+        context = replace(context, excess=Exact(plan, costs_of(plan, self.modality)).excess)
         networks, recipe = sized(context, seconds, balance, (), step, count=1)
         if not networks:
             raise ChildFailure("none is within the limits")

@@ -18,9 +18,10 @@ from archwright.runs.rates import SHORT, test_seconds
 from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, measure, step_seconds
 
 if TYPE_CHECKING:
+    from archwright.costs.network_costs import Remembered
     from archwright.runs.draft import Planner
     from archwright.runs.plan import Plan
-    from archwright.space import Architecture
+    from archwright.space import Architecture, Space
     from archwright.training.recipe import Recipe
 
 SEARCH_PASSES, FINAL_PASSES = 8.0, 20.0  # over the training part, at least, for a larger network to be worth it
@@ -28,11 +29,15 @@ SEARCH_PASSES, FINAL_PASSES = 8.0, 20.0  # over the training part, at least, for
 
 @dataclass(frozen=True)
 class TimedPlanner:
-    """Makes the plan that fills `seconds` from the moment `begun` (`time.monotonic`)."""
+    """Makes the plan that fills `seconds` from the moment `begun` (`time.monotonic`).
+
+    `costs` are facts of what networks cost, and the space of final training that they hold for.
+    """
 
     planner: Planner
     seconds: float
     begun: float
+    costs: tuple[Space, Remembered]
 
     def plan(self) -> Plan:
         """Return the plan, in which half of its own time at least goes to the network delivered (`floors`)."""
@@ -79,7 +84,9 @@ class TimedPlanner:
         require_time(self.seconds, self._left)
         parts = 1 + final.baseline + final.reference + final.known
         fixed = user.settings.keys() | user.final_recipe.keys()
-        context = replace(plan.context(modality), admits=Exact(plan, costs_of(plan, modality)).admits)
+        space, facts = self.costs
+        known = costs_of(plan, modality, facts if space == final.space else None)
+        context = replace(plan.context(modality), excess=Exact(plan, known).excess)
         settings = plan.search.method.planned(context, self._left / parts, fixed, step)
         if settings is None:
             return None

@@ -70,6 +70,12 @@ class Trainings:
         kept = self.store.restore(state_name(architecture))
         return 0.0 if kept is None else float(kept["step"]) / self.steps(architecture)
 
+    def seconds(self, architecture: Architecture) -> float:
+        """Return what the rest of the training is expected to take."""
+        per_epoch = steps(recipe_of(self.plan, architecture), self.modality)
+        passes = (1 - self.share(architecture)) * self.steps(architecture) / per_epoch
+        return self.clock.cost(architecture).of(passes)
+
     def begin(self, architecture: Architecture, phase: str = "training") -> Fit:
         recipe = recipe_of(self.plan, architecture)
         recipe = replace(recipe, epochs=self.steps(architecture) / steps(recipe, self.modality))

@@ -76,6 +76,7 @@ class Stages(Space):
     """
 
     name: ClassVar[str] = "stages"
+    ways: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mirror": {"mirror": True}}
     reads: ClassVar[tuple[str, ...]] = ("most_stages", "training", *STAGE.values(), *WHOLE.values(), *TRAINING.values())
 
     most_stages: int = 8

@@ -192,15 +192,17 @@ class Fit:
     def _epoch(self) -> int:
         return -(-self.step // self._data.per_epoch)
 
-    def validate(self) -> Mapping[str, float]:
+    def validate(self, other: Any = None) -> Mapping[str, float]:
         """Measure the validation part now, with the average of the weights if there is one; nothing is recorded.
+
+        `other` is measured in the model's place.
 
         Training goes on to the same bits, and the seconds are the caller's. Empty without a validation part.
         """
         average = None if self._delivered else self._average
         began = time.perf_counter()
         with out_of_memory("the validation part"), average.exchanged() if average else nullcontext():
-            metrics = self._data.validate(self.model)
+            metrics = self._data.validate(self.model if other is None else other)
         self.looking += time.perf_counter() - began
         if metrics and not math.isfinite(loss := metrics["validation_loss"]):
             raise Diverged(f"{self.phase}: after epoch {self._epoch} the validation loss is {loss:g}")
