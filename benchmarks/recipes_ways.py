@@ -151,9 +151,6 @@ def searched(
     return [task.scoring.dish(event.architecture) for event in events if isinstance(event, Trial)]
 
 
-GUIDED = {"batch": 10, "refit": 100}
-
-
 def ways(trials: int, guided: int) -> dict[str, Callable[[Task], list[Dish]]]:
     """Return the ways to propose, by name; each returns at most `PROPOSALS` dishes."""
 
@@ -190,7 +187,7 @@ def ways(trials: int, guided: int) -> dict[str, Callable[[Task], list[Dish]]]:
         return Counter({task.sizes[0] + i: round(PROPOSALS * share) for i, share in enumerate(shares.tolist())})
 
     few = {
-        "guided": ranked("guided", search("guided", trials=guided, settings=GUIDED)),
+        "guided": ranked("guided", search("guided", trials=guided)),
         "REINFORCE, as few trials": ranked("few", search("reinforce", trials=guided)),
     }
     random, visited = first(frequency, trials), first(walked, CHAINS * BURN_IN)

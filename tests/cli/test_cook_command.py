@@ -13,6 +13,7 @@ import pytest
 
 import archwright
 from archwright.__main__ import main
+from archwright.cli.cooking.job import Cooking
 from archwright.loop import Trial
 from archwright.modalities.recipes.data import load_recipes
 from archwright.store import RunStore
@@ -73,6 +74,12 @@ def test_several_objectives_show_dishes_of_their_front(tmp_path: Path, capsys: p
         assert dish["reward"] == pytest.approx(plausible * rating)
     assert "onion" in result["dishes"][-1]["ingredients"]  # the highest rating is shown
     assert any("of the variance of ratings held back" in note for note in result["data_notes"])
+
+
+def test_a_controller_that_takes_long_for_a_trial_has_fewer(tmp_path: Path) -> None:
+    for controller, trials in (("guided", 200), ("reinforce", 4000)):
+        with Cooking(tmp_path / controller, {"controller": controller}).store as store:
+            assert store.get("cook")["trials"] == trials
 
 
 def test_an_objective_that_is_negative_is_not_multiplied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

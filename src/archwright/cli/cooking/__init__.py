@@ -10,7 +10,7 @@ from typing import Any
 
 from archwright.cli.commands import Parser, chosen, print_json
 from archwright.cli.cooking.job import Cooking
-from archwright.cli.cooking.order import OBJECTIVE, Order
+from archwright.cli.cooking.order import FEW_TRIALS, OBJECTIVE, Order
 from archwright.cli.cooking.outcome import summary
 from archwright.cli.guarded import INTERRUPTED
 from archwright.cli.progress import OutputClosed, ProgressView
@@ -42,7 +42,7 @@ FLAGS: dict[str, dict[str, Any]] = {  # those with a field of `Order`, which has
     "within": {"action": "append", "help": "METRIC=VALUE that a dish has at most: energy_kcal=800; may be repeated"},
     "at_least": {"dest": "least", "action": "append", "help": "METRIC=VALUE that a dish has at least: protein_g=20"},
     "count": {"type": int, "help": "dishes to show"},
-    "trials": {"type": int, "help": "dishes to score"},
+    "trials": {"type": int, "help": f"dishes to score; with guided {FEW_TRIALS['guided']}"},
     "controller": {"help": "what proposes; archwright controllers lists them"},
     "imitate": {"type": int, "help": "steps in which the controller first learns to write known dishes"},
     "seed": {"type": int, "help": "of everything random"},

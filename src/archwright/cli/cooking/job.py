@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.cli.cooking.imitation import answers_to, imitate
-from archwright.cli.cooking.order import Order, order_of
+from archwright.cli.cooking.order import FEW_TRIALS, TRIALS, Order, order_of
 from archwright.cli.cooking.outcome import conclude
 from archwright.components import controller_class, typed
 from archwright.controllers.starting import Starting
@@ -32,6 +32,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ppo": {"temperature": None, "tanh_constant": 3.5, "learning_rate": 1e-3, "batch": 50, "entropy_weight": 0.0},
     "random": {"batch": 50},
     "evolution": {"population": 100, "sample": 10, "batch": 50},
+    "guided": {"batch": 10, "refit": 100},
 }
 
 
@@ -56,7 +57,8 @@ class Cooking:
 
     def __init__(self, folder: str | Path | None, given: Mapping[str, Any], data: RecipeData | None = None) -> None:
         kept = None if folder is None else _kept(Path(folder))
-        self.order = made(Order, order_of(given), "cook") if kept is None else _same(kept, order_of(given), folder)
+        fields, usual = order_of(given), {"trials": FEW_TRIALS.get(str(given.get("controller")), TRIALS)}
+        self.order = made(Order, usual | fields, "cook") if kept is None else _same(kept, fields, folder)
         typed(str(given.get("controller")))
         order = self.order
         self.data = data or load_recipes(order.data, compounds=order.compounds, nutrition=order.nutrition)

@@ -16,6 +16,8 @@ from archwright.modalities.recipes.pantry import Wishes
 from archwright.modalities.recipes.scoring import Tasting
 
 OBJECTIVE = "plausible * novel ^ 0.5"
+TRIALS = 4000
+FEW_TRIALS = {"guided": 200}  # by controllers whose every trial takes long
 FRONT = ("plausible", "novel")  # of what there is a front where nobody asks for another
 
 
@@ -32,7 +34,7 @@ class Order(Wishes):
     within: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
     count: int = 10
-    trials: int = 4000
+    trials: int = TRIALS
     controller: str = "reinforce"
     imitate: int = 300
     seed: int = 0
