@@ -14,9 +14,11 @@ from archwright.errors import ConfigError, Diverged
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.evaluators.objective import Accuracy, InversePerplexity
 from archwright.loop import Proposal
-from archwright.modalities import modality
-from archwright.space import Open
-from archwright.spaces import NasRecurrent
+from archwright.modalities import modality, read
+from archwright.presets import preset
+from archwright.space import Open, sample
+from archwright.spaces import EnasRecurrent, NasRecurrent
+from archwright.training.child import child_network
 from archwright.training.fit import Fit
 from archwright.training.perplexity import Rows, evaluate_perplexity, perplexity
 from archwright.training.recipe import NAS_RECURRENT
@@ -122,3 +124,14 @@ def test_a_loss_whose_perplexity_no_float_holds_is_cut_off() -> None:
     assert perplexity(math.log(50.0)) == pytest.approx(50.0)
     assert math.isfinite(perplexity(5000.0))
     assert perplexity(math.nan) == math.inf
+
+
+@pytest.mark.parametrize("number", [1, 15])
+def test_the_small_preset_trains_cells_that_the_full_rate_makes_diverge(number: int) -> None:
+    """Two random cells of twenty-four; without a rate that rises their eighth or ninth step had no finite gradient."""
+    source = modality(read("topics", seed=0, wanted="text", vocabulary=2000))
+    small = preset("small", EnasRecurrent, source)
+    space = EnasRecurrent.final(EnasRecurrent(**small.space), **small.final_space)
+    network = child_network(space, sample(space, (7, number)), source.data.task, 0)
+    training = Fit(network, source, replace(small.final_recipe, epochs=1), seed=0, device="cpu")
+    assert [math.isfinite(progress.metrics["loss"]) for progress in training.until(12)] == [True] * 12

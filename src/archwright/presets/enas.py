@@ -69,7 +69,7 @@ def small_text(cls: type[Space], modality: Modality, size: Size) -> Preset:
     final = small_recipe()
     space = small_space(cls, nodes=8, units=units_of(modality), recurrent_dropout=0.1, apart=True)
     return Preset(
-        replace(final, learning_rate_min=1e-3, length=20, epochs=20),
+        replace(final, warmup=0.0, learning_rate_min=1e-3, length=20, epochs=20),
         replace(final, epochs=5),
         {**SMALL_ROUNDS, "steps_per_epoch": 50, "objective": "inverse-perplexity", "evaluation_batch": 64},
         space,

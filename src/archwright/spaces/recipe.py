@@ -37,17 +37,8 @@ class Pantry:
 
 FEW = Pantry(
     (
-        "onion",
-        "potato",
-        "chicken",
-        "beef",
-        "green pepper",
-        "tomato",
-        "egg",
-        "rice",
-        "pork ribs",
-        "winter melon",
-        "milk",
+        *("onion", "potato", "chicken", "beef", "green pepper", "tomato"),
+        *("egg", "rice", "pork ribs", "winter melon", "milk"),
     ),
     ("braise", "stew", "stir-fry", "boil"),
 )

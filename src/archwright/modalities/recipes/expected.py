@@ -59,8 +59,7 @@ class Ratings:
     @property
     def words(self) -> str:
         """How much the metric says."""
-        found = f"ingredients and methods explain {self.explained:.0%} of the variance of ratings held back"
-        return f"rating: {found}"
+        return f"rating: ingredients and methods explain {self.explained:.0%} of the variance of ratings held back"
 
 
 def _ridge(x: Any, y: Floats, ridge: float) -> tuple[float, Floats]:
