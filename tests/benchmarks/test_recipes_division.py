@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from archwright.modalities.recipes.data import load_recipes
+from recipes import ratios
 from recipes_task import Task, first_different, groups
+from recipes_ways import frequency, greedy
 
 
 def test_near_duplicates_are_one_group() -> None:
@@ -41,3 +45,23 @@ def test_proposals_differ_in_ingredients_and_are_new() -> None:
     task = Task.of(load_recipes(), 0, (2, 6), 100)
     dishes = [((3, 1), (0,)), ((1, 3), (1,)), (task.a.recipes[0].ingredients, (0,)), ((5, 4, 2), (1,)), ((7, 8), (0,))]
     assert first_different(dishes, task, 2) == [((1, 3), (0,)), ((2, 4, 5), (1,))]
+
+
+def test_a_quota_gives_as_many_dishes_of_each_size() -> None:
+    task = Task.of(load_recipes(), 0, (2, 6), 100)
+    wanted = {2: 3, 4: 5}
+    for way in (frequency, greedy):
+        quota = Counter(wanted)
+        found = first_different(way(task, np.random.default_rng(0), quota), task, quota=quota)
+        assert Counter(len(ingredients) for ingredients, _ in found) == wanted
+        assert not {ingredients for ingredients, _ in found} & task.known
+    few = [((1, 2), (0,)), ((3, 4), (0,)), ((5, 6, 7, 8), (0,))]
+    assert len(first_different(few, task, quota=Counter({2: 1, 4: 5}))) == 2  # what there is
+
+
+def test_ratios_are_of_the_same_divisions() -> None:
+    def row(seed: int, way: str, hits: int) -> dict[str, object]:
+        return {"seed": seed, "way": way, "hits": hits, "sets": hits, "proposals": 1000}
+
+    rows = [row(seed, "REINFORCE", 8) for seed in (1, 2, 3)] + [row(1, "greedy", 2), row(2, "greedy", 2)]
+    assert ratios(rows) == ["REINFORCE / greedy, 2 divisions: hits 4.0 [4.0, 4.0], sets 4.0 [4.0, 4.0]"]
