@@ -7,7 +7,7 @@
 #   make docs                        the documentation as a site, in build/site
 #   make fuzz                        the fuzz tests, long: as many examples of each as FUZZ=5000 says
 #   make bench                       the measurements in benchmarks/      (ARGS go to them; policy_gradient.py, scaling.py,
-#                                    darts.py, hardware.py, value.py and kills.py take long: commands of their own)
+#                                    darts.py, grammar.py, hardware.py, value.py and kills.py: commands of their own)
 #   make PYTHON=python3.12 ...       with another Python, 3.10 to 3.13
 
 PYTHON ?= python3
@@ -49,7 +49,7 @@ fuzz: $(READY_DEV)
 	FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_fuzz.py --timeout 0 -o faulthandler_timeout=0 $(ARGS)
 
 bench: $(READY_DEV)
-	@for script in $(filter-out %policy_gradient.py %scaling.py benchmarks/kills% benchmarks/value% benchmarks/by_hand% benchmarks/darts.py benchmarks/hardware% benchmarks/recipes%,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+	@for script in $(filter-out %policy_gradient.py %scaling.py benchmarks/kills% benchmarks/value% benchmarks/by_hand% benchmarks/darts.py benchmarks/grammar% benchmarks/hardware% benchmarks/recipes%,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -26,6 +26,7 @@ from archwright.decisions import alternatives as alternatives
 from archwright.decisions import checked as checked
 from archwright.decisions import options as options
 from archwright.errors import SpaceError
+from archwright.explore import Seed as Seed
 from archwright.explore import adapt as adapt
 from archwright.explore import count as count
 from archwright.explore import draw_answer as draw_answer
@@ -167,6 +168,14 @@ class Space(ABC):
         suits a training part of so many images or tokens.
         """
         return {}
+
+    def varied(self, architecture: Architecture, seed: Seed) -> Architecture:
+        """Return another architecture near this one: a mutation, as evolution and `guided` make them."""
+        return mutate(self, architecture, seed)
+
+    def crossed(self, one: Architecture, other: Architecture, seed: Seed) -> Architecture | None:
+        """Return an architecture made of parts of two, different from both; None if the space has no crossover."""
+        return None
 
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
         """Return named multisets, say how often the architecture has each path: more for a surrogate to compare by."""

@@ -29,6 +29,9 @@ from archwright.training.recipe import Recipe
 DATA_HELP = "digits, .npz, image folder, or parquet; for language models topics, a .txt file, or a folder of them"
 WITHIN_HELP = "a hard constraint, METRIC=VALUE, such as latency_ms=5 or parameters=100k; may be given several times"
 PARETO_HELP = "several objectives at once, such as accuracy,latency_ms; archwright front RUN lists what is found"
+STARTERS_HELP = (
+    "known networks that start: all, none, or their names; a race starts with all, children from scratch none"
+)
 THREADS_HELP = "of this process; default: one or all, whichever is measured to be faster; they fix a seed's sums"
 GROUPS = ("space", "final_space", "controller", "objective", "search_recipe", "final_recipe", "target")
 AIMS: Mapping[str, Callable[[Any], Any]] = {"within": limit_texts, "pareto": objective_texts}
@@ -177,12 +180,15 @@ def _parser(space: str, controller: str, objective: str | None) -> Any:
     add("--evaluator", type=Literal[tuple(METHODS)], default=None, help="how proposals are scored")
     add("--within", type=str | list[str] | None, default=None, help=WITHIN_HELP)
     add("--pareto", type=str | list[str] | None, default=None, help=PARETO_HELP)
+    add("--starters", type=str | dict[str, Any] | None, default=None, help=STARTERS_HELP)
     add_shared(parser)
     parser.add_class_arguments(Target, "target")
     fields = {name for name in Search.__dataclass_fields__ if name != "trials"}
     parser.add_class_arguments(Search, skip=fields)
     for part in (*map(method_class, METHODS), FinalTraining, Cluster):
-        parser.add_class_arguments(part, skip={"space", "recipe", "residual"} & set(part.__dataclass_fields__))
+        parser.add_class_arguments(
+            part, skip={"space", "recipe", "residual", "starters"} & set(part.__dataclass_fields__)
+        )
     parser.add_class_arguments(space_class(space), "space")
     parser.add_class_arguments(space_class(space), "final_space")
     parser.add_class_arguments(controller_class(controller), "controller", skip={"space", "seed"})

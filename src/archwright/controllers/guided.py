@@ -14,10 +14,10 @@ from archwright.controllers.threads import one_blas_thread
 from archwright.errors import ConfigError
 from archwright.fronts import front
 from archwright.loop import Proposal, State, Trial
-from archwright.space import Architecture, Space, adapt, generator, mutate, sample
+from archwright.space import Architecture, Space, adapt, generator, sample
 
 START = 12  # at 6,000 s of NAS-Bench-201 6, 10 and 15 gave 94.10, 94.25 and 94.26 (30 runs of a sketch)
-CANDIDATES = 3  # the purpose of a stream, beside the first proposals
+CANDIDATES, CROSSING = 3, 4  # purposes of a stream, beside the first proposals
 MOST_CHANGES = 4  # decisions in which a mutant differs from its parent: 1, or with half the probability one more
 MOST_AT_ONCE = 64  # proposals from one state; more begin again at the best
 
@@ -29,10 +29,11 @@ class Guided:
     (`archwright.controllers.hypervolume`), and mutants are those of the front.
 
     The first `start` proposals are uniform. Then a surrogate (`archwright.controllers.surrogate`) learns from every
-    trial, failed ones too, and ranks fresh candidates: uniform architectures, mutants of the best trials, and samples
-    of an LSTM policy trained by policy gradient on the logarithm of the expected improvement (`updates` steps after
-    every trial; see `archwright.controllers.surrogate_policy`). The best untried candidate is proposed; several at once
-    as if those before had scored their expectation.
+    trial, failed ones too, and ranks fresh candidates: uniform architectures, mutants of the best trials (in a space
+    that crosses every other one is made of two of them first), and samples of an LSTM policy trained by policy gradient
+    on the logarithm of the expected improvement (`updates` steps after every trial; see
+    `archwright.controllers.surrogate_policy`). The best untried candidate is proposed; several at once as if those
+    before had scored their expectation.
 
     Features come from the decisions, and from `Space.features` where a space has them. A proposal is a function of the
     reported trials, so only they are stored: a resumed run reports them again.
@@ -138,13 +139,16 @@ class Guided:
     def _candidates(self) -> tuple[list[Architecture], np.random.Generator]:
         """Return untried candidates, each once, and the random stream that goes on."""
         space, number = self.space.grown(self._following), len(self._tried)
-        rng = generator((self.seed, number, CANDIDATES))
+        rng, crossing = (generator((self.seed, number, purpose)) for purpose in (CANDIDATES, CROSSING))
         parents = [adapt(space, architecture, (self.seed, place)) for place, architecture in enumerate(self._best())]
         found = []
         for mutant in range(self._mutants):
             mutated = parents[mutant % len(parents)]
+            if mutant // len(parents) % 2:
+                other = parents[int(crossing.integers(len(parents)))]
+                mutated = space.crossed(mutated, other, crossing) or mutated
             for _ in range(min(MOST_CHANGES, int(rng.geometric(0.5)))):
-                mutated = mutate(space, mutated, rng)
+                mutated = space.varied(mutated, rng)
             found.append(mutated)
         found += [sample(space, rng) for _ in range(self._random)]
         if self._policy is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archwright.errors import ConfigError
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.methods.cost import Rates
 from archwright.methods.protocol import ChildrenMethod, Context, Search, Settings
+from archwright.space import Architecture
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
@@ -25,12 +26,14 @@ class FromScratchMethod(ChildrenMethod):
 
     Args:
         last_epochs: the best of a child's last epochs counts, where the objective asks for the best (NAS: 5).
+        starters: known networks that are proposed first, by name; the user asks for them (`--starters`).
     """
 
     name: ClassVar[str] = "from-scratch"
     in_one_process: ClassVar[bool] = False
 
     last_epochs: int = 1
+    starters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.last_epochs < 1:
@@ -40,9 +43,16 @@ class FromScratchMethod(ChildrenMethod):
     def sized(user: Mapping[str, Any], preset: Mapping[str, Any], epochs: float | None, final: Recipe) -> Settings:
         """Train 20 children for a fifth of final training where the preset is for shared weights."""
         if "evaluator" in preset:
-            return {}
+            return {"starters": {}}  # a race's have the sizes for their time
         changes: Settings = {"trials": 20, "shortlist": 1}
         return changes if epochs is not None else {**changes, "epochs": max(1, final.epochs // 5)}
+
+    def known(self, search: Search) -> Mapping[str, Architecture]:
+        return {name: Architecture.from_json(data) for name, data in self.starters.items()}
+
+    def limited(self, context: Context) -> Settings:
+        known = self.known(context.search)
+        return {"starters": {name: one.to_json() for name, one in known.items() if context.admits(one)}}
 
     def evaluator(self, context: Context) -> FromScratch:
         search, cluster = context.search, context.cluster
@@ -76,8 +86,9 @@ class FromScratchMethod(ChildrenMethod):
             sums = f", {cluster.accumulate} gradients to an update" if cluster.accumulate > 1 else ""
             replicas = f" in {cluster.replicas} replicas of {cluster.children} children, {cluster.shards} shards{sums}"
         epochs = f"{search.recipe.epochs:g} epoch" + "s" * (search.recipe.epochs != 1)
+        known = f" ({', '.join(self.starters)} first)" if self.starters else ""
         return (
-            f"search: {search.trials} children of {epochs}, {cluster.workers} at a time{where}; "
+            f"search: {search.trials} children{known} of {epochs}, {cluster.workers} at a time{where}; "
             f"{search.controller}{replicas}"
         )
 

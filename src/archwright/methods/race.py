@@ -156,6 +156,8 @@ class RaceMethod(ChildrenMethod):
         starters, recipe = sized(
             context, whole, self.balance, fixed, step_seconds, smaller=SMALLER_KNOWN if several else ()
         )
+        if "starters" in fixed:
+            starters = {name: one for name, one in starters.items() if name.partition("-x0")[0] in self.starters}
         starters = dict([*starters.items()][: entrants - 1])  # one at least is found
         passes = recipe.epochs
         looked_at = (len(parts["validation"]) + len(parts["test"])) / len(parts["train"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archwright.components import frozen, space_class, with_fields
 from archwright.controllers.guided import START
 from archwright.costs.target import OF_A_PASS
-from archwright.errors import ConfigError
+from archwright.errors import ConfigError, offered
 from archwright.methods import method_class
 from archwright.methods.cost import Rates
 from archwright.methods.protocol import Search
@@ -76,6 +76,8 @@ class Planner:
         sized = method.sized(user.settings, its, user.search_recipe.get("epochs"), final_recipe)
         recipe = replace(usual.search_recipe, epochs=sized.pop("epochs", usual.search_recipe.epochs))
         settings.update({**sized, **user.settings})
+        if isinstance(names := settings.get("starters"), str):
+            settings["starters"] = _starters(names, usual.settings.get("starters", {}), space)
         if settings.get("pareto"):
             settings = {"finalists": FRONT, **settings, "shortlist": user.settings.get("shortlist", 1)}
         controller, controller_settings = self._controller(space, usual, method, settings)
@@ -142,6 +144,18 @@ class Planner:
         usual = preset(self.preset, cls, self.modality)
         name, settings = self._controller(search.space, usual, search.method, {"trials": search.trials})
         return replace(plan, search=replace(search, controller=name, controller_settings=settings))
+
+
+def _starters(names: str, known: Mapping[str, Any], space: Space) -> Mapping[str, Any]:
+    """Return the known networks of a preset that the user wants: all, none, or those named, in that order."""
+    if names in ("all", "none"):
+        return known if names == "all" else {}
+    wanted = [name.strip() for name in names.split(",")]
+    if unknown := [name for name in wanted if name not in known]:
+        raise ConfigError(
+            f"starters: {space.name} has no {unknown[0]!r}; {offered(unknown[0], ('all', 'none', *known))}"
+        )
+    return {name: known[name] for name in wanted}
 
 
 def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
