@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from archwright.errors import SpaceError
+from archwright.errors import SpaceError, TooMany
 from archwright.space import (
     Anchor,
     Architecture,
@@ -82,7 +83,8 @@ def test_sets_of_links_are_counted_by_their_subsets(layers: int) -> None:
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_the_spaces_that_come_along_are_counted(space: type[Space]) -> None:
-    assert count(space()) > 1
+    with suppress(TooMany):  # the grammar's
+        assert count(space(), 300) > 1
 
 
 INSPECTIONS: dict[str, Callable[[Any], object]] = {

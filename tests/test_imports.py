@@ -31,13 +31,14 @@ KNOWS: dict[str, set[str]] = {
     "database": {"files"},
     "states": {"protocols"},
     "statefiles": {"protocols", "files", "states", "database"},
-    "spaces": {"loop"},
+    "sentences": set(),
+    "spaces": {"loop", "sentences"},
     "fronts": set(),
     "controllers": {"loop", "fronts"},
     "engines": {"loop"},
     "distributed": {"loop", "controllers", "engines"},
     "store": {"protocols", "files", "states", "database", "statefiles"},
-    "nets": set(),
+    "nets": {"sentences"},
     "data": {"files"},
     "training": {"loop", "nets"},
     "report": {"files"},
@@ -197,7 +198,8 @@ LIGHT = [
     "archwright.modalities",
     *(f"archwright.{name}" for name in CORE),
 ]
-LIGHT += [f"archwright.{file.removesuffix('.py').replace('/', '.')}" for file in FILES if file.startswith("spaces/")]
+ROOMS = ("spaces/", "sentences/")
+LIGHT += [f"archwright.{file.removesuffix('.py').replace('/', '.')}" for file in FILES if file.startswith(ROOMS)]
 LIGHT += [f"archwright.{name}" for name in ("__main__", "cli") if f"{name}.py" in FILES]  # so that --help is instant
 HEAVY = {"torch", "numpy", "matplotlib", "sklearn", "scipy", "pyarrow", "PIL"}
 LIGHT = sorted({name.removesuffix(".__init__") for name in LIGHT})

@@ -16,6 +16,8 @@ Answer: TypeAlias = "Option | tuple[str, ...]"
 class Choice:
     """Picks one of `options` (softmax). Questions of one `vocabulary` share a controller's embedding and head.
 
+    The options are the vocabulary, or some of it in its order: a policy masks the others. `weights` are their relative
+    probabilities in a random draw, and where a policy begins; none: all are equal.
     Where the options are `ordered`, as widths are, those before and after an answer are its neighbours: a mutation goes
     one step up or down. Where a mutation makes the question a new one, its answer is that of the question `like`, if it
     can be.
@@ -26,6 +28,7 @@ class Choice:
     vocabulary: str
     ordered: bool = False
     like: str | None = None
+    weights: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,10 @@ class SpaceError(ArchwrightError):
     """A space's program, or an architecture that claims to come from it, breaks a rule of `archwright.space`."""
 
 
+class TooMany(SpaceError):
+    """A program has more different runs than may be counted."""
+
+
 class UnknownOption(SpaceError):
     """An answer that is not among the options of its decision."""
 

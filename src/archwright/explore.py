@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +23,7 @@ from archwright.decisions import (
     checked,
     options,
 )
-from archwright.errors import ConfigError, SpaceError, UnknownOption
+from archwright.errors import ConfigError, SpaceError, TooMany, UnknownOption
 from archwright.walk import Walk, belongs, decisions_of, trace
 
 if TYPE_CHECKING:
@@ -48,11 +50,14 @@ def _words(seed: int | Iterable[int]) -> tuple[int, ...]:
 
 
 def draw_answer(question: Decision, rng: np.random.Generator) -> Answer:
-    """Draw a uniform answer; for `Links` each anchor is in with probability one half."""
+    """Draw an answer, uniform or by a Choice's weights; for `Links` each anchor is in with probability one half."""
     if isinstance(question, Links):
         bits = rng.integers(0, 2, len(question.among))
         return tuple(name for name, bit in zip(question.among, bits, strict=True) if bit)
     answers = question.options if isinstance(question, Choice) else question.among
+    if isinstance(question, Choice) and question.weights is not None:
+        sums = [*itertools.accumulate(question.weights)]
+        return answers[min(bisect.bisect(sums, rng.random() * sums[-1]), len(answers) - 1)]
     return answers[int(rng.integers(len(answers)))]
 
 
@@ -241,11 +246,19 @@ def _run_blind(space: Decides, fixed: Mapping[str, Answer], asked: list[Question
             walk.trust(_Opaque(question.name))
 
 
-def count(space: Decides) -> int:
+def count(space: Decides, runs: int | None = None) -> int:
     """Count the answer lists exactly, in one pass over a static space: a program branches only on answers it inspects
-    (with `==`: `is` and `type` go unnoticed)."""
+    (with `==`: `is` and `type` go unnoticed).
+
+    Raises: TooMany, where the program would have to run more often than `runs` times.
+    """
+    left = math.inf if runs is None else runs
 
     def below(fixed: dict[str, Answer]) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TooMany(f"{space.name} has too many different programs to count")
         asked: list[Question] = []
         failed: BaseException | None = None
         try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from archwright.architecture import Architecture, frozen
-from archwright.decisions import Anchor, Answer, Choice, Decides, Decision, Link, Links, Question, checked
+from archwright.decisions import Anchor, Answer, Choice, Decides, Decision, Link, Links, Option, Question, checked
 from archwright.errors import SpaceError
 
 
@@ -73,10 +74,13 @@ class Walk:
 
     def _check_options(self, question: Choice) -> None:
         offered, declared = question.options, self._vocabularies.get(question.vocabulary)
-        if declared is not offered and (declared != offered or [*map(type, declared)] != [*map(type, offered)]):
+        if declared is not offered and not _within(offered, declared or ()):
             raise self._error(
                 f"{question.name} offers {offered}, but vocabulary {question.vocabulary!r} is declared as {declared}"
             )
+        weights = question.weights
+        if weights is not None and (len(weights) != len(offered) or not all(0 < w < math.inf for w in weights)):
+            raise self._error(f"{question.name} needs a weight above 0 for each of {offered}, it has {weights}")
 
     def _check_links(self, question: Link | Links) -> None:
         among = question.among
@@ -93,6 +97,12 @@ class Walk:
         if name in self._anchors:
             raise self._error(f"two anchors are called {name!r}; names must be unique")
         self._anchors.add(name)
+
+
+def _within(offered: tuple[Option, ...], declared: tuple[Option, ...]) -> bool:
+    """Return whether there is an option, and they are declared, of the same types and in the same order."""
+    left = iter(declared)
+    return bool(offered) and all(any(o == d and type(o) is type(d) for d in left) for o in offered)
 
 
 def trace(space: Decides, answer: Callable[[Decision], Any]) -> Architecture:

@@ -8,6 +8,8 @@ from typing import Any
 
 from archwright.cli.commands import Parser, chosen, dashed_help, data_options, print_json, print_line
 
+COUNTED = 300  # runs of a space's program: the others need a few dozen
+
 
 def list_(arguments: Sequence[str]) -> int:
     """List the runs in a folder."""
@@ -47,7 +49,6 @@ def spaces(arguments: Sequence[str]) -> int:
     from archwright.controllers import CONTROLLERS
     from archwright.evaluators.objective import OBJECTIVES
     from archwright.nets.ops import OPERATIONS
-    from archwright.space import count
     from archwright.spaces import SPACES
 
     if given.name is not None:
@@ -56,7 +57,7 @@ def spaces(arguments: Sequence[str]) -> int:
     for name, cls in SPACES.items():
         space = cls()
         about = (cls.__doc__ or "").strip().splitlines()[0]
-        found[name] = {"about": about, "architectures": count(space), "shares_weights": space.shares_weights}
+        found[name] = {"about": about, "architectures": _counted(space), "shares_weights": space.shares_weights}
     names: dict[str, Any] = {"controllers": CONTROLLERS, "objectives": OBJECTIVES, "operations": OPERATIONS}
     if given.json:
         print_json({"spaces": found, **{kind: sorted(registry) for kind, registry in names.items()}})
@@ -64,11 +65,22 @@ def spaces(arguments: Sequence[str]) -> int:
     for name, facts in found.items():
         print(f"{name}: {facts['about']}")
         shares = "shares weights" if facts["shares_weights"] else "each child is trained from scratch"
-        print(f"  {facts['architectures']:.3g} answer lists; {shares}")
+        number = facts["architectures"]
+        print(f"  {'more than can be counted' if number is None else format(number, '.3g')} answer lists; {shares}")
     for kind, registry in names.items():
         print(f"{kind}: {', '.join(sorted(registry))}")
     print("your own: path/to/file.py:Name wherever the name of a space or controller is taken")
     return 0
+
+
+def _counted(space: Any) -> int | None:
+    from archwright.errors import TooMany
+    from archwright.space import count
+
+    try:
+        return count(space, COUNTED)
+    except TooMany:
+        return None
 
 
 def controllers(arguments: Sequence[str]) -> int:

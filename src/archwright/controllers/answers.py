@@ -19,7 +19,7 @@ from torch.nn import functional
 from archwright.architecture import Architecture
 from archwright.controllers.programs import Answers, encoded
 from archwright.controllers.rollout import Group, Script, Section, padded
-from archwright.decisions import Answer, Link, Links
+from archwright.decisions import Answer, Links
 from archwright.space import generator
 
 _BLOCK = 64  # numbers generated at a time; a stream's numbers are the same however they are cut
@@ -57,7 +57,7 @@ def sampled(group: Group, logits: Float[Tensor, "rows options"], streams: Stream
     if group.kind is Links:
         chosen: Answers = streams.take(group) < torch.sigmoid(logits).numpy()
         return chosen if group.shared else chosen & (np.arange(logits.shape[1]) < group.sizes[:, None])
-    if group.kind is Link and not group.shared:  # rows may have different numbers of anchors
+    if not group.shared and (group.sizes < logits.shape[1]).any():  # rows may have different numbers of options
         empty = torch.arange(logits.shape[1]) >= torch.from_numpy(group.sizes).unsqueeze(1)
         logits = logits.masked_fill(empty, -torch.inf)
     cumulative = torch.softmax(logits, 1).numpy().cumsum(1, dtype=np.float64)

@@ -20,7 +20,7 @@ class OptunaSampler:
     """Lets a sampler of Optuna answer the questions in the order asked.
 
     A Choice or Link is one categorical parameter, a set of links one boolean for each anchor. A link among other
-    anchors, or a choice from another vocabulary, is another parameter, so conditional decisions form Optuna's
+    anchors, or a choice among other options, is another parameter, so conditional decisions form Optuna's
     conditional search space. Each proposal has a new sampler, seeded by (seed, stream), with all finished trials:
     samplers that carry more than the trials from one proposal to the next begin afresh. Only the trials are stored, and
     reported again when a run is resumed.
@@ -69,7 +69,7 @@ class OptunaSampler:
             trial = study.ask()
 
             def answer(question: Decision) -> Answer:
-                values = [trial.suggest_categorical(name, values) for name, values in parameters(question)]
+                values = [trial.suggest_categorical(name, values) for name, values in parameters(self.space, question)]
                 if isinstance(question, Links):
                     return tuple(anchor for anchor, taken in zip(question.among, values, strict=True) if taken)
                 return values[0]  # type: ignore[no-any-return]
@@ -122,15 +122,16 @@ def answered(space: Space, architecture: Architecture) -> tuple[dict[str, Any], 
         answer = architecture[question.name]
         taken = answer if isinstance(answer, tuple) else (answer,)
         answers = [anchor in taken for anchor in question.among] if isinstance(question, Links) else taken
-        for (name, values), value in zip(parameters(question), answers, strict=True):
+        for (name, values), value in zip(parameters(space, question), answers, strict=True):
             chosen[name], options[name] = value, values
     return chosen, options
 
 
-def parameters(question: Decision) -> list[tuple[str, tuple[Any, ...]]]:
+def parameters(space: Space, question: Decision) -> list[tuple[str, tuple[Any, ...]]]:
     """Return the categorical parameters of a question, by name, with their values."""
     if isinstance(question, Choice):
-        return [(f"{question.name}:{question.vocabulary}", question.options)]
+        some = question.options != space.vocabularies[question.vocabulary]
+        return [(f"{question.name}:{question.vocabulary}{question.options if some else ''}", question.options)]
     if isinstance(question, Link):
         return [(f"{question.name}:{','.join(question.among)}", question.among)]
     return [(f"{question.name}:{anchor}", (False, True)) for anchor in question.among]

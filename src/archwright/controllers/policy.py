@@ -2,7 +2,8 @@
 
 Every question of a space's program, anchors included, is one step of the LSTM, and its top hidden state h answers:
 
-- `Choice`: softmax(h W_vocabulary), one head and one embedding for each vocabulary of the space.
+- `Choice`: softmax(h W_vocabulary), one head and one embedding for each vocabulary of the space; over the options that
+  are offered, with the logarithms of their weights, if they have any, added to the logits.
 - `Link`: softmax over the anchors a in `among` of v^T tanh(W_previous a + W_current h).
 - `Links`: an independent sigmoid of the same score for each anchor (NAS, section 3.3; the official ENAS code samples
   from a softmax over [-score, score], which is the sigmoid of twice the score).
@@ -40,7 +41,7 @@ from archwright.architecture import Architecture
 from archwright.controllers.answers import Rollout, Streams, overruled, sampled, scored
 from archwright.controllers.programs import Answers, Ints, encoded
 from archwright.controllers.rollout import Inputs, Kind, Section, Step, padded, play
-from archwright.decisions import Answer, Choice
+from archwright.decisions import Answer, Choice, Decision
 from archwright.errors import ConfigError, SpaceError
 from archwright.space import Space, check
 from archwright.walk import belongs
@@ -53,6 +54,17 @@ def bounded(
     if temperature is not None:
         logits = logits / temperature
     return logits if constant is None else constant * torch.tanh(logits)
+
+
+def log_weights(asked: Sequence[Decision], width: int) -> NDArray[np.float32] | None:
+    """Return the logarithms of the options' weights [rows, width], 0 where there is none; None if no Choice has any."""
+    weights = [question.weights if isinstance(question, Choice) else None for question in asked]
+    if not any(weights):
+        return None
+    prior = np.zeros((len(weights), width), dtype=np.float32)
+    for row, own in zip(prior, weights, strict=True):
+        row[: len(own or ())] = np.log(own or ())
+    return prior
 
 
 class Attention(nn.Module):
@@ -191,7 +203,7 @@ class Policy(nn.Module):
             answers: list[Answers] = []
             for group in step.groups:
                 states = hidden if group.shared else hidden.index_select(0, torch.from_numpy(group.rows))
-                logits = self._logits(group.kind, group.vocabulary, states, keys, group.keys)
+                logits = self._logits(group.kind, group.vocabulary, states, keys, group.keys, group.questions)
                 answer = sampled(group, logits, streams)
                 answers.append(answer if kept is None else overruled(group, answer, kept))
                 seen.setdefault((group.kind, group.vocabulary), []).append(logits.numpy())
@@ -231,7 +243,9 @@ class Policy(nn.Module):
         for section, decided in script.sections().items():
             rows = np.concatenate([number * len(spaces) + group.rows for number, group, _ in decided])
             states = hidden.view(-1, units).index_select(0, torch.from_numpy(rows))
-            logits[section] = self._logits(*section, states, keys, padded([group.keys for _, group, _ in decided]))
+            among = padded([group.keys for _, group, _ in decided])
+            asked = [question for _, group, _ in decided for question in group.questions]
+            logits[section] = self._logits(*section, states, keys, among, asked)
         return scored(script, architectures, logits)
 
     def _serves(self, spaces: Sequence[Space]) -> None:
@@ -253,9 +267,17 @@ class Policy(nn.Module):
         states: Float[Tensor, "rows units"],
         keys: Float[Tensor, "anchors units"],
         among: Ints,
+        asked: Sequence[Decision],
     ) -> Float[Tensor, "rows options"]:
-        """Return the logits of one section's questions, asked in these states; `among` [rows, anchors] numbers keys."""
+        """Return the logits of one section's questions, `asked` in these states.
+
+        `among` [rows, options] numbers keys, or the options of a vocabulary.
+        """
         if kind is Choice:
             scores = states @ self.head[self.inputs.options[vocabulary]].t()
-            return bounded(scores, self._temperature, self._choice_constant)
+            scores = bounded(scores, self._temperature, self._choice_constant)
+            if among.shape[1] < scores.shape[1] or (among != np.arange(scores.shape[1])).any():
+                scores = scores.gather(1, torch.from_numpy(among))
+            prior = log_weights(asked, scores.shape[1])
+            return scores if prior is None else scores + torch.from_numpy(prior)
         return bounded(self.attention(states, keys, torch.from_numpy(among)), self._temperature, self._link_constant)

@@ -26,24 +26,31 @@ Answers: TypeAlias = "Ints | Bools"  # option numbers [rows] for a Choice or Lin
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A question; for each anchor in its `among`, the anchor's step and ordinal (from 0), and whether it is given."""
+    """A question; for each anchor in its `among`, the anchor's step and ordinal (from 0), and whether it is given.
+
+    `places` are those of a Choice's options in its vocabulary.
+    """
 
     question: Question
     steps: tuple[int, ...] = ()
     ordinals: tuple[int, ...] = ()
     given: tuple[bool, ...] = ()
+    places: tuple[int, ...] = ()
 
 
 NOTHING: Ints = np.zeros(0, dtype=np.int64)
 END = Asked(Anchor(""))  # pending when a program has ended
 
 
-def _located(asked: Iterable[Question]) -> Iterator[Asked]:
-    """Locate the anchors of one program as its questions come up."""
+def _located(asked: Iterable[Question], space: Space) -> Iterator[Asked]:
+    """Locate the anchors and options of one program as its questions come up."""
+    vocabularies = space.vocabularies
     anchors: dict[str, tuple[int, int, bool]] = {}
     for step, question in enumerate(asked):
         if isinstance(question, (Link, Links)) and question.among:
             yield Asked(question, *zip(*[anchors[name] for name in question.among], strict=True))
+        elif isinstance(question, Choice):
+            yield Asked(question, places=_places(question.options, vocabularies[question.vocabulary]))
         else:
             yield Asked(question)
         if isinstance(question, Anchor):
@@ -84,7 +91,7 @@ class SingleProgram:
     def __init__(self, space: Space, row: int) -> None:
         self.rows = np.array([row], dtype=np.int64)
         self._walk = Walk(space)
-        self._located = _located(iter(lambda: self._walk.question, None))
+        self._located = _located(iter(lambda: self._walk.question, None), space)
         self.asked = next(self._located, END)
 
     def send(self, answers: Answers) -> None:
@@ -121,7 +128,7 @@ def programs_of(spaces: Sequence[Space]) -> list[BatchedProgram]:
 def _plan(space: Space) -> tuple[Asked, ...] | None:
     """Return all questions of a program that never reads an answer, else None."""
     try:
-        return tuple(_located(questions(space)))
+        return tuple(_located(questions(space), space))
     except SpaceError:  # also raised by a broken space: the walk of its row says what is wrong
         return None
 
@@ -156,6 +163,11 @@ def encoded(asked: Sequence[Decision], architectures: Sequence[Architecture | Ma
 
 def _offered(question: Decision) -> tuple[Option, ...]:
     return question.options if isinstance(question, Choice) else question.among
+
+
+@lru_cache(maxsize=1024)
+def _places(offered: tuple[Option, ...], declared: tuple[Option, ...]) -> tuple[int, ...]:
+    return tuple(map(declared.index, offered))
 
 
 @lru_cache(maxsize=1024)

@@ -71,7 +71,8 @@ class Group:
 
     With n rows: `questions` and `rows` [n]; `sizes` [n], the number of options or anchors of each; `keys` [n, anchors]
     numbers the anchors as entries of the input table, counted from the first anchor; `values` is the same with -1 (the
-    entry of zeros) for given anchors. Both are padded with 0 and empty for a Choice. `shared`: the group is all rows,
+    entry of zeros) for given anchors. For a Choice both are the places of its options in the vocabulary. Both are
+    padded with 0. `shared`: the group is all rows,
     in order, of one program, so nothing is padded.
     Answers are option numbers [n], or for sets booleans [n, anchors].
     """
@@ -199,6 +200,8 @@ def _part(asked: Asked, rows: Ints, anchors: Sequence[int], batch: int, shared: 
     vocabulary, width = "", len(anchors)
     if isinstance(question, Choice):
         vocabulary, width = question.vocabulary, len(question.options)
+        keys = np.tile(np.array(asked.places, dtype=np.int64), (size, 1))
+        return Group(Choice, vocabulary, (question,) * size, rows, np.full(size, width), keys, keys, shared)
     keys = np.array(anchors, dtype=np.int64) * batch + rows[:, None]
     values = np.where(np.array(asked.given, dtype=np.bool_), -1, keys)
     return Group(type(question), vocabulary, (question,) * size, rows, np.full(size, width), keys, values, shared)
@@ -224,7 +227,8 @@ def _next_input(
     entries, feed = np.full(batch, inputs.start), None
     for group, answer in zip(groups, answers, strict=True):
         if group.kind is Choice:
-            entries[group.rows] = answer + inputs.options[group.vocabulary].start
+            places = group.keys[np.arange(len(answer)), answer]
+            entries[group.rows] = places + inputs.options[group.vocabulary].start
         elif group.kind is Link:
             entries[group.rows] = group.values[np.arange(len(answer)), answer] + inputs.anchors
         else:

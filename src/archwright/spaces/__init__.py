@@ -8,6 +8,7 @@ from archwright.spaces.darts_recurrent import DartsRecurrent
 from archwright.spaces.enas_macro import EnasMacro
 from archwright.spaces.enas_micro import EnasMicro
 from archwright.spaces.enas_recurrent import EnasRecurrent
+from archwright.spaces.grammar import Grammar
 from archwright.spaces.nas_bench_201 import NasBench201
 from archwright.spaces.nas_conv import NasConv
 from archwright.spaces.nas_recurrent import NasRecurrent
@@ -19,8 +20,8 @@ from archwright.spaces.stages import Stages
 SPACES: dict[str, type[Space]] = {
     cls.name: cls
     for cls in (
-        *(Darts, DartsRecurrent, EnasMacro, EnasMicro, EnasRecurrent, NasBench201, NasConv, NasNet, NasRecurrent),
-        *(Recipe, Recurrent, Stages),
+        *(Darts, DartsRecurrent, EnasMacro, EnasMicro, EnasRecurrent, Grammar, NasBench201, NasConv, NasNet),
+        *(NasRecurrent, Recipe, Recurrent, Stages),
     )
 }
 
@@ -31,6 +32,7 @@ __all__ = [
     "EnasMacro",
     "EnasMicro",
     "EnasRecurrent",
+    "Grammar",
     "NasBench201",
     "NasConv",
     "NasNet",

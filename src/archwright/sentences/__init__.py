@@ -1,0 +1,1 @@
+"""The language of composed operations: its rules, sentences as values and as text, and what they make of a shape."""

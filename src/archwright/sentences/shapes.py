@@ -1,0 +1,66 @@
+"""What flows through a sentence, as a value: the shape of one image's numbers, and what computing with them costs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+Grid: TypeAlias = "tuple[int, int]"  # height and width
+MAP, SEQUENCE, TURNED = "map", "sequence", "turned"
+
+
+class Shape(NamedTuple):
+    """`features` numbers at each of `positions`.
+
+    A map has a channel for each feature and a position for each pixel of its `grid`. A sequence that was a map
+    remembers the grid. A turned sequence has positions and features exchanged: the grid is that of its features.
+    `window`: the pixels that each feature of the map is there for. Relative widths mean the map's features.
+    """
+
+    form: str
+    features: int
+    positions: int
+    grid: Grid | None = None
+    window: int = 1
+
+    @staticmethod
+    def map(channels: int, height: int, width: int) -> Shape:
+        return Shape(MAP, channels, height * width, (height, width))
+
+    @property
+    def size(self) -> int:
+        """The number of numbers."""
+        return self.features * self.positions
+
+    def with_features(self, features: int) -> Shape:
+        return Shape(self.form, features, self.positions, self.grid)
+
+    def with_grid(self, grid: Grid) -> Shape:
+        return Shape(self.form, self.features, grid[0] * grid[1], grid)
+
+    def __str__(self) -> str:
+        if self.form == MAP and self.grid is not None:
+            return f"a map of {self.features} x {self.grid[0]} x {self.grid[1]}"
+        turned = "turned " * (self.form == TURNED)
+        return f"a {turned}sequence of {self.positions} positions with {self.features} features"
+
+
+class Cost(NamedTuple):
+    """Parameters, multiply-adds for one image, and how many operations a sentence writes down."""
+
+    parameters: int = 0
+    multiply_adds: int = 0
+    operations: int = 0
+
+    def and_(self, other: Cost) -> Cost:
+        """Return the sum of both."""
+        return Cost(self[0] + other[0], self[1] + other[1], self[2] + other[2])
+
+    def times(self, copies: int, uses: int) -> Cost:
+        """Return the cost of `copies` with parameters of their own, used `uses` times in all; written down once."""
+        return Cost(self.parameters * copies, self.multiply_adds * uses, self.operations)
+
+    def within(self, limits: Cost) -> bool:
+        return self[0] <= limits[0] and self[1] <= limits[1] and self[2] <= limits[2]
+
+
+ONE = Cost(operations=1)

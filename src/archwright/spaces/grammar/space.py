@@ -1,0 +1,193 @@
+"""The space of sentences: a program that composes an operation, rule by rule, and offers only what fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archwright.graph import Graph
+from archwright.sentences.fitting import measured
+from archwright.sentences.library import parse
+from archwright.sentences.rules import COMPOSED, COMPUTATIONS, FRACTIONS, JOINS, LEAVES
+from archwright.sentences.sentence import Sentence
+from archwright.sentences.shapes import Cost, Shape
+from archwright.space import Architecture, Open, Option, Program, Space, Task, replay
+from archwright.spaces.grammar.composing import LEAVE, Composer
+from archwright.spaces.grammar.drawing import drawn
+from archwright.spaces.grammar.starters import STARTERS, starter
+from archwright.spaces.settings import check_fields, fitting, only, settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RULES = (*COMPUTATIONS, *COMPOSED)
+
+
+@dataclass(frozen=True)
+class Grammar(Space):
+    """A network is one sentence of a grammar, then a mean and a classifier (after einspace, Ericsson et al. 2024).
+
+    Asked, from the outside in: the rule of each part; with it how many parts, how branches begin and are joined, how a
+    routing begins and ends, a width. Only what fits the shape at that place is offered, so every answer is a network
+    that builds and runs; and only what leaves room to end within the limits. No weights are shared.
+
+    A sentence is composed for images of `channels` x `height` x `width`; its network is built for the data at hand.
+
+    Args:
+        channels: of the images.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+        rules: of the parts; "identity" must be one.
+        widths: of a linear map, and of a recurrent state, beside those relative to what comes in.
+        splits: how a branching begins. With more than two branches all have one sentence, with weights of their own.
+        joins: how a branching ends.
+        enters: how a routing begins: im2col(kernel, stride), permute, identity.
+        most_parts: a sequence has 2 to so many.
+        repeats: how often a part that keeps its shape may be repeated.
+        deepest: rules inside each other.
+        operations: rules in a sentence.
+        parameters: without the classifier.
+        multiply_adds: for one image, without the classifier.
+        values: numbers for one image between two operations.
+        branches: that branchings inside each other have together, without those of single channels.
+        steps: positions that recurrences go through, repeats included.
+        fused: networks compute what is known together (convolutions, attention, equal branches), not rule by rule.
+        dropout: before the classifier.
+        starters: the known networks that a search starts from, by name (`archwright.spaces.grammar.starters`).
+    """
+
+    name: ClassVar[str] = "grammar"
+    reads: ClassVar[tuple[str, ...]] = (
+        *("channels", "height", "width", "rules", "widths", "splits", "joins", "enters", "most_parts", "repeats"),
+        *("deepest", "operations", "parameters", "multiply_adds", "values", "branches", "steps"),
+    )
+
+    channels: int = 3
+    height: int = 32
+    width: int = 32
+    rules: tuple[str, ...] = RULES
+    widths: tuple[int, ...] = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+    splits: tuple[str, ...] = (
+        *("clone(2)", "clone(4)", "clone(8)", "group(2)", "group(4)", "group(8)", "group(channels)"),
+    )
+    joins: tuple[str, ...] = tuple(JOINS)
+    enters: tuple[str, ...] = (
+        *("identity", "permute", "im2col(1, 1)", "im2col(1, 2)", "im2col(2, 2)", "im2col(3, 1)", "im2col(3, 2)"),
+        *("im2col(4, 4)", "im2col(5, 1)", "im2col(5, 2)", "im2col(7, 1)", "im2col(8, 8)"),
+    )
+    most_parts: int = 8
+    repeats: tuple[int, ...] = (2, 3, 4, 6, 8)
+    deepest: int = 12
+    operations: int = 300
+    parameters: int = 20_000_000
+    multiply_adds: int = 1_000_000_000
+    values: int = 2**20
+    branches: int = 64
+    steps: int = 256
+    fused: bool = True
+    dropout: float = 0.0
+    starters: tuple[str, ...] = ("resnet18", "wrn", "vit", "mixer")
+
+    def __post_init__(self) -> None:
+        positive = ("channels", "height", "width", "deepest", "operations", "parameters", "multiply_adds", "values")
+        lists = ("rules", "widths", "splits", "joins", "enters", "repeats")
+        check_fields(self, positive=positive, different=lists)
+        object.__setattr__(self, "starters", tuple(self.starters))
+        self.require(
+            "rules", "identity" in self.rules and {*self.rules} <= {*COMPUTATIONS, *COMPOSED}, f"some of {RULES}"
+        )
+        self.require("joins", {*self.joins} <= {*JOINS}, f"some of {(*JOINS,)}")
+        self.require("most_parts", self.most_parts >= 2, "2 at least")
+        for name, first in (("splits", ("clone", "group")), ("enters", (*LEAVES,))):
+            wrong = [word for word in getattr(self, name) if parse(word).rule not in first]
+            self.require(name, not wrong, f"some of {', '.join(first)}, with their settings")
+        self.require("starters", {*self.starters} <= {*STARTERS}, f"some of {', '.join(STARTERS)}")
+
+    @property
+    def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
+        return {
+            "rule": self.rules,
+            "width": (*FRACTIONS, *self.widths),
+            "split": self.splits,
+            "join": self.joins,
+            "enter": self.enters,
+            "leave": LEAVE,
+            "parts": tuple(range(2, self.most_parts + 1)),
+            "repeats": self.repeats,
+        }
+
+    @property
+    def input(self) -> Shape:
+        """The shape of an image."""
+        return Shape.map(self.channels, self.height, self.width)
+
+    @property
+    def limits(self) -> Cost:
+        """What a sentence may cost."""
+        return Cost(self.parameters, self.multiply_adds, self.operations)
+
+    def decide(self) -> Program:
+        yield from Composer(self).program()
+
+    def sentence(self, architecture: Architecture) -> Sentence:
+        """Return the sentence that an architecture's answers write down."""
+        answers: dict[str, Any] = dict(architecture.answers)
+
+        def read(at: str) -> Sentence:
+            rule = answers[at]
+            inner = [read(f"{at}.{n}") for n in range(_count(answers, at, rule))]
+            if rule == "branching":
+                ends = parse(answers[f"{at}/split"]), parse(answers[f"{at}/join"])
+            elif rule == "routing":
+                ends = parse(answers[f"{at}/enter"]), parse(answers[f"{at}/leave"])
+            else:
+                own = SETTINGS.get(rule)
+                return Sentence(rule, () if own is None else (answers[f"{at}/{own}"],), tuple(inner))
+            return Sentence(rule, (), (ends[0], *inner, ends[1]))
+
+        return read("0")
+
+    def architecture(self, sentence: Sentence) -> Architecture:
+        """Return the architecture of a sentence; `SpaceError` or `UnknownOption` where this space does not have it."""
+        measured(sentence, self.input)  # its errors name the part
+        answers: dict[str, Any] = {}
+
+        def note(part: Sentence, at: str) -> None:
+            answers[at] = part.rule
+            if part.rule in SETTINGS:
+                answers[f"{at}/{SETTINGS[part.rule]}"] = part.settings[0]
+            elif part.rule in ENDS:
+                for name, end in zip(ENDS[part.rule], (part.parts[0], part.parts[-1]), strict=True):
+                    answers[f"{at}/{name}"] = str(end)
+            elif part.rule == "sequential":
+                answers[f"{at}/parts"] = len(part.parts)
+            for number, inner in enumerate(part.inner):
+                note(inner, f"{at}.{number}")
+
+        note(sentence, "0")
+        return replay(self, answers)
+
+    def known(self, size: float, recipe: Any = None, examples: int | None = None) -> Mapping[str, Architecture]:
+        return fitting(self.starters, lambda name: self.architecture(starter(name, self, size)))
+
+    def network(self, open: Open, task: Task) -> nn.Module:
+        from archwright.nets.grammar import GrammarNetwork
+
+        return GrammarNetwork(self.sentence(only(self, open)), task, **settings(self, "fused", "dropout"))
+
+    def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
+        return (drawn(self.sentence(architecture), self.input),)
+
+
+SETTINGS = {"linear": "width", "recurrence": "width", "repeat": "times"}
+ENDS = {"branching": ("split", "join"), "routing": ("enter", "leave")}
+
+
+def _count(answers: Mapping[str, Any], at: str, rule: str) -> int:
+    """Return how many sentences a rule has inside."""
+    if rule == "sequential":
+        return int(answers[f"{at}/parts"])
+    if rule == "branching":
+        return 2 if parse(answers[f"{at}/split"]).settings[0] == 2 else 1
+    return int(rule in COMPOSED)
