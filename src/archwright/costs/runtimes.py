@@ -44,10 +44,10 @@ def _require_compiler() -> None:
         with _quiet_compiler(), torch.inference_mode():
             torch.compile(torch.exp)(torch.zeros(2))
     except Exception as error:  # its backends raise all kinds
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ConfigError(
             "--target.runtime compile: torch.compile does not work here; it needs a C++ compiler and Python's headers "
-            f"(g++ and python3-dev), or use --target.runtime eager: {lines[0][:200] if lines else error!r}"
+            f"(g++ and python3-dev), or use --target.runtime eager: {first[:200]}"
         ) from None
 
 
@@ -102,6 +102,7 @@ def runnable(program: Program, target: Target) -> Iterator[Runnable]:
     network = program.network
     if target.runtime == "compile":
         with _quiet_compiler():
+            torch.compiler.reset()  # or the ninth network of a class would run as it is
             network = torch.compile(network)  # type: ignore[assignment]
             with torch.inference_mode():
                 network(*inputs)
