@@ -2,11 +2,13 @@
 
 python benchmarks/guided.py                  processor time on one core, by trials told and by space
 python benchmarks/guided.py --table FILE     the share of unseen architectures of a table within their intervals
+python benchmarks/guided.py --table FILE --knowledge   how well magnitudes and scores of untrained networks predict it
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import time
 
@@ -47,7 +49,9 @@ def seconds(space: Space, told: int, *, proposals: int = 20) -> float:
     return (time.process_time() - begun) / proposals
 
 
-def coverage(table_name: str, known: int, *, features: bool, repetitions: int = 20, unseen: int = 200) -> list[float]:
+def coverage(
+    table_name: str, known: int, *, features: bool, magnitudes: bool, repetitions: int = 20, unseen: int = 200
+) -> list[float]:
     """The share of unseen architectures within intervals of 50, 80 and 95 %, and the correlation with the mean."""
     table = load_table(table_name)
     inside, correlation = np.zeros(len(SHARES)), 0.0
@@ -56,8 +60,8 @@ def coverage(table_name: str, known: int, *, features: bool, repetitions: int = 
         both = both[: known + unseen]
         rewards = np.array([table.evaluate(Proposal(0, a)).reward for a in both])
         scores = normal_scores(rewards.tolist())
-        featurizer = Featurizer(table.space, features=features)
-        marks = [featurizer.marks(a) for a in both]
+        featurizer = Featurizer(table.space, features=features, magnitudes=magnitudes)
+        marks = [featurizer.read(a) for a in both]
         for each in marks[:known]:
             featurizer.learn(each)
         seen = featurizer.describe(marks[:known])
@@ -70,20 +74,61 @@ def coverage(table_name: str, known: int, *, features: bool, repetitions: int = 
     return [*inside.tolist(), correlation]
 
 
+def knowledge(table_name: str, count: int = 250, folds: int = 10) -> None:
+    """Print rank correlations of rewards with what is known before training: of others, by ridge regression."""
+    from scipy.stats import rankdata, spearmanr
+
+    from archwright.proxies import proxies_of
+    from archwright.space import Task
+
+    table = load_table(table_name)
+    cells = list(dict.fromkeys(sample(table.space, (9, n)) for n in range(2 * count)))[:count]
+    rewards = np.array([table.evaluate(Proposal(0, a)).reward for a in cells])
+    scores, task = normal_scores(rewards), Task(3, 16, 16, 10)
+    begun = time.process_time()
+    magnitudes = [table.space.magnitudes(a) for a in cells]
+    then = time.process_time()
+    small = dataclasses.replace(table.space, repeats=1, filters=8)  # type: ignore[call-arg]
+    untrained = [proxies_of(small, a, task) for a in cells]
+    taken = [1000 * span / count for span in (then - begun, time.process_time() - then)]
+    print(f"milliseconds of one core for a network: magnitudes {taken[0]:.2f}, scores of it untrained {taken[1]:.1f}")
+
+    def predicted(rows: list[dict[str, float]]) -> float:
+        ranks = np.column_stack(
+            [normal_scores(rankdata(column)) for column in zip(*(r.values() for r in rows), strict=True)]
+        )
+        ranks = np.column_stack([np.ones(count), ranks])
+        found = np.empty(count)
+        for fold in range(folds):
+            out = np.arange(count) % folds == fold
+            square = ranks[~out].T @ ranks[~out] + np.eye(ranks.shape[1])
+            found[out] = ranks[out] @ np.linalg.solve(square, ranks[~out].T @ scores[~out])
+        return float(spearmanr(found, rewards)[0])
+
+    weights = [{"weights": row["weights"]} for row in magnitudes]
+    both = [{**one, **other} for one, other in zip(magnitudes, untrained, strict=True)]
+    for words, rows in {"weights": weights, "magnitudes": magnitudes, "untrained": untrained, "both": both}.items():
+        print(f"  {words}: {predicted([dict(row) for row in rows]):.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", help="as in archwright bench")
+    parser.add_argument("--knowledge", action="store_true", help="of NAS-Bench-201")
     given = parser.parse_args()
+    if given.knowledge:
+        knowledge(given.table)
+        return
     if given.table is None:
         print("milliseconds of one core for a proposal, by trials told:")
         for space in (NasBench201(), EnasMicro()):
             print(f"  {space.name}: " + ", ".join(f"{n}: {1000 * seconds(space, n):.0f}" for n in TRIALS))
         return
     print("share of 200 unseen architectures within intervals of 50, 80, 95 %, and the correlation:")
-    for features in (True, False):
+    seen = {"all": (True, True), "without magnitudes": (True, False), "decisions alone": (False, False)}
+    for words, (features, magnitudes) in seen.items():
         for known in (25, 50, 100):
-            found = coverage(given.table, known, features=features)
-            words = "with features" if features else "decisions alone"
+            found = coverage(given.table, known, features=features, magnitudes=magnitudes)
             print(f"  {words}, {known} known: " + ", ".join(f"{value:.2f}" for value in found))
 
 

@@ -181,6 +181,13 @@ class Space(ABC):
         """Return named multisets, say how often the architecture has each path: more for a surrogate to compare by."""
         return {}
 
+    def magnitudes(self, architecture: Architecture) -> Mapping[str, float]:
+        """Return numbers that are known before training, say log2 of the parameters; the same names for all.
+
+        A surrogate fits a slope to each. They must be of the architecture alone, and finite.
+        """
+        return {}
+
     def role(self, question: Decision) -> str:
         """Say what an answer to the question is: an "operation", a "link" or a "setting" (a number, or yes or no)."""
         if not isinstance(question, Choice):

@@ -1,6 +1,7 @@
 """States stored by version 0.1 load, and proposals are those of version 0.1.
 
 `golden.json` was written by the code of version 0.1: `python tests/controllers/test_golden.py`, with `src` on the path.
+The later proposals of `guided-policy` are newer: its state is the trials alone, and the prior of its surrogate changed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CONTROLLERS: dict[str, Callable[[], Any]] = {
     "ppo": lambda: Ppo(Chain(), units=4, batch=4, learning_rate=0.01, gradient_clip=1.0, seed=5),
     "evolution": lambda: RegularizedEvolution(Ragged(), population=4, seed=6),
     "local": lambda: LocalSearch(Skips(), seed=7),
-    "guided-policy": lambda: Guided(Ragged(), start=4, random=5, mutants=5, sampled=5, updates=1, seed=8),
+    "guided-policy": lambda: Guided(Ragged(), start=4, random=5, mutants=5, sampled=5, climb=0, updates=1, seed=8),
 }
 
 

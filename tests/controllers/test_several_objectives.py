@@ -80,11 +80,11 @@ def test_the_model_expects_most_where_the_front_grows() -> None:
     rest = list(dict.fromkeys(a for n in range(200) if (a := sample(space, (1, n))) not in known))
     featurizer = Featurizer(space)
     for one in known:
-        featurizer.learn(featurizer.marks(one))
+        featurizer.learn(featurizer.read(one))
     values = np.array([_values(one) for one in known])
     weights = [fit(featurizer.learned, scaled(column)) for column in values.T]
     model = FrontModel(featurizer.learned, values, weights)
-    described = featurizer.describe([featurizer.marks(one) for one in rest])
+    described = featurizer.describe([featurizer.read(one) for one in rest])
     expected, low = model.expected(described), values.min(0)
     others = (np.array([_values(one) for one in rest]) - low) / np.ptp(values, axis=0)
     base = (values - low) / np.ptp(values, axis=0)
@@ -92,7 +92,7 @@ def test_the_model_expects_most_where_the_front_grows() -> None:
     assert (expected >= 0).all()
     best_third = np.argsort(-expected)[: len(rest) // 3]
     assert np.mean(np.array(true)[best_third]) > 1.3 * np.mean(true)
-    best = featurizer.describe([featurizer.marks(rest[int(np.argmax(expected))])])
+    best = featurizer.describe([featurizer.read(rest[int(np.argmax(expected))])])
     assert model.believing(best).expected(best)[0] < model.expected(best)[0]
 
 

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from archwright.controllers.features import CHOSEN, Featurizer
+from archwright.controllers.features import CHOSEN, Featurizer, Floats
 from archwright.controllers.surrogate import (
     Surrogate,
+    Weights,
     _evidence,
     expected_improvement,
     fit,
@@ -22,7 +23,7 @@ from archwright.testing.small_spaces import Ragged, Skips
 
 def described(space: Space, architectures: list[Architecture], *, features: bool = True) -> tuple[Featurizer, list]:  # type: ignore[type-arg]
     featurizer = Featurizer(space, features=features)
-    marks = [featurizer.marks(architecture) for architecture in architectures]
+    marks = [featurizer.read(architecture) for architecture in architectures]
     for each in marks:
         featurizer.learn(each)
     return featurizer, marks
@@ -98,7 +99,7 @@ def test_what_is_predicted_lies_within_its_interval_as_often_as_it_should() -> N
     scores = (values - values.mean()) / values.std()
     description = featurizer.describe(marks)
     model = Surrogate(description, scores, fit(description, scores))
-    mean, deviation = model.predict(featurizer.describe([featurizer.marks(a) for a in strangers]))
+    mean, deviation = model.predict(featurizer.describe([featurizer.read(a) for a in strangers]))
     truth = (np.array([value(a) for a in strangers]) - values.mean()) / values.std()
     assert np.corrcoef(mean, truth)[0, 1] > 0.9
     assert 0.72 < (np.abs(truth - mean) < 1.2816 * deviation).mean() < 0.97
@@ -111,7 +112,7 @@ def test_one_who_believes_is_surer_there_and_expects_the_same() -> None:
     scores = normal_scores([float(len(str(a.answers))) for a in architectures])
     known = featurizer.describe(marks)
     model = Surrogate(known, scores, fit(known, scores))
-    other = featurizer.describe([featurizer.marks(sample(space, 99))])
+    other = featurizer.describe([featurizer.read(sample(space, 99))])
     (before, unsure), (after, sure) = model.predict(other), model.believing(other).predict(other)
     assert after == pytest.approx(before, abs=0.05)
     assert sure < unsure
@@ -125,3 +126,32 @@ def test_fits_only_what_was_there_at_the_time() -> None:
     then, now = early.describe(early_marks), late.describe(late_marks).first(6)
     assert np.array_equal(then.marks, now.marks)
     assert np.array_equal(then.sizes, now.sizes)
+
+
+def predictions(values: Floats, known: int, *, magnitudes: bool) -> tuple[Weights, Floats]:
+    """Return the weights fitted to the first `known` of many cells, and what is predicted of the rest."""
+    space = NasBench201()
+    featurizer = Featurizer(space, magnitudes=magnitudes)
+    reads = [featurizer.read(sample(space, seed)) for seed in range(len(values))]
+    for one in reads[:known]:
+        featurizer.learn(one)
+    scores = normal_scores(values[:known])
+    weights = fit(featurizer.learned, scores)
+    model = Surrogate(featurizer.learned, scores, weights)
+    return weights, model.predict(featurizer.describe(reads[known:]))[0]
+
+
+def test_magnitudes_do_no_harm_where_they_say_nothing_and_help_where_they_do() -> None:
+    """Scores of noise and scores that follow the weights in use: squared errors on 200 others, with and without."""
+    space = NasBench201()
+    sizes = np.array([space.magnitudes(sample(space, seed))["live weights"] for seed in range(260)])
+    noise = np.random.default_rng(0).standard_normal(260)
+    errors = {}
+    for name, values in (("noise", noise), ("weights", (sizes - sizes.mean()) / sizes.std() + 0.2 * noise)):
+        for magnitudes in (True, False):
+            weights, predicted = predictions(values, 60, magnitudes=magnitudes)
+            errors[name, magnitudes] = float(((predicted - values[60:]) ** 2).mean())
+            if name == "noise":
+                assert weights.noise > 0.3  # a tenth of the usual is 0.003
+    assert errors["noise", True] < 1.05 * errors["noise", False]
+    assert errors["weights", True] < 0.8 * errors["weights", False]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -16,10 +16,17 @@ from archwright.fronts import front
 from archwright.loop import Proposal, State, Trial
 from archwright.space import Architecture, Space, adapt, generator, sample
 
-START = 12  # at 6,000 s of NAS-Bench-201 6, 10 and 15 gave 94.10, 94.25 and 94.26 (30 runs of a sketch)
+START = 12  # at 6,000 s of NAS-Bench-201 6, 10 and 15 gave 94.10, 94.25 and 94.26 (30 runs of a sketch, no magnitudes)
+INFORMED = 6  # with magnitudes: after 1,500 s 93.66 (12: 92.89), after 3,000 s and later the same (60 runs of a sketch)
 CANDIDATES, CROSSING = 3, 4  # purposes of a stream, beside the first proposals
+AROUND = 30  # mutants in one decision at each step of a climb
 MOST_CHANGES = 4  # decisions in which a mutant differs from its parent: 1, or with half the probability one more
 MOST_AT_ONCE = 64  # proposals from one state; more begin again at the best
+
+
+def usual_start(space: Space, *, magnitudes: bool = True) -> int:
+    """Return how many proposals are uniform where nothing else is said."""
+    return INFORMED if magnitudes and space.magnitudes(sample(space, 0)) else START
 
 
 class Guided:
@@ -40,10 +47,12 @@ class Guided:
 
     Args:
         space: what is searched.
-        start: uniform proposals before the first model.
+        start: uniform proposals before the first model; None: 12, or 6 where the space has magnitudes.
         random, mutants, sampled: candidates of each kind, for each proposal; `sampled` 0 is without the policy.
         parents: the number of best trials whose mutants are candidates.
-        features: whether the surrogate sees `Space.features`, or decisions alone.
+        climb: steps from the best candidate to the best of its mutants, if that is better.
+        features: whether the surrogate sees `Space.features` and `Space.magnitudes`, or decisions alone.
+        magnitudes: whether it sees `Space.magnitudes`.
         refit: trials between fits of the surrogate's weights; from ten times as many on, a tenth of the trials.
         surrogate: without it the proposal is uniform among the candidates (an ablation).
         updates: policy gradient steps after every trial.
@@ -57,12 +66,14 @@ class Guided:
         self,
         space: Space,
         *,
-        start: int = START,
+        start: int | None = None,
         random: int = 40,
         mutants: int = 110,
         sampled: int = 0,
         parents: int = 5,
+        climb: int = 3,
         features: bool = True,
+        magnitudes: bool = True,
         refit: int = 5,
         surrogate: bool = True,
         updates: int = 2,
@@ -71,24 +82,26 @@ class Guided:
         batch: int = 1,
         seed: int = 0,
     ) -> None:
-        if min(start, refit, parents, batch) < 1 or min(random, mutants, sampled, updates) < 0:
+        magnitudes = features and magnitudes
+        start = usual_start(space, magnitudes=magnitudes) if start is None else start
+        if min(start, refit, parents, batch) < 1 or min(random, mutants, sampled, climb, updates) < 0:
             raise ConfigError(
-                f"Guided({start=}, {refit=}, {parents=}, {batch=}, {random=}, {mutants=}, {sampled=}, {updates=}): the "
-                "first four must be at least 1, the others at least 0"
+                f"Guided({start=}, {refit=}, {parents=}, {batch=}, {random=}, {mutants=}, {sampled=}, {climb=}, "
+                f"{updates=}): the first four must be at least 1, the others at least 0"
             )
         if random + mutants + sampled < 1:
             raise ConfigError("Guided: random, mutants and sampled are all 0, so there would be no candidates")
         self.space, self.batch, self.seed = space, batch, seed
         self._start, self._refit, self._parents = start, refit, parents
-        self._random, self._mutants, self._sampled = random, mutants, sampled
-        self._features, self._with_surrogate = features, surrogate
+        self._random, self._mutants, self._sampled, self._climb = random, mutants, sampled, climb
+        self._features, self._magnitudes, self._with_surrogate = features, magnitudes, surrogate
         self._updates, self._learning_rate, self._objectives = updates, learning_rate, tuple(objectives)
         self.load_state_dict({})
 
     def load_state_dict(self, state: State) -> None:
         self._tried: list[tuple[Architecture, float]] = []
         self._following = 0  # the stream after the last one reported
-        self._featurizer = Featurizer(self.space, features=self._features)
+        self._featurizer = Featurizer(self.space, features=self._features, magnitudes=self._magnitudes)
         self._values: list[tuple[float, ...] | None] = []  # of several objectives; None of a failed trial
         self._weights: list[Weights] = []
         self._fit_at = self._start  # trials at which the weights are fitted next
@@ -124,17 +137,43 @@ class Guided:
             self._picks = [candidates[i] for i in rng.permutation(len(candidates))]
             return self._picks
         self._picks = []
-        marks = [self._featurizer.marks(candidate) for candidate in candidates]
+        known, read = {architecture for architecture, _ in self._tried}, self._featurizer.read
+        reads = [read(candidate) for candidate in candidates]
         while candidates and len(self._picks) < count:
-            improvement = model.improvement(self._featurizer.describe(marks))
+            improvement = model.improvement(self._featurizer.describe(reads))
             at = int(np.argmax(improvement))
             if not self._picks:
                 self._expected = float(improvement[at])
-            self._picks.append(candidates.pop(at))
-            chosen = marks.pop(at)
+            chosen = self._climbed(model, candidates[at], known, rng)
+            self._picks.append(chosen)
+            known.add(chosen)
+            if chosen in candidates:
+                at = candidates.index(chosen)
+                del candidates[at], reads[at]
             if len(self._picks) < count:
-                model = model.believing(self._featurizer.describe([chosen]))
+                model = model.believing(self._featurizer.describe([read(chosen)]))
         return self._picks
+
+    def _climbed(
+        self,
+        model: BestModel | FrontModel,
+        top: Architecture,
+        known: Collection[Architecture],
+        rng: np.random.Generator,
+    ) -> Architecture:
+        """Return where a climb ends that begins at a candidate and goes to the best untried one of its mutants."""
+        space, describe, read = self.space.grown(self._following), self._featurizer.describe, self._featurizer.read
+        best = float(model.expected(describe([read(top)]))[0]) if self._climb else 0.0
+        for _ in range(self._climb):
+            around = [one for one in dict.fromkeys(space.varied(top, rng) for _ in range(AROUND)) if one not in known]
+            if not around or best <= 0:  # too small for a float: no way is up
+                break
+            expected = model.expected(describe([read(one) for one in around]))
+            at = int(np.argmax(expected))
+            if expected[at] <= best:
+                break
+            top, best = around[at], float(expected[at])
+        return top
 
     def _candidates(self) -> tuple[list[Architecture], np.random.Generator]:
         """Return untried candidates, each once, and the random stream that goes on."""
@@ -167,7 +206,7 @@ class Guided:
             self._tried.append((trial.architecture, trial.reward))
             self._values.append(values_of(trial, self._objectives))
             self._following = max(self._following, trial.proposal.stream + 1)
-            self._featurizer.learn(self._featurizer.marks(trial.architecture))
+            self._featurizer.learn(self._featurizer.read(trial.architecture))
             self._picks = None
             ready = self._with_surrogate and len(self._tried) >= self._start
             if ready and (self._policy is not None or trial is trials[-1]):
@@ -204,7 +243,7 @@ class Guided:
     def _value(self, architectures: Sequence[Architecture]) -> Floats:
         """Return the policy's rewards: logarithms, since an improvement is 1e-9 as easily as 1."""
         assert self._model is not None
-        marks = [self._featurizer.marks(architecture) for architecture in architectures]
+        marks = [self._featurizer.read(architecture) for architecture in architectures]
         return np.asarray(np.log(self._model.expected(self._featurizer.describe(marks)) + 1e-12))
 
     def metrics(self) -> Mapping[str, float]:

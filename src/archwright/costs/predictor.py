@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Predictor:
     def __init__(self, space: Space, measured: Measured) -> None:
         self._featurizer = Featurizer(space)
         for architecture, _ in measured:
-            self._featurizer.learn(self._featurizer.marks(architecture))
+            self._featurizer.learn(self._featurizer.read(architecture))
         known = self._featurizer.learned
         self._models = {
             name: _fitted(known, np.array([costs[name] for _, costs in measured])) for name in measured[0][1]
@@ -51,7 +51,7 @@ class Predictor:
 
     def of(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Return the predicted costs of architectures; a millisecond each, less for many at once."""
-        described = self._featurizer.describe([self._featurizer.marks(one) for one in architectures])
+        described = self._featurizer.describe([self._featurizer.read(one) for one in architectures])
         columns = {name: model(described) for name, model in self._models.items()}
         return [{name: float(column[row]) for name, column in columns.items()} for row in range(len(architectures))]
 
@@ -78,7 +78,7 @@ def _fitted(known: Description, costs: Floats) -> _Model:
         return _model(known, costs, logarithm=True)
 
     def error(logarithm: bool) -> float:
-        made = _model(_rows(known, ~held), costs[~held], logarithm=logarithm)(_rows(known, held))
+        made = _model(known.rows(~held), costs[~held], logarithm=logarithm)(known.rows(held))
         return float(np.median(np.abs(made - costs[held]) / costs[held]))
 
     return _model(known, costs, logarithm=min((True, False), key=error))
@@ -89,10 +89,6 @@ def _model(known: Description, costs: Floats, *, logarithm: bool) -> _Model:
     mean, deviation = float(values.mean()), max(float(values.std()), 1e-9)
     scores = (values - mean) / deviation
     return _Model(Surrogate(known, scores, fit(known, scores)), mean, deviation, logarithm, float(costs.min()) / 2)
-
-
-def _rows(known: Description, rows: Any) -> Description:
-    return Description(known.marks[rows], known.sizes[rows], known.groups)
 
 
 def agreement(space: Space, measured: Measured) -> dict[str, Agreement]:

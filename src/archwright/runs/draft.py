@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.components import frozen, space_class, with_fields
-from archwright.controllers.guided import START
+from archwright.controllers.guided import usual_start
 from archwright.costs.target import OF_A_PASS
 from archwright.errors import ConfigError, offered
 from archwright.methods import method_class
@@ -120,7 +120,7 @@ class Planner:
         if method.expensive and not as_published(self.preset) and not settings.get("replicas"):
             decisions = len(sample(space.grown(trials or 0), 0).answers)
             defaults = for_budget(name, trials, decisions) or defaults
-        if name == "guided" and trials < 4 * START:  # a quarter of a small budget for the start, not more
+        if name == "guided" and trials < 4 * usual_start(space):  # a quarter of a small budget for the start, not more
             defaults = {**defaults, "start": max(3, trials // 4)}
         return name, {**defaults, **self.user.controller_settings}
 

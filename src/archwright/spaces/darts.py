@@ -13,8 +13,9 @@ from archwright.graph import Graph
 from archwright.space import Architecture, Choice, Decision, Open, Option, Program, Space, Task, check, replay
 from archwright.spaces.cells import CELLS, SIDES, cell_graph
 from archwright.spaces.edges import NONE, kept_edges, one_hot, operands, pairs, wiring
+from archwright.spaces.magnitudes import of_cells
 from archwright.spaces.nasnet import LARGE
-from archwright.spaces.paths import paths, used
+from archwright.spaces.paths import Path, chosen, paths, used
 from archwright.spaces.settings import check_fields, settings
 
 if TYPE_CHECKING:
@@ -156,12 +157,14 @@ class Darts(Space):
 
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
         """Return the operation paths of each cell to its nodes, and how often each operation is used."""
-        cells = wiring(architecture, self.nodes)
-        found: dict[str, Mapping[Any, float]] = {
-            f"{cell} paths": paths((0, 1), enumerate(nodes, start=2), self._numbers) for cell, nodes in cells.items()
-        }
-        found["operations"] = used({cell: [op for node in nodes for _, op in node] for cell, nodes in cells.items()})
+        ways = _ways(architecture, self.nodes)
+        found: dict[str, Mapping[Any, float]] = {f"{cell} paths": own for cell, own in ways.items()}
+        found["operations"] = used(chosen(wiring(architecture, self.nodes)))
         return found
+
+    def magnitudes(self, architecture: Architecture) -> Mapping[str, float]:
+        """Return the weights of its cells, and what lies on the ways through each."""
+        return of_cells(_ways(architecture, self.nodes), chosen(wiring(architecture, self.nodes)), self.filters)
 
     def network(self, open: Open, task: Task) -> nn.Module:
         from archwright.nets.cell import DARTS
@@ -241,3 +244,9 @@ class Darts(Space):
             cell_graph(cell, nodes, kept=self._numbers, inputs=("c[k-2]", "c[k-1]"))
             for cell, nodes in wiring(architecture, self.nodes).items()
         )
+
+
+@functools.lru_cache(maxsize=4096)
+def _ways(architecture: Architecture, nodes: int) -> dict[str, dict[Path, int]]:
+    ends = range(2, nodes + 2)
+    return {cell: paths((0, 1), enumerate(own, start=2), ends) for cell, own in wiring(architecture, nodes).items()}

@@ -11,7 +11,8 @@ from archwright.errors import SpaceError
 from archwright.graph import Graph
 from archwright.space import Anchor, Architecture, Choice, Link, Open, Option, Program, Space, Task, replay
 from archwright.spaces.cells import CELLS, SIDES, cell_graph, operands, soft_sides, wiring
-from archwright.spaces.paths import paths, used
+from archwright.spaces.magnitudes import of_cells
+from archwright.spaces.paths import Path, chosen, paths, used
 from archwright.spaces.settings import check_fields, settings, whole_numbers
 
 if TYPE_CHECKING:
@@ -96,15 +97,14 @@ class EnasMicro(Space):
 
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
         """Return the operation paths of each cell, to its loose ends, and how often each operation is used."""
-        from archwright.nets.wiring import loose_ends
-
-        cells = wiring(architecture, self.nodes)
-        found: dict[str, Mapping[Any, float]] = {
-            f"{cell} paths": paths((0, 1), enumerate(nodes, start=2), loose_ends(nodes))
-            for cell, nodes in cells.items()
-        }
-        found["operations"] = used({cell: [op for node in nodes for _, op in node] for cell, nodes in cells.items()})
+        ways = _ways(architecture, self.nodes)
+        found: dict[str, Mapping[Any, float]] = {f"{cell} paths": own for cell, own in ways.items()}
+        found["operations"] = used(chosen(wiring(architecture, self.nodes)))
         return found
+
+    def magnitudes(self, architecture: Architecture) -> Mapping[str, float]:
+        """Return the weights of its cells, and what lies on the ways through each."""
+        return of_cells(_ways(architecture, self.nodes), chosen(wiring(architecture, self.nodes)), self.filters)
 
     def network(self, open: Open, task: Task) -> nn.Module:
         from archwright.nets.network import use_batch_statistics
@@ -152,3 +152,11 @@ class EnasMicro(Space):
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
         return tuple(cell_graph(cell, nodes) for cell, nodes in wiring(architecture, self.nodes).items())
+
+
+@functools.lru_cache(maxsize=4096)
+def _ways(architecture: Architecture, nodes: int) -> dict[str, dict[Path, int]]:
+    from archwright.nets.wiring import loose_ends
+
+    cells = wiring(architecture, nodes)
+    return {cell: paths((0, 1), enumerate(own, start=2), loose_ends(own)) for cell, own in cells.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archwright.errors import SpaceError
 from archwright.graph import Edge, Graph, Node
 from archwright.space import Architecture, Choice, Open, Option, Program, Space, Task, replay
-from archwright.spaces.paths import paths, used
+from archwright.spaces.magnitudes import live, magnitude, of_ways, weights
+from archwright.spaces.paths import Path, paths, used
 from archwright.spaces.settings import check_fields, settings
 
 if TYPE_CHECKING:
@@ -84,11 +86,23 @@ class NasBench201(Space):
 
     def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
         """Return its operation paths, and how often each operation is used."""
-        operations = [str(answer) for _, answer in architecture.answers]
-        into: dict[int, list[tuple[int, str]]] = {1: [], 2: [], 3: []}
-        for (source, target), operation in zip(EDGES, operations, strict=True):
-            into[target].append((source, operation))
-        return {"paths": paths([0], into.items(), [3]), "operations": used({"cell": operations})}
+        operations = operations_on(architecture)
+        return {"paths": _ways(operations), "operations": used({"cell": operations})}
+
+    def magnitudes(self, architecture: Architecture) -> Mapping[str, float]:
+        """Return its weights, those on some way from input to output, and what lies on the ways."""
+        from archwright.nets.nas_bench_201 import NAMES as NAMED
+
+        operations = operations_on(architecture)
+        size = {operation: weights(NAMED.get(operation, operation), self.filters) for operation in OPERATIONS}
+        edges = [(*edge, operation) for edge, operation in zip(EDGES, operations, strict=True)]
+        weighted = [operation for operation in OPERATIONS if size[operation]]
+        others = [operation for operation in OPERATIONS if not size[operation]]
+        return {
+            "weights": magnitude(sum(size[operation] for operation in operations)),
+            "live weights": magnitude(sum(size[operation] for _, _, operation in live(edges, 0, 3))),
+            **of_ways(_ways(operations), weighted, others),
+        }
 
     def from_arch(self, text: str) -> Architecture:
         """Read an official arch string: `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
@@ -117,3 +131,16 @@ class NasBench201(Space):
                 nodes.append(Node(f"{source}{target}", operation.replace("_", " "), "operation"))
                 edges += [Edge(f"{source}", f"{source}{target}"), Edge(f"{source}{target}", f"{target}")]
         return (Graph("cell", tuple(nodes), tuple(edges)),)
+
+
+def operations_on(architecture: Architecture) -> tuple[str, ...]:
+    """Return the operations on `EDGES`."""
+    return tuple([str(answer) for _, answer in architecture.answers])
+
+
+@functools.lru_cache(maxsize=4096)
+def _ways(operations: tuple[str, ...]) -> dict[Path, int]:
+    into: dict[int, list[tuple[int, str]]] = {1: [], 2: [], 3: []}
+    for (source, target), operation in zip(EDGES, operations, strict=True):
+        into[target].append((source, operation))
+    return paths([0], into.items(), [3])

@@ -46,3 +46,8 @@ def _add(total: dict[Path, int], found: Mapping[Path, int], step: Path) -> None:
 def used(cells: Mapping[str, Iterable[str]]) -> dict[Any, float]:
     """Count each operation in each cell."""
     return {(cell, operation): float(n) for cell, names in cells.items() for operation, n in Counter(names).items()}
+
+
+def chosen(cells: Mapping[str, Iterable[Iterable[tuple[Any, str]]]]) -> dict[str, list[str]]:
+    """Return the operations of each cell, given its nodes with their edges (source, operation)."""
+    return {cell: [operation for node in nodes for _, operation in node] for cell, nodes in cells.items()}
