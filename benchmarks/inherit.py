@@ -3,7 +3,7 @@
     python benchmarks/inherit.py RUN [--epochs 8] [--seeds 3]
 
 Trains it from scratch for `--epochs`, for half of them, and from the run's shared weights for half of them; validation
-loss and metric, on one thread. One line of JSON for each seed.
+loss and metric, on one thread; in words why, where one could not be trained. One line of JSON for each seed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from archwright.errors import ChildFailure
 from archwright.modalities import modality
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.folder import opened
@@ -45,9 +46,12 @@ def main() -> None:
                 fit = Fit(network, modality(data), recipe, seed=seed, device="cpu", validate_last=1)
                 if start:
                     found["inherited"] = round(inherit(network, evaluator["network"]), 3)
-                for _ in fit:
-                    pass
-                found[name] = [round(fit.metrics["validation_loss"], 4), round(fit.score, 4)]
+                try:
+                    for _ in fit:
+                        pass
+                    found[name] = [round(fit.metrics["validation_loss"], 4), round(fit.score, 4)]
+                except ChildFailure as error:  # that is a result, too
+                    found[name] = str(error)
             print(json.dumps(found), flush=True)
 
 

@@ -128,10 +128,10 @@ def test_a_loss_whose_perplexity_no_float_holds_is_cut_off() -> None:
 
 @pytest.mark.parametrize("number", [1, 15])
 def test_the_small_preset_trains_cells_that_the_full_rate_makes_diverge(number: int) -> None:
-    """Two random cells of twenty-four; without a rate that rises their eighth or ninth step had no finite gradient."""
+    """Two random cells of twenty-four that did, in steps 8 and 9, or where the rate rises in steps 15 and 17."""
     source = modality(read("topics", seed=0, wanted="text", vocabulary=2000))
     small = preset("small", EnasRecurrent, source)
     space = EnasRecurrent.final(EnasRecurrent(**small.space), **small.final_space)
     network = child_network(space, sample(space, (7, number)), source.data.task, 0)
     training = Fit(network, source, replace(small.final_recipe, epochs=1), seed=0, device="cpu")
-    assert [math.isfinite(progress.metrics["loss"]) for progress in training.until(12)] == [True] * 12
+    assert [math.isfinite(progress.metrics["loss"]) for progress in training.until(20)] == [True] * 20

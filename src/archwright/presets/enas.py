@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -67,13 +68,17 @@ def small_images(cls: type[Space], modality: Modality, size: Size, *, published:
 def small_text(cls: type[Space], modality: Modality, size: Size) -> Preset:
     """Return models that a CPU trains in seconds."""
     final = small_recipe()
-    space = small_space(cls, nodes=8, units=units_of(modality), recurrent_dropout=0.1, apart=True)
+    units = units_of(modality)
+    space = small_space(cls, nodes=8, units=units, recurrent_dropout=0.1, apart=True)
+    # The largest singular value of a matrix is about 1, so that chains of ReLUs and identities do not begin to explode;
+    # shared weights are normalised.
+    gentle = round(math.sqrt(3 / units) / 2, 3)
     return Preset(
         replace(final, warmup=0.0, learning_rate_min=1e-3, length=20, epochs=20),
         replace(final, epochs=5),
         {**SMALL_ROUNDS, "steps_per_epoch": 50, "objective": "inverse-perplexity", "evaluation_batch": 64},
         space,
-        space,
+        {**space, "init": gentle},
         {"reinforce": LEARNING_RATE},
     )
 
