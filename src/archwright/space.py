@@ -198,6 +198,10 @@ class Space(ABC):
         """Return the graphs that pictures show; by default, the answers one after the other."""
         return (answers_graph(architecture),)
 
+    def composed(self, architecture: Architecture) -> Sequence[Any]:
+        """Return the operations that the architecture has composed, `archwright.sentences.operations.Operation`."""
+        raise SpaceError(f"the space {self.name} composes no operations; its architectures pick them by name")
+
     def network(self, open: Open, task: Any) -> nn.Module:
         """Build the module for the open answers (one each: a child; all: the supernet) and a `Task` or `TextTask`."""
         raise SpaceError(f"the space {self.name} describes no network")

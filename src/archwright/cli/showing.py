@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.cli.commands import Parser, chosen, print_json, print_line
+from archwright.cli.sentences import is_sentence, show_operations, show_sentence
 from archwright.errors import RunError, offered
 from archwright.files import target
 from archwright.modalities import load_model, modality_class
@@ -57,16 +58,23 @@ def show(arguments: Sequence[str]) -> int:
         description="Draw an architecture (PNG and SVG), print it, count the final network's parameters and "
         "multiply-adds.",
     )
-    parser.add_argument("architecture", type=Path, help=f"a run folder, ARCH.json, or one of {', '.join(PUBLISHED)}")
+    parser.add_argument(
+        "architecture",
+        type=Path,
+        help=f"a run folder, ARCH.json, a sentence such as 'residual(conv3x3(same))', or one of {', '.join(PUBLISHED)}",
+    )
     parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
     parser.add_argument("--image_size", type=int, help="pixels; default: the run's, or 32")
     parser.add_argument("--channels", type=int, help="of the images; default: the run's, or 3")
     parser.add_argument("--classes", type=int, help="or the size of the vocabulary; default: the run's, or 10")
+    parser.add_argument("--operations", action="store_true", help="list what a sentence composes, without pictures")
     parser.add("no_pictures", "filters", "repeats", "space", "json")
     given = parser.parse_args(arguments)
 
-    if not given.no_pictures:
+    if not (given.no_pictures or given.operations):
         target(given.to)
+    if is_sentence(given.architecture):
+        return show_sentence(given)
     import torch
 
     from archwright.components import space_for
@@ -74,6 +82,8 @@ def show(arguments: Sequence[str]) -> int:
 
     architecture = architecture_at(given.architecture)
     space = space_for(architecture, given.space)
+    if given.operations:
+        return show_operations(space.composed(architecture), as_json=given.json)
     described = _described(given.architecture, given.space)
     final = (described.get("space") or space.final()).for_architecture(architecture)
     final = final.final(**{**_fields(final), **chosen(vars(given), ("filters", "repeats"))})

@@ -97,7 +97,7 @@ def from_module(module: nn.Module, path: str) -> LayerSource:
     parameters = inspect.signature(nn.RNNBase if recurrent else kind).parameters
     arguments = []
     for name, parameter in parameters.items():
-        if name in ("mode", "device", "dtype", "inplace") or name.startswith("_"):
+        if name in ("mode", "device", "dtype", "inplace", "args", "kwargs") or name.startswith("_"):
             continue  # inplace: the written code does not know who else reads what is overwritten
         if not hasattr(module, name):
             raise ExportError(f"{path}: nn.{kind.__name__} does not keep its argument {name!r}; it cannot be written")

@@ -264,6 +264,16 @@ def _named(modules: dict[str, nn.Module]) -> nn.Sequential:
     return made
 
 
+def initialise(network: nn.Module) -> None:
+    """Start maps' kernels by their fan in (He et al. 2015), linear maps of sequences at half that variance."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear, GroupedLinear)):
+            gain = 2.0 if isinstance(module, nn.Conv2d) else 1.0  # a norm or softmax reads a sequence
+            nn.init.normal_(module.weight, std=(gain / module.weight[0].numel()) ** 0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class GrammarNetwork(Network):
     """A sentence, the mean over positions, and a classifier."""
 
@@ -278,13 +288,7 @@ class GrammarNetwork(Network):
         self.mean = (2, 3) if made.form == MAP else (1,)
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(made.features, task.classes)
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear, GroupedLinear)):
-                # Before a norm or an activation (He et al. 2015), or of a sequence, which a norm or softmax reads.
-                gain = 2.0 if isinstance(module, nn.Conv2d) else 1.0
-                nn.init.normal_(module.weight, std=(gain / module.weight[0].numel()) ** 0.5)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialise(self)
 
     def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
         return self.classify(self.dropout(self.body(x).mean(self.mean))), None

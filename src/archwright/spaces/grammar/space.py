@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archwright.graph import Graph
 from archwright.sentences.fitting import measured
 from archwright.sentences.library import parse
+from archwright.sentences.operations import Operation, operations
 from archwright.sentences.rules import COMPOSED, COMPUTATIONS, FRACTIONS, JOINS, LEAVES
 from archwright.sentences.sentence import Sentence
 from archwright.sentences.shapes import Cost, Shape
@@ -54,7 +55,6 @@ class Grammar(Space):
         steps: positions that recurrences go through, repeats included.
         fused: networks compute what is known together (convolutions, attention, equal branches), not rule by rule.
         dropout: before the classifier.
-        starters: the known networks that a search starts from, by name (`archwright.spaces.grammar.starters`).
     """
 
     name: ClassVar[str] = "grammar"
@@ -87,13 +87,11 @@ class Grammar(Space):
     steps: int = 256
     fused: bool = True
     dropout: float = 0.0
-    starters: tuple[str, ...] = ("resnet18", "wrn", "vit", "mixer")
 
     def __post_init__(self) -> None:
         positive = ("channels", "height", "width", "deepest", "operations", "parameters", "multiply_adds", "values")
         lists = ("rules", "widths", "splits", "joins", "enters", "repeats")
         check_fields(self, positive=positive, different=lists)
-        object.__setattr__(self, "starters", tuple(self.starters))
         self.require(
             "rules", "identity" in self.rules and {*self.rules} <= {*COMPUTATIONS, *COMPOSED}, f"some of {RULES}"
         )
@@ -102,7 +100,6 @@ class Grammar(Space):
         for name, first in (("splits", ("clone", "group")), ("enters", (*LEAVES,))):
             wrong = [word for word in getattr(self, name) if parse(word).rule not in first]
             self.require(name, not wrong, f"some of {', '.join(first)}, with their settings")
-        self.require("starters", {*self.starters} <= {*STARTERS}, f"some of {', '.join(STARTERS)}")
 
     @property
     def vocabularies(self) -> Mapping[str, tuple[Option, ...]]:
@@ -169,15 +166,18 @@ class Grammar(Space):
         return replay(self, answers)
 
     def known(self, size: float, recipe: Any = None, examples: int | None = None) -> Mapping[str, Architecture]:
-        return fitting(self.starters, lambda name: self.architecture(starter(name, self, size)))
+        return fitting(STARTERS, lambda name: self.architecture(starter(name, self, size)))
 
     def network(self, open: Open, task: Task) -> nn.Module:
         from archwright.nets.grammar import GrammarNetwork
 
         return GrammarNetwork(self.sentence(only(self, open)), task, **settings(self, "fused", "dropout"))
 
+    def composed(self, architecture: Architecture) -> list[Operation]:
+        return operations(self.sentence(architecture), self.input)
+
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
-        return (drawn(self.sentence(architecture), self.input),)
+        return drawn(self.sentence(architecture), self.input)
 
 
 SETTINGS = {"linear": "width", "recurrence": "width", "repeat": "times"}

@@ -64,7 +64,7 @@ STARTERS: dict[str, Callable[[Any, Callable[[float], int]], str]] = {
     "resnet18": _resnet18,  # He et al. 2016; its first convolution 3x3, as for small images
     "wrn": _wrn,  # Zagoruyko & Komodakis 2016, WRN-16-4
     "vit": _vit,  # Dosovitskiy et al. 2021, six blocks, four heads
-    "mixer": _mixer,  # Tolstikhin et al. 2021, six blocks
+    "mlp-mixer": _mixer,  # Tolstikhin et al. 2021, six blocks
 }
 
 
