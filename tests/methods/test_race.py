@@ -207,7 +207,9 @@ def test_the_winner_trains_on_and_is_compared_with_the_best_known_network(whole:
     assert gain["known"] in SPACE.known(1.0)
     words = next(line for line in whole.result["summary"] if line.startswith("known networks"))
     if gain["won"]:
-        assert words.endswith(f"{gain['known']} won the race: nothing that was found was better after equal seconds")
+        assert words.endswith(
+            f"{gain['known']} won the race: nothing that was found was certainly better after equal seconds"
+        )
     else:
         assert f"found minus {gain['known']}" in words
         assert "95 % interval" in words

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from archwright.space import Architecture
 
 Ranked = list[tuple["Architecture", float]]
+Results = Mapping["Architecture", Mapping[str, Any]]
 
 
 class Heats:
     """Runs the heats that the method asks for, over what the search has ranked.
 
-    With several objectives, whose `values` are given, networks rank by the front they are part of. The first known
-    network, which people would take, stays in every heat: whatever was fast at first has to be better than it late. The
-    gain over the best known network of the last heat is recorded as `gain`, with its paired interval.
+    With several objectives, whose `values` are given, networks rank by the front they are part of. Otherwise the first
+    known network, which people would take, stays in every heat, and ahead of what is not certainly better than it:
+    networks that are fast at first are rarely better in the end (docs/value.md). The gain over the best known network
+    of the last heat is recorded as `gain`, with its paired interval.
     """
 
     def __init__(self, plan: Plan, trainings: Trainings, values: Values | None = None) -> None:
@@ -42,7 +44,8 @@ class Heats:
             sound = [(a, r[self.modality.metric]) for a, r in results.items() if r["error"] is None]
             for architecture, score in sound:
                 looks.setdefault(architecture, []).append((rung.share, self._error(score)))
-            ranked = self._ranked(dict(sound), {a: self._method.predicted(looks[a]) for a, _ in sound})
+            errors = {a: self._method.predicted(looks[a]) for a, _ in sound}
+            ranked = self._ranked(dict(sound), errors, results)
             last = {a.id: (share, self._score(error)) for a, seen in looks.items() for share, error in seen[-1:]}
             self.trainings.store.put("looks", last)
             best = ranked + [item for item in best if item[0] not in dict(ranked)]
@@ -63,12 +66,23 @@ class Heats:
                 found[trial.architecture] = [look]
         return found
 
-    def _ranked(self, scores: Mapping[Architecture, float], errors: Mapping[Architecture, float]) -> Ranked:
+    def _ranked(
+        self, scores: Mapping[Architecture, float], errors: Mapping[Architecture, float], results: Results
+    ) -> Ranked:
         """Return scores, the best first: by the errors predicted for the end, or by the front with what they cost."""
         best = sorted(scores, key=lambda one: (errors[one], one.id))
         if self._values is not None:
             best = self._values.ordered([(one, self._score(errors[one])) for one in best], len(best))
+        elif (known := next(iter(self._names), None)) is not None and known in scores:
+            ahead = best[: best.index(known)]  # in what is predicted; and they have to be certainly better now
+            first = next((one for one in ahead if self._certain(results[one], results[known])), known)
+            best = [first, *(one for one in best if one is not first)]
         return [(one, scores[one]) for one in best]
+
+    def _certain(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+        """Return whether the 95 % interval of the difference lies on the better side of zero."""
+        _, low, high = self.modality.difference(ours, theirs)
+        return low > 0 if self.modality.larger_is_better else high < 0
 
     def _score(self, error: float) -> float:
         """Return what `_error` is of."""
