@@ -13,7 +13,7 @@ from archwright.errors import SpaceError, UnknownOption
 from archwright.sentences.canonical import canonical, name_of, same
 from archwright.sentences.fitting import after, measured
 from archwright.sentences.library import NAMED
-from archwright.sentences.rules import COMPOSED
+from archwright.sentences.rules import COMPOSED, COMPUTATIONS, Rule
 from archwright.sentences.shapes import Shape
 from archwright.space import Anchor, Choice, Open, Task, Walk, draw_answer, generator, mutate, sample
 from archwright.spaces import Grammar
@@ -221,3 +221,17 @@ def test_known_operations_are_called_by_name() -> None:
     assert name_of(parse("attention(4)"), rows) == "attention(4)"
     assert name_of(parse("branching(clone(2), identity, excitation, add)"), Shape.map(8, 4, 4)) is None
     assert all(known.about for known in NAMED.values())
+
+
+def test_a_new_rule_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Square(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * x
+
+    monkeypatch.setitem(COMPUTATIONS, "square", Rule(lambda shape: shape, build=lambda shape, groups: Square()))
+    space = Grammar(2, 8, 9, rules=("identity", "square", "sequential"))
+    found = {write(space.sentence(sample(space, seed))) for seed in range(30)}
+    assert any("square" in text for text in found)
+    network = space.network(Open.only(space, space.architecture(parse("sequential(square, square)"))), Task(2, 8, 9, 4))
+    x = torch.randn(3, 2, 8, 9)
+    torch.testing.assert_close(network.body(x), x**4)
