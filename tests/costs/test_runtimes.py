@@ -1,4 +1,4 @@
-"""Networks on the runtimes of a target: files are written soon, compiled networks are compiled, what is missing is said."""
+"""Networks on the runtimes of a target: files are written soon, networks are compiled, what is missing is said."""
 
 from __future__ import annotations
 

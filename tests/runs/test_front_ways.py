@@ -13,7 +13,8 @@ import torch
 import archwright
 from archwright.__main__ import main
 from archwright.components import space_to_json
-from archwright.modalities import load_model
+from archwright.modalities import load_model, modality
+from archwright.runs.assembly import costs_of
 from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare
 from archwright.spaces.stages import Stages
@@ -101,6 +102,16 @@ def test_what_a_pass_costs_decides_how_networks_are_run(
     user = UserSettings("stages", {**FIELDS, **fields}, settings={"trials": 4, **settings})
     plan = prepare(str(photographs), user=user, device="cpu", threads=1, timed=False).plan
     assert (plan.search.space.mirror, plan.final.space.mirror, plan.final.ways) == (mirror, mirror, ways)  # type: ignore[attr-defined]
+
+
+def test_known_networks_are_within_the_limits_where_nothing_is_timed(photographs: Path) -> None:
+    """As in a fit of `ArchwrightClassifier(minutes=None)`."""
+    user = UserSettings("stages", settings={"trials": 4, "within": ("parameters=8k",)})
+    prepared = prepare(str(photographs), user=user, device="cpu", threads=1, timed=False)
+    plan, costs = prepared.plan, costs_of(prepared.plan, modality(prepared.data))
+    known = plan.search.method.known(plan.search)
+    assert known
+    assert all(costs.of(one, ["parameters"])["parameters"] <= 8000 for one in known.values())
 
 
 def test_a_limit_that_mirror_images_would_break_holds(photographs: Path, tmp_path: Path) -> None:
