@@ -21,7 +21,7 @@ MAP, ROWS = Shape.map(8, 6, 7), Shape("sequence", 16, 12, (3, 4))
 SPACE = Grammar(
     *(2, 8, 9),
     widths=(4, 8),
-    repeats=(2,),
+    repetitions=(2,),
     splits=("clone(2)", "clone(4)", "group(2)", "group(channels)"),
     operations=25,
     parameters=20_000,

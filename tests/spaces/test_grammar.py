@@ -32,7 +32,7 @@ SMALL = Grammar(
     values=2**13,
     branches=16,
     steps=80,
-    repeats=(2, 3),
+    repetitions=(2, 3),
     splits=("clone(2)", "clone(4)", "group(2)", "group(channels)"),
 )
 IMAGE = SMALL.input

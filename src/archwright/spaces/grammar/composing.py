@@ -122,7 +122,7 @@ class Composer:
         # Most places may keep their shape: then these are open, and what identities inside them cost.
         able = {
             "sequential": [True] * 3,
-            "repeat": [bool(space.repeats)] * 3,
+            "repeat": [bool(space.repetitions)] * 3,
             "branching": ["clone(2)" in space.splits and "add" in space.joins] * 3,
             "routing": ["im2col(1, 1)" in space.enters, *["permute" in space.enters] * 2],
         }
@@ -225,7 +225,7 @@ class Composer:
         return place.inside(0, shape, lambda made: rest(made) if made == shape else None, copies=times, uses=times)
 
     def _repeat_options(self, place: Place) -> Iterator[int]:
-        for times in self.space.repeats:
+        for times in self.space.repetitions:
             if self.affordable(Cost(), self.closed(self._repeated(place, times))):
                 yield times
 

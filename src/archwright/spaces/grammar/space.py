@@ -45,7 +45,7 @@ class Grammar(Space):
         joins: how a branching ends.
         enters: how a routing begins: im2col(kernel, stride), permute, identity.
         most_parts: a sequence has 2 to so many.
-        repeats: how often a part that keeps its shape may be repeated.
+        repetitions: how often a part that keeps its shape may be repeated.
         deepest: rules inside each other.
         operations: rules in a sentence.
         parameters: without the classifier.
@@ -59,7 +59,7 @@ class Grammar(Space):
 
     name: ClassVar[str] = "grammar"
     reads: ClassVar[tuple[str, ...]] = (
-        *("channels", "height", "width", "rules", "widths", "splits", "joins", "enters", "most_parts", "repeats"),
+        *("channels", "height", "width", "rules", "widths", "splits", "joins", "enters", "most_parts", "repetitions"),
         *("deepest", "operations", "parameters", "multiply_adds", "values", "branches", "steps"),
     )
 
@@ -77,7 +77,7 @@ class Grammar(Space):
         *("im2col(4, 4)", "im2col(5, 1)", "im2col(5, 2)", "im2col(7, 1)", "im2col(8, 8)"),
     )
     most_parts: int = 8
-    repeats: tuple[int, ...] = (2, 3, 4, 6, 8)
+    repetitions: tuple[int, ...] = (2, 3, 4, 6, 8)
     deepest: int = 12
     operations: int = 300
     parameters: int = 20_000_000
@@ -90,7 +90,7 @@ class Grammar(Space):
 
     def __post_init__(self) -> None:
         positive = ("channels", "height", "width", "deepest", "operations", "parameters", "multiply_adds", "values")
-        lists = ("rules", "widths", "splits", "joins", "enters", "repeats")
+        lists = ("rules", "widths", "splits", "joins", "enters", "repetitions")
         check_fields(self, positive=positive, different=lists)
         self.require(
             "rules", "identity" in self.rules and {*self.rules} <= {*COMPUTATIONS, *COMPOSED}, f"some of {RULES}"
@@ -111,7 +111,7 @@ class Grammar(Space):
             "enter": self.enters,
             "leave": LEAVE,
             "parts": tuple(range(2, self.most_parts + 1)),
-            "repeats": self.repeats,
+            "repeats": self.repetitions,
         }
 
     @property
