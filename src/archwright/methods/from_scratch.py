@@ -50,7 +50,7 @@ class FromScratchMethod(ChildrenMethod):
     def known(self, search: Search) -> Mapping[str, Architecture]:
         return {name: Architecture.from_json(data) for name, data in self.starters.items()}
 
-    def limited(self, context: Context) -> Settings:
+    def limited(self, context: Context, most: int | None = None) -> Settings:
         known = self.known(context.search)
         return {"starters": {name: one.to_json() for name, one in known.items() if context.admits(one)}}
 

@@ -213,8 +213,8 @@ class Method(ABC):
         """
         return None
 
-    def limited(self, context: Context) -> Settings:
-        """Return settings of a counted search in which all that is known is within the limits."""
+    def limited(self, context: Context, most: int | None = None) -> Settings:
+        """Return settings of a counted search in which what is known is within the limits; of `most` known networks."""
         return {}
 
     def known(self, search: Search) -> Mapping[str, Architecture]:

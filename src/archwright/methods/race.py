@@ -188,12 +188,12 @@ class RaceMethod(ChildrenMethod):
     def finalists_seconds(self, context: Context, rates: Rates) -> float:
         return self._together(context) * self.whole_seconds(context, rates)
 
-    def limited(self, context: Context) -> Settings:
+    def limited(self, context: Context, most: int | None = None) -> Settings:
         known = context.search.space.known(START_SIZE, context.final, len(context.modality.data.train))
         starters = {}
-        for name, one in self.known(context.search).items():
+        for name, one in [*self.known(context.search).items()][:most]:
             if not context.admits(one) and name in known:
-                one = admitted(context, context.final, name, START_SIZE)
+                one, _ = admitted(context, context.final, name, START_SIZE)
             if context.admits(one):
                 starters[name] = one.to_json()
         return {"starters": starters, "large": bool(context.search.pareto)}

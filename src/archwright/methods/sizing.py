@@ -81,8 +81,14 @@ def sized(
         usual = usual_weight_decay(recipe.learning_rate, steps(recipe, modality), target)
         recipe = replace(recipe, weight_decay=usual)
 
+    most: dict[str, float] = {}  # sizes that are known to be within the limits where larger ones are not
+
     def at(size: float, name: str) -> Architecture:
-        return admitted(context, recipe, name, size)
+        size = min(size, most.get(name, math.inf))
+        one, within = admitted(context, recipe, name, size)
+        if within < size:
+            most[name] = within
+        return one
 
     found: dict[str, tuple[Architecture, float, float]] = {}
     for name in list(small)[:count]:
@@ -99,15 +105,16 @@ def sized(
     return near, recipe
 
 
-def admitted(context: Context, recipe: Recipe, name: str, size: float) -> Architecture:
-    """Return a known network at this size, or at the next smaller one that is within the limits, if there is any.
+def admitted(context: Context, recipe: Recipe, name: str, size: float) -> tuple[Architecture, float]:
+    """Return a known network at this size, or at the next smaller one that is within the limits, if there is any; its
+    size.
 
     Costs grow with the square of the width at most: it gets narrower by the root of what is too much, or a little more.
     """
     space, examples = context.search.space, len(context.modality.data.train)
     while (over := context.excess(one := space.known(size, recipe, examples)[name])) > 1 and size > SMALLEST:
         size *= min(SMALLER, over**-0.5)
-    return one
+    return one, size
 
 
 def _nearest(

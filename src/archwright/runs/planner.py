@@ -67,7 +67,8 @@ def make_plan(
     facts = Remembered()
     costs = costs_of(first, planner.modality, facts)
     context = replace(first.context(planner.modality), excess=Exact(first, costs).excess)
-    first = first.changed(first.search.method.limited(context))
+    # In minutes the known networks are sized below; one of them shows whether there is any within the limits.
+    first = first.changed(first.search.method.limited(context, None if minutes is None else 1))
     check(first, planner.modality, costs)  # before anything is measured
     if minutes is not None:
         plan = TimedPlanner(planner, minutes * 60, begun, (first.final.space, facts)).plan()
