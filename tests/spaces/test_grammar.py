@@ -58,7 +58,7 @@ class TestFewSentences(SpaceContract):
         return replace(SMALL, rules=rules, widths=(4,), enters=enters, deepest=2, most_parts=2)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(SEEDS)
 def test_text_and_answers_are_read_back(seed: int) -> None:
     architecture = sample(SMALL, seed)
@@ -67,7 +67,7 @@ def test_text_and_answers_are_read_back(seed: int) -> None:
     assert SMALL.architecture(sentence) == architecture
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(SEEDS, SEEDS)
 def test_a_mutation_is_a_sentence_within_the_limits(seed: int, other: int) -> None:
     sentence = SMALL.sentence(mutate(SMALL, sample(SMALL, seed), other))
@@ -77,7 +77,7 @@ def test_a_mutation_is_a_sentence_within_the_limits(seed: int, other: int) -> No
 @pytest.mark.parametrize("limit", [{"operations": 7}, {"parameters": 60}, {"multiply_adds": 4000}, {"deepest": 2}])
 def test_tight_limits_are_kept_by_what_is_offered(limit: dict[str, int]) -> None:
     space = replace(SMALL, **limit)
-    for seed in range(40):
+    for seed in range(20):
         sentence = space.sentence(sample(space, seed))
         assert measured(sentence, IMAGE)[1].within(space.limits)
         assert depth(sentence) <= space.deepest
@@ -90,7 +90,7 @@ def depth(sentence: object) -> int:
 def test_random_sentences_are_short() -> None:
     """They have less than 60 operations in the mean, though 300 are allowed."""
     space = Grammar(channels=1, height=16, width=16)
-    sizes = [measured(space.sentence(sample(space, seed)), space.input)[1].operations for seed in range(60)]
+    sizes = [measured(space.sentence(sample(space, seed)), space.input)[1].operations for seed in range(40)]
     assert 5 < sum(sizes) / len(sizes) < 60
 
 
@@ -129,7 +129,7 @@ def test_a_subset_of_the_vocabulary_is_offered_in_its_order() -> None:
 
 
 @pytest.mark.parametrize("name", STARTERS)
-@pytest.mark.parametrize("image", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (3, 64, 64)], ids=str)
+@pytest.mark.parametrize("image", [(1, 8, 8), (3, 32, 32), (1, 28, 28)], ids=str)
 def test_starters_are_sentences_of_the_space(name: str, image: tuple[int, int, int]) -> None:
     space = Grammar(*image)
     sentence = starter(name, space, 0.25)
