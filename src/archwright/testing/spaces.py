@@ -114,6 +114,11 @@ class SpaceContract(ABC):
             assert all(math.isfinite(number) for multiset in counts for number in multiset.values())
             dataclasses.replace(Recipe(), **space.recipe(architecture))
 
+    def test_magnitudes_are_finite_and_have_the_same_names_for_all(self) -> None:
+        found = [space.magnitudes(architecture) for space, architecture in self._sampled()]
+        assert len({tuple(one) for one in found}) == 1
+        assert all(math.isfinite(number) for one in found for number in one.values())
+
     def test_every_child_trains_a_step(self) -> None:
         for space, architecture in self._sampled(built=True):
             network = self._network(space, Open.only(space, architecture)).train()
