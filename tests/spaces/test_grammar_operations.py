@@ -71,7 +71,13 @@ def test_operations_are_known_by_name_or_composed() -> None:
     composed = [one for one in found if one.name is None]
     assert [str(one.sentence).partition("(")[0] for one in composed] == ["branching", "sequential"]
     assert all(one.times == 3 for one in composed)
-    assert found[0].cost.parameters >= found[-2].cost.parameters
+    halved = parse("sequential(preactivated(same), preactivated(8, 2), preactivated(same), preactivated(same))")
+    found = operations(halved, Shape.map(4, 8, 8))
+    assert [(one.times, one.name) for one in found] == [(3, "preactivated(same)"), (1, "preactivated(8, 2)")]
+    turned = "residual(sequential(tanh, routing(im2col(1, 1), linear(same), col2im)))"
+    both = parse(f"sequential(residual(sequential(tanh, linear(same))), {turned})")
+    found = operations(both, Shape.map(4, 8, 8))
+    assert [(one.times, one.name) for one in found[:2]] == [(2, None)] * 2
 
 
 def test_an_operation_of_a_sentence_stands_in_another_space(monkeypatch: pytest.MonkeyPatch) -> None:

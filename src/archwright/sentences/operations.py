@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from archwright.sentences.canonical import canonical, name_of
 from archwright.sentences.fitting import after, cell_shape, measured
 from archwright.sentences.rules import ROUTES, resolved, split
-from archwright.sentences.sentence import Sentence
+from archwright.sentences.sentence import Sentence, write
 from archwright.sentences.shapes import Cost, Shape
 
 
@@ -51,16 +51,18 @@ def parts(sentence: Sentence, shape: Shape) -> Iterator[tuple[Sentence, Shape, i
 def operations(sentence: Sentence, shape: Shape) -> list[Operation]:
     """Return the operations of several rules in a sentence, the most frequent first, without the parts of known ones.
 
-    Those that compute the same for inputs of the same shape are one, as they are written first.
+    Those that compute the same are one, as they are written first; so are those of one text, at other widths.
     """
-    found: dict[Sentence, Operation] = {}
+    found: dict[str, Operation] = {}
+    written: dict[tuple[Sentence, Shape], str] = {}  # the first text of a canonical form
 
     def note(part: Sentence, given: Shape, times: int) -> None:
         known = name_of(part, given) if part.inner else None
         weighty = part.inner and measured(part, given)[1].parameters > 0
         if weighty and (known or part != sentence):
-            first = found.setdefault(canonical(part, given), Operation(part, given, 0, known))
-            found[canonical(part, given)] = replace(first, times=first.times + times)
+            text = known or written.setdefault((canonical(part, given), given), write(part))
+            first = found.setdefault(text, Operation(part, given, 0, known))
+            found[text] = replace(first, times=first.times + times)
         if known is None or part == sentence:
             for inner, own, often in parts(part, given):
                 note(inner, own, times * often)
