@@ -79,6 +79,7 @@ class Space(ABC):
     reads: ClassVar[tuple[str, ...]] = ()
     data: ClassVar[str] = "images"  # its networks' data, or "text"
     reference_name: ClassVar[str | None] = None  # the network that `reference` builds
+    aligned: ClassVar[bool] = True  # whether decisions of one name mean the same in all architectures, as in a cell
     delivered: ClassVar[Mapping[str, Any]] = {}  # the fields that a delivered model has instead
     # Ways to run a trained network that take longer than the usual one and err less: fields that say no more, by name.
     ways: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

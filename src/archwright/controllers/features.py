@@ -111,7 +111,8 @@ class Featurizer:
             if type(answer) is tuple:
                 marks += [(name, anchor) for anchor in answer]
                 continue
-            marks.append(pair)
+            if self._space.aligned:
+                marks.append(pair)
             if vocabulary := vocabularies[name]:
                 member = (vocabulary, answer)
                 before = counts.get(member, 0)

@@ -20,6 +20,7 @@ DEFAULT_SPACES = {"images": "stages", "text": "recurrent", "recipes": "recipe"}
 SPACE_PRESETS = {
     "stages": "archwright.presets.stages:STAGES",
     "recurrent": "archwright.presets.recurrent:RECURRENT",
+    "grammar": "archwright.presets.grammar:GRAMMAR",
     "nas-conv": "archwright.presets.nas:CONV",
     "nas-recurrent": "archwright.presets.nas:RECURRENT",
     "nasnet": "archwright.presets.nasnet:NASNET",

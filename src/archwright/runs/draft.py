@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from archwright.components import frozen, space_class, with_fields
 from archwright.controllers.guided import usual_start
 from archwright.costs.target import OF_A_PASS
-from archwright.errors import ConfigError, offered
+from archwright.errors import ConfigError, SpaceError, offered
 from archwright.methods import method_class
 from archwright.methods.cost import Rates
 from archwright.methods.protocol import Search
@@ -21,7 +22,7 @@ from archwright.runs.cluster import on_a_cluster
 from archwright.runs.plan import FinalTraining, Plan
 from archwright.runs.rates import estimate, pin_threads, with_threads
 from archwright.runs.rivals import usual_share
-from archwright.space import sample
+from archwright.space import Architecture, replay, sample
 from archwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class Planner:
         sized = method.sized(user.settings, its, user.search_recipe.get("epochs"), final_recipe)
         recipe = replace(usual.search_recipe, epochs=sized.pop("epochs", usual.search_recipe.epochs))
         settings.update({**sized, **user.settings})
-        if isinstance(names := settings.get("starters"), str):
-            settings["starters"] = _starters(names, usual.settings.get("starters", {}), space)
+        if "starters" in settings:
+            settings["starters"] = _starters(settings["starters"], usual.settings.get("starters", {}), space)
         if settings.get("pareto"):
             settings = {"finalists": FRONT, **settings, "shortlist": user.settings.get("shortlist", 1)}
         controller, controller_settings = self._controller(space, usual, method, settings)
@@ -146,16 +147,24 @@ class Planner:
         return replace(plan, search=replace(search, controller=name, controller_settings=settings))
 
 
-def _starters(names: str, known: Mapping[str, Any], space: Space) -> Mapping[str, Any]:
-    """Return the known networks of a preset that the user wants: all, none, or those named, in that order."""
-    if names in ("all", "none"):
-        return known if names == "all" else {}
-    wanted = [name.strip() for name in names.split(",")]
-    if unknown := [name for name in wanted if name not in known]:
-        raise ConfigError(
-            f"starters: {space.name} has no {unknown[0]!r}; {offered(unknown[0], ('all', 'none', *known))}"
-        )
-    return {name: known[name] for name in wanted}
+def _starters(names: Any, known: Mapping[str, Any], space: Space) -> Mapping[str, Any]:
+    """Return the known networks of a preset that the user wants: all, none, or those named, in that order.
+
+    They are those of the space as the user set it; what it lacks is left out.
+    """
+    fitted = {}
+    for name, written in (names if isinstance(names, Mapping) else known).items():
+        with suppress(SpaceError):
+            fitted[name] = replay(space, Architecture.from_json(written).answers).to_json()
+    if isinstance(names, Mapping) or names == "all":
+        return fitted
+    wanted = [] if names == "none" else [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"starters: {space.name} has no {name!r}; {offered(name, ('all', 'none', *known))}")
+        if name not in fitted:
+            raise ConfigError(f"starters: {space.name} with these settings cannot have {name}")
+    return {name: fitted[name] for name in wanted}
 
 
 def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:

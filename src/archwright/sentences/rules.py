@@ -136,10 +136,13 @@ ROUTES: dict[str, Rule] = {
 LEAVES = {"identity": ("col2im",), "permute": ("permute",), "im2col": ("col2im", "identity")}
 
 
+MOST_BRANCHES = 2**14
+
+
 def split(name: str, branches: Setting, shape: Shape) -> tuple[int, Shape] | None:
     """Return the number of branches and the shape that each is given; None where it does not fit."""
     count = shape.features if branches == "channels" else branches
-    if not isinstance(count, int) or count < 1 or (name == "group" and shape.features % count):
+    if not isinstance(count, int) or not 1 <= count <= MOST_BRANCHES or (name == "group" and shape.features % count):
         return None
     return count, shape if name == "clone" else shape.with_features(shape.features // count)
 

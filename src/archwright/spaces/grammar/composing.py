@@ -9,11 +9,12 @@ meet or a cell must return its state, a pool, a mean or a linear map.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from archwright.decisions import Choice
+from archwright.decisions import Answer, Choice
 from archwright.sentences.fitting import cell_shape, cell_state
 from archwright.sentences.library import parse
 from archwright.sentences.rules import (
@@ -112,9 +113,13 @@ def computing(rules: tuple[str, ...], widths: tuple[Setting, ...]) -> Computing:
 
 
 class Composer:
-    """One run of the program; `spent` is what the rules so far cost."""
+    """One run of the program; `spent` is what the rules so far cost.
 
-    def __init__(self, space: Grammar) -> None:
+    With `known` answers only the rules among them are offered, if they may be: a sentence is read sooner.
+    """
+
+    def __init__(self, space: Grammar, known: Mapping[str, Any] | None = None) -> None:
+        self._known = known
         self.space, self.limits, self.spent = space, space.limits, Cost()
         self.values = max(space.values, space.input.size)  # an image may always stay as it is
         self.widths: tuple[Setting, ...] = (*FRACTIONS, *space.widths)
@@ -136,7 +141,10 @@ class Composer:
 
     def part(self, place: Place) -> Answering:
         """Ask for one part; return the shape that it makes."""
-        rules = tuple([rule for rule in self.space.rules if self.opens(place, rule)])
+        asked = (
+            self.space.rules if self._known is None else [r for r in self.space.rules if r == self._known.get(place.at)]
+        )
+        rules = tuple([rule for rule in asked if self.opens(place, rule)])
         often = NEAR_ROOT[min(place.depth, len(NEAR_ROOT) - 1)]
         weights = tuple(
             [often * COMPOSED_WEIGHTS[r] if r in COMPOSED_WEIGHTS else COMPUTATIONS[r].weight for r in rules]
@@ -354,6 +362,17 @@ class Composer:
         assert cell is not None
         state = yield from self.part(cell)
         return place.shape.with_features(state.features)
+
+
+def answered(program: Generator[Choice, Any, Any], answer: Callable[[Choice], Answer]) -> list[tuple[str, Answer]]:
+    """Run a program, or part of one, and return the answers."""
+    answers: list[tuple[str, Answer]] = []
+    with suppress(StopIteration):
+        question = next(program)
+        while True:
+            answers.append((question.name, answer(question)))
+            question = program.send(answers[-1][1])
+    return answers
 
 
 def _one(options: tuple[Any, ...], answer: Any) -> Any:

@@ -13,10 +13,11 @@ from archwright.sentences.operations import Operation, operations
 from archwright.sentences.rules import COMPOSED, COMPUTATIONS, FRACTIONS, JOINS, LEAVES
 from archwright.sentences.sentence import Sentence
 from archwright.sentences.shapes import Cost, Shape
-from archwright.space import Architecture, Open, Option, Program, Space, Task, replay
-from archwright.spaces.grammar.composing import LEAVE, Composer
+from archwright.space import Architecture, Open, Option, Program, Seed, Space, Task, checked
+from archwright.spaces.grammar.composing import LEAVE, Composer, answered
 from archwright.spaces.grammar.drawing import drawn
 from archwright.spaces.grammar.starters import STARTERS, starter
+from archwright.spaces.grammar.trees import crossed, magnitudes, tree_features, varied
 from archwright.spaces.settings import check_fields, fitting, only, settings
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Grammar(Space):
     """
 
     name: ClassVar[str] = "grammar"
+    aligned: ClassVar[bool] = False  # a name is a place in a tree
     reads: ClassVar[tuple[str, ...]] = (
         *("channels", "height", "width", "rules", "widths", "splits", "joins", "enters", "most_parts", "repetitions"),
         *("deepest", "operations", "parameters", "multiply_adds", "values", "branches", "steps"),
@@ -163,7 +165,8 @@ class Grammar(Space):
                 note(inner, f"{at}.{number}")
 
         note(sentence, "0")
-        return replay(self, answers)
+        asked = answered(Composer(self, answers).program(), lambda question: checked(question, answers[question.name]))
+        return Architecture(self.name, tuple(self.fields.items()), tuple(asked))
 
     def known(self, size: float, recipe: Any = None, examples: int | None = None) -> Mapping[str, Architecture]:
         return fitting(STARTERS, lambda name: self.architecture(starter(name, self, size)))
@@ -175,6 +178,18 @@ class Grammar(Space):
 
     def composed(self, architecture: Architecture) -> list[Operation]:
         return operations(self.sentence(architecture), self.input)
+
+    def varied(self, architecture: Architecture, seed: Seed) -> Architecture:
+        return varied(self, architecture, seed)
+
+    def crossed(self, one: Architecture, other: Architecture, seed: Seed) -> Architecture | None:
+        return crossed(self, one, other, seed)
+
+    def features(self, architecture: Architecture) -> Mapping[str, Mapping[Any, float]]:
+        return tree_features(self.sentence(architecture))
+
+    def magnitudes(self, architecture: Architecture) -> Mapping[str, float]:
+        return magnitudes(self.sentence(architecture), self.input)
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
         return drawn(self.sentence(architecture), self.input)

@@ -1,0 +1,50 @@
+"""Searches of composed operations: what the preset plans, and the real command from known networks and from nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archwright.data.sources import load
+from archwright.errors import ConfigError
+from archwright.presets.grammar import WORK
+from archwright.runs.planner import UserSettings, make_plan
+from archwright.sentences.fitting import measured
+from archwright.space import check
+from command import done
+
+DATA = load("digits", limit=100)
+FEW = ["--space", "grammar", "--space.operations", "40", "--limit", "64", "--trials", "5", "--seed", "1"]
+FEW += ["--final_recipe.epochs", "0.3", "--search_recipe.epochs", "0.3", "--baseline", "false"]
+FEW += ["--device", "cpu", "--threads", "1"]
+
+
+def test_the_small_preset_composes_for_the_images_at_hand_and_races_known_networks_of_a_size() -> None:
+    user = UserSettings(space="grammar", controller="evolution")
+    plan = make_plan(DATA, user, data_name="digits", data_options={}, device="cpu", threads=1, timed=False)
+    space: Any = plan.search.space
+    assert (space.channels, space.height, space.width) == (DATA.task.channels, DATA.task.height, DATA.task.width)
+    assert plan.search.controller_settings == {"first": "varied"}
+    known = plan.search.method.known(plan.search)
+    assert set(known) == {"resnet18", "wrn", "vit", "mlp-mixer"}
+    for architecture in known.values():
+        check(space, architecture)
+        assert measured(space.sentence(architecture), space.input)[1].multiply_adds <= WORK
+
+
+@pytest.mark.parametrize("starters", ["vit, mlp-mixer", "none"])
+def test_the_command_searches_from_known_networks_and_from_nothing(tmp_path: Path, starters: str) -> None:
+    search = ["search", *FEW, "--evaluator", "from-scratch", "--starters", starters, "--controller", "evolution"]
+    code, out, err = done(*search, "--run", "run", "--json", cwd=tmp_path)
+    assert code == 0, err
+    assert 0 <= json.loads(out)["test_accuracy"] <= 1
+
+
+def test_a_starter_that_breaks_a_limit_is_named() -> None:
+    settings = {"evaluator": "from-scratch", "starters": "mlp-mixer, resnet18"}
+    user = UserSettings(space="grammar", space_fields={"operations": 40}, settings=settings)
+    with pytest.raises(ConfigError, match="starters: grammar with these settings cannot have resnet18"):
+        make_plan(DATA, user, data_name="digits", data_options={}, device="cpu", threads=1, timed=False)
