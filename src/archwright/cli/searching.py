@@ -144,4 +144,5 @@ SIZES = ("layers", "nodes", "filters", "repeats", "stem_stride")
 
 def _sizes(space: Any) -> str:
     sizes = {name: getattr(space, name) for name in SIZES if hasattr(space, name)}
-    return f"{space.name} ({', '.join(f'{name} {value}' for name, value in sizes.items())})"
+    listed = ", ".join(f"{name} {value}" for name, value in sizes.items())
+    return f"{space.name} ({listed})" if sizes else str(space.name)
