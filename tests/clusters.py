@@ -88,7 +88,8 @@ def search(
 
 def gone(pid: int) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return not state.strip() or state.startswith("Z")
+    # "l": other threads of it are still ending, and it cannot be waited for.
+    return not state.strip() or (state.startswith("Z") and "l" not in state)
 
 
 def eventually(condition: Callable[[], bool]) -> bool:

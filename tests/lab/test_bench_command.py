@@ -135,7 +135,7 @@ def test_a_folder_holds_one_comparison(tmp_path: Path) -> None:
         (["--table", "signals", "--runs", "0"], "at least 1"),
         (["--table", "signals", "--processes", "0"], "at least 1"),
         (["--table", "signals", "--trials", "9"], "--budget 100t"),
-        (["--table", "signals", "--strategies", "evolution+populace=3"], "opulation, sample, batch"),
+        (["--table", "signals", "--strategies", "evolution+populace=3"], "opulation, sample, first"),
         (
             ["--table", "signals", "--strategies", "ppo+clips=3"],
             "'clips'; did you mean clip? There are clip, epochs, gradient_clip",
