@@ -12,6 +12,7 @@ from archwright.methods.protocol import Context
 from archwright.runs.assembly import controller
 from archwright.runs.plan import Plan
 from archwright.runs.planner import UserSettings, make_plan
+from archwright.space import check
 from command import done
 
 DATA = load("digits", limit=100)
@@ -44,6 +45,14 @@ def test_starters_are_proposed_first_survive_the_plan_and_are_in_its_words() -> 
     again = Plan.from_json(plan.to_json())
     assert [p.architecture for p in controller(again).ask(range(len(known)))] == known
     assert f"({', '.join(names(plan))} first)" in plan.search.method.line(plan.search, plan.cluster)
+
+
+def test_in_a_space_that_lacks_their_widths_they_have_the_nearest_there_are() -> None:
+    user = UserSettings(space="stages", space_fields={"widths": (8, 12)})
+    plan = make_plan(DATA, user, data_name="digits", data_options={}, device="cpu", threads=1, timed=False)
+    assert names(plan) == names(planned())
+    for one in plan.search.method.known(plan.search).values():
+        assert check(plan.search.space, one) == one
 
 
 def test_starters_beyond_a_limit_do_not_start() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archwright.components import frozen, space_class, with_fields
@@ -15,6 +15,7 @@ from archwright.errors import ConfigError, SpaceError, offered
 from archwright.methods import method_class
 from archwright.methods.cost import Rates
 from archwright.methods.protocol import Search
+from archwright.methods.sizing import START_SIZE
 from archwright.presets import as_published, preset, presets_of
 from archwright.presets.budget import for_budget
 from archwright.presets.values import Preset, Size
@@ -78,7 +79,8 @@ class Planner:
         recipe = replace(usual.search_recipe, epochs=sized.pop("epochs", usual.search_recipe.epochs))
         settings.update({**sized, **user.settings})
         if "starters" in settings:
-            settings["starters"] = _starters(settings["starters"], usual.settings.get("starters", {}), space)
+            near = partial(space.known, START_SIZE, final_recipe, len(self.modality.data.train))
+            settings["starters"] = _starters(settings["starters"], usual.settings.get("starters", {}), space, near)
         if settings.get("pareto"):
             settings = {"finalists": FRONT, **settings, "shortlist": user.settings.get("shortlist", 1)}
         controller, controller_settings = self._controller(space, usual, method, settings)
@@ -147,15 +149,19 @@ class Planner:
         return replace(plan, search=replace(search, controller=name, controller_settings=settings))
 
 
-def _starters(names: Any, known: Mapping[str, Any], space: Space) -> Mapping[str, Any]:
+def _starters(
+    names: Any, known: Mapping[str, Any], space: Space, near: Callable[[], Mapping[str, Architecture]]
+) -> Mapping[str, Any]:
     """Return the known networks of a preset that the user wants: all, none, or those named, in that order.
 
-    They are those of the space as the user set it; what it lacks is left out.
+    They are those of the space as the user set it, or what is `near` them there; what it lacks is left out.
     """
     fitted = {}
     for name, written in (names if isinstance(names, Mapping) else known).items():
-        with suppress(SpaceError):
+        try:
             fitted[name] = replay(space, Architecture.from_json(written).answers).to_json()
+        except SpaceError:
+            fitted.update({other: one.to_json() for other, one in near().items() if other == name})
     if isinstance(names, Mapping) or names == "all":
         return fitted
     wanted = [] if names == "none" else [name.strip() for name in names.split(",")]
