@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
-
-
-def test_the_table_pairs_trainings_by_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    grammar: Any = importlib.import_module("grammar")
+def test_the_table_pairs_trainings_by_seed(script: Any, tmp_path: Path) -> None:
+    grammar = script("grammar")
     search = {"task": "tile", "kind": "search", "search": "evolution", "name": None, "seed": 0, "starter": "resnet"}
     records: list[dict[str, Any]] = [search]
     for name, scores in {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,19 +10,7 @@ import pytest
 
 from archwright.data.sources import load
 
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 TEXT = "the cat sat on the mat and the dog ran to the old red house <unk> near a river N miles away \n"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a script of benchmarks/ by its name."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-    def imported(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    return imported
 
 
 @pytest.fixture

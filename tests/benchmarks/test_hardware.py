@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from archwright.costs.latency import median_interval
-
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a script of benchmarks/ by its name."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-    def imported(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    return imported
 
 
 def file(name: str, right: int, count: int = 100) -> dict[str, Any]:

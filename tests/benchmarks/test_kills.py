@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 import sqlite3
@@ -18,7 +17,6 @@ from archwright.space import sample
 from archwright.store import RunStore
 from archwright.testing.small_spaces import Chain
 
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 WORK = """
 import json, pathlib, subprocess, sys, tempfile, time
 path = pathlib.Path("run", "lines.jsonl")
@@ -32,13 +30,6 @@ if "leaves" in sys.argv:
     subprocess.Popen(["sleep", "60"], start_new_session=True)
     tempfile.mkstemp()
 """
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Import a script of benchmarks/ by its name."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
 
 
 @pytest.fixture

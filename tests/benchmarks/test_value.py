@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from archwright.data.sources import load
-
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a script of benchmarks/ by its name."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-    def imported(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    return imported
 
 
 def record(contestant: str, seed: int, score: float, **more: Any) -> dict[str, Any]:

@@ -129,6 +129,8 @@ def test_show_takes_a_sentence(tmp_path: Path) -> None:
     assert (shown["name"], shown["parameters"]) == ("attention(2)", 4 * 32 * 33)
     listed = done("show", "repeat(2, residual(linear(same)))", "--operations")[1]
     assert listed.startswith("2 x composed, on a map of 16 x 32 x 32: 272 parameters")
+    (one,) = json.loads(done("show", "repeat(2, residual(linear(same)))", "--operations", "--json")[1])["operations"]
+    assert (one["times"], one["name"], one["parameters"]) == (2, None, 272)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.cli.commands import print_json, print_line
+from archwright.cli.drawn import show_graphs
 from archwright.errors import SpaceError
 from archwright.sentences.canonical import canonical, name_of
 from archwright.sentences.fitting import measured
@@ -41,30 +42,15 @@ def show_sentence(given: Any) -> int:
         "output": str(made),
         **cost._asdict(),
     }
-    from archwright.report.drawing import draw
-    from archwright.report.text import as_text
     from archwright.spaces.grammar.drawing import drawn
 
-    graphs, pictures = drawn(sentence, shape), []
-    if not given.no_pictures:
-        name = hashlib.sha256(write(sentence).encode()).hexdigest()[:12]
-        pictures = [str(draw(graphs, given.to / f"{name}.{kind}")) for kind in ("png", "svg")]
-    if given.json:
-        print_json({**facts, "pictures": pictures, "graphs": [as_text(graph) for graph in graphs]})
-        return 0
-    print_line(write(sentence))
-    for graph in graphs:
-        print()
-        print_line(graph.title)
-        for line in as_text(graph):
-            print_line(f"  {line}")
-    print()
-    print_line(f"canonical: {facts['canonical']}")
-    print_line(f"the same as {facts['name']}" if facts["name"] else "no known operation computes the same")
-    print_line(f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds, {shape} -> {made}")
-    for path in pictures:
-        print_line(f"drawn to {path}")
-    return 0
+    lines = [
+        f"canonical: {facts['canonical']}",
+        f"the same as {facts['name']}" if facts["name"] else "no known operation computes the same",
+        f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds, {shape} -> {made}",
+    ]
+    name = hashlib.sha256(write(sentence).encode()).hexdigest()[:12]
+    return show_graphs(given, drawn(sentence, shape), name, facts=facts, title=write(sentence), lines=lines)
 
 
 def _shape(sentence: Sentence, given: Any) -> Shape:
@@ -85,16 +71,17 @@ def _shape(sentence: Sentence, given: Any) -> Shape:
 
 def show_operations(found: Sequence[Operation], *, as_json: bool) -> int:
     """List operations with their names, or as new ones."""
+    if as_json:
+        listed = [
+            {"times": o.times, "name": o.name, "sentence": write(o.sentence), "input": str(o.shape), **o.cost._asdict()}
+            for o in found
+        ]
+        print_json({"operations": listed})
+        return 0
     for one in found:
-        text, cost = write(one.sentence), one.cost
-        if as_json:
-            print_json(
-                {"times": one.times, "name": one.name, "sentence": text, "input": str(one.shape), **cost._asdict()}
-            )
-        else:
-            costs = f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds"
-            print_line(f"{one.times} x {one.name or 'composed'}, on {one.shape}: {costs}")
-            print_line(f"    {text}")
-    if not found and not as_json:
+        costs = f"{one.cost.parameters:,} parameters, {one.cost.multiply_adds:,} multiply-adds"
+        print_line(f"{one.times} x {one.name or 'composed'}, on {one.shape}: {costs}")
+        print_line(f"    {write(one.sentence)}")
+    if not found:
         print_line("no operation of several rules has weights")
     return 0

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archwright.cli.commands import Parser, chosen, print_json, print_line
+from archwright.cli.commands import Parser, chosen, print_json
+from archwright.cli.drawn import show_graphs
 from archwright.cli.sentences import is_sentence, show_operations, show_sentence
 from archwright.errors import RunError, offered
 from archwright.files import target
 from archwright.modalities import load_model, modality_class
-from archwright.space import Architecture, Open, Space
+from archwright.space import Architecture, Open
 from archwright.spaces.published import PUBLISHED, Published
 from archwright.stored import load, reading
 
@@ -95,32 +96,8 @@ def show(arguments: Sequence[str]) -> int:
         network: Any = without_auxiliary(final.network(Open.only(final, architecture), task))
     facts, size_line = kind.shown_size(network, final, task)
     result = {"architecture": architecture.id, "space": architecture.space, "fields": _fields(final), **facts}
-    return _shown(given, space, architecture, result, size_line)
-
-
-def _shown(given: Any, space: Space, architecture: Architecture, result: dict[str, Any], size_line: str) -> int:
-    """Draw and print, as the flags ask."""
-    from archwright.report.drawing import draw
-    from archwright.report.text import as_text
-
-    graphs = space.graphs(architecture)
-    pictures = []
-    if not given.no_pictures:
-        pictures = [draw(graphs, given.to / f"{architecture.id}.{kind}") for kind in ("png", "svg")]
-    if given.json:
-        print_json({**result, "pictures": [str(p) for p in pictures], "graphs": [as_text(g) for g in graphs]})
-        return 0
-    print_line(f"{architecture.space} {architecture.id}")
-    for graph in graphs:
-        print()
-        print_line(graph.title)
-        for line in as_text(graph):
-            print_line(f"  {line}")
-    print()
-    print_line(size_line)
-    for path in pictures:
-        print_line(f"drawn to {path}")
-    return 0
+    title = f"{architecture.space} {architecture.id}"
+    return show_graphs(given, space.graphs(architecture), architecture.id, facts=result, title=title, lines=[size_line])
 
 
 def _fields(space: Any) -> dict[str, Any]:

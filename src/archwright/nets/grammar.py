@@ -221,14 +221,14 @@ class Builder:
         shapes = [after(part, own) for part in inner]
         if len(inner) == count:
             return self._different(sentence, shape, own, shapes, groups, given)
-        divided = first.rule == "group"
+        grouped = first.rule == "group"
         if self.fused and join in ("add", "multiply", "concat"):
             more = groups * count
-            spread = not divided and not reads_clones(inner[0])
+            spread = not grouped and not reads_clones(inner[0])
             clones = Clones(given, more // given, shape) if spread else nn.Identity()
-            each = self.build(inner[0], own, more, more if divided or spread else given)
+            each = self.build(inner[0], own, more, more if grouped or spread else given)
             return Together(clones, each, JoinGroups(join, count, groups, shapes[0]))
-        parts = [Part(groups, count, n, own) if divided else nn.Identity() for n in range(count)]
+        parts = [Part(groups, count, n, own) if grouped else nn.Identity() for n in range(count)]
         copies = [self.build(inner[0], own, groups, given) for _ in range(count)]
         return OneByOne(copies, parts, Join(join, shapes * count, groups))
 

@@ -156,12 +156,14 @@ def _starters(
 
     They are those of the space as the user set it, or what is `near` them there; what it lacks is left out.
     """
-    fitted = {}
+    fitted, nearest = dict[str, Any](), None
     for name, written in (names if isinstance(names, Mapping) else known).items():
         try:
             fitted[name] = replay(space, Architecture.from_json(written).answers).to_json()
         except SpaceError:
-            fitted.update({other: one.to_json() for other, one in near().items() if other == name})
+            nearest = near() if nearest is None else nearest
+            if name in nearest:
+                fitted[name] = nearest[name].to_json()
     if isinstance(names, Mapping) or names == "all":
         return fitted
     wanted = [] if names == "none" else [name.strip() for name in names.split(",")]

@@ -40,8 +40,10 @@ CLOSING = ("identity", "max", "average", "mean", "linear")  # computations that 
 # Random sentences branch out near their root and end below: composed rules are so many times as likely at each depth.
 # From the last number on a part has less than one part in the mean, so that sentences are short without any limit.
 NEAR_ROOT = (60.0, 12.0, 8.0, 5.0, 3.0, 2.0, 1.0)
-
-
+# What is asked with a rule: its setting, or what it has at its ends. The names of the questions, and but for "times" of
+# their vocabularies.
+SETTINGS = {"linear": "width", "recurrence": "width", "repeat": "times"}
+ENDS = {"branching": ("split", "join"), "routing": ("enter", "leave")}
 OFTEN = ("copies", "abreast", "uses", "branches")
 
 
@@ -141,16 +143,15 @@ class Composer:
 
     def part(self, place: Place) -> Answering:
         """Ask for one part; return the shape that it makes."""
-        asked = (
-            self.space.rules if self._known is None else [r for r in self.space.rules if r == self._known.get(place.at)]
+        known = self._known
+        rules = tuple(
+            [r for r in self.space.rules if (known is None or r == known.get(place.at)) and self.opens(place, r)]
         )
-        rules = tuple([rule for rule in asked if self.opens(place, rule)])
         often = NEAR_ROOT[min(place.depth, len(NEAR_ROOT) - 1)]
         weights = tuple(
             [often * COMPOSED_WEIGHTS[r] if r in COMPOSED_WEIGHTS else COMPUTATIONS[r].weight for r in rules]
         )
-        rule = yield Choice(place.at, rules, "rule", weights=weights)
-        rule = _one(rules, rule)
+        rule = yield from asked(place.at, rules, "rule", weights=weights)
         if rule in COMPOSED_WEIGHTS:
             self.spent = self.spent.and_(ONE)
             made: Shape = yield from getattr(self, f"_{rule}")(place)
@@ -160,8 +161,7 @@ class Composer:
             fitting = tuple(
                 [one.settings[0] for one, made, cost in self._made(place, rule) if self.fits(place, made, cost)]
             )
-            width = yield Choice(f"{place.at}/width", fitting, "width")
-            chosen = Sentence(rule, (_one(fitting, width),))
+            chosen = Sentence(rule, ((yield from asked(f"{place.at}/width", fitting, "width")),))
         made, cost = next((made, cost) for one, made, cost in self._made(place, rule) if one == chosen)
         self.spent = self.spent.and_(cost.times(place.copies, place.uses))
         return made
@@ -204,6 +204,10 @@ class Composer:
                     return cost.times(place.copies, place.uses).and_(rest)
         return None
 
+    def ends(self, place: Place | None) -> bool:
+        """Return whether there is such a place, and a part can end there."""
+        return place is not None and self.affordable(Cost(), self.closed(place))
+
     # sequential: parts may end wherever one more computation can end the sequence.
 
     def _sequential_options(self, place: Place) -> Iterator[int]:
@@ -215,8 +219,8 @@ class Composer:
     def _sequential(self, place: Place) -> Answering:
         options = tuple(self._sequential_options(place))
         halving = tuple([2.0**-count for count in options])
-        count = yield Choice(f"{place.at}/parts", options, "parts", ordered=True, weights=halving)
-        count, shape = _one(options, count), place.shape
+        count = yield from asked(f"{place.at}/parts", options, "parts", ordered=True, weights=halving)
+        shape = place.shape
         for number in range(count - 1):
 
             def rest(made: Shape, between: int = count - 2 - number) -> Cost | None:
@@ -234,13 +238,13 @@ class Composer:
 
     def _repeat_options(self, place: Place) -> Iterator[int]:
         for times in self.space.repetitions:
-            if self.affordable(Cost(), self.closed(self._repeated(place, times))):
+            if self.ends(self._repeated(place, times)):
                 yield times
 
     def _repeat(self, place: Place) -> Answering:
         options = tuple(self._repeat_options(place))
-        times = yield Choice(f"{place.at}/times", options, "repeats", ordered=True)
-        return (yield from self.part(self._repeated(place, _one(options, times))))
+        times = yield from asked(f"{place.at}/times", options, "repeats", ordered=True)
+        return (yield from self.part(self._repeated(place, times)))
 
     # routing: what it ends with is asked first, so that its part ends where that fits.
 
@@ -258,8 +262,7 @@ class Composer:
 
     def _leaves(self, place: Place, enter: str) -> Iterator[str]:
         for leave in LEAVES[parse(enter).rule]:
-            inner = self._routed(place, enter, leave)
-            if inner is not None and self.affordable(Cost(), self.closed(inner)):
+            if self.ends(self._routed(place, enter, leave)):
                 yield leave
 
     def _routing_options(self, place: Place) -> Iterator[str]:
@@ -269,11 +272,9 @@ class Composer:
 
     def _routing(self, place: Place) -> Answering:
         enters = tuple(self._routing_options(place))
-        enter = yield Choice(f"{place.at}/enter", enters, "enter")
-        enter = _one(enters, enter)
+        enter = yield from asked(f"{place.at}/enter", enters, "enter")
         leaves = tuple([leave for leave in LEAVE if leave in {*self._leaves(place, enter)}])
-        leave = yield Choice(f"{place.at}/leave", leaves, "leave")
-        leave = _one(leaves, leave)
+        leave = yield from asked(f"{place.at}/leave", leaves, "leave")
         inner = self._routed(place, enter, leave)
         assert inner is not None
         left = ROUTES[leave].after((yield from self.part(inner)))
@@ -309,14 +310,12 @@ class Composer:
 
     def _branching_options(self, place: Place) -> Iterator[str]:
         for word in self.space.splits:
-            first = self._first(place, word)
-            if first is not None and self.affordable(Cost(), self.closed(first)):
+            if self.ends(self._first(place, word)):
                 yield word
 
     def _branching(self, place: Place) -> Answering:
         words = tuple(self._branching_options(place))
-        word = yield Choice(f"{place.at}/split", words, "split")
-        word = _one(words, word)
+        word = yield from asked(f"{place.at}/split", words, "split")
         first = self._first(place, word)
         assert first is not None
         shapes: tuple[Shape, ...] = ((yield from self.part(first)),)
@@ -329,8 +328,7 @@ class Composer:
             name: (made, cost) for name, made, cost, rest in self._ended(place, shapes) if self.affordable(cost, rest)
         }
         names = tuple([name for name in self.space.joins if name in ends])
-        name = yield Choice(f"{place.at}/join", names, "join")
-        made, cost = ends[_one(names, name)]
+        made, cost = ends[(yield from asked(f"{place.at}/join", names, "join"))]
         self.spent = self.spent.and_(cost)
         return made
 
@@ -350,14 +348,12 @@ class Composer:
 
     def _recurrence_options(self, place: Place) -> Iterator[Setting]:
         for width in self.widths:
-            cell = self._cell(place, width)
-            if cell is not None and self.affordable(Cost(), self.closed(cell)):
+            if self.ends(self._cell(place, width)):
                 yield width
 
     def _recurrence(self, place: Place) -> Answering:
         options = tuple(self._recurrence_options(place))
-        width = yield Choice(f"{place.at}/width", options, "width")
-        width = _one(options, width)
+        width = yield from asked(f"{place.at}/width", options, "width")
         cell = self._cell(place, width)
         assert cell is not None
         state = yield from self.part(cell)
@@ -375,6 +371,7 @@ def answered(program: Generator[Choice, Any, Any], answer: Callable[[Choice], An
     return answers
 
 
-def _one(options: tuple[Any, ...], answer: Any) -> Any:
-    """Return the answer; the program branches here (`explore.count` sees the comparison)."""
+def asked(name: str, options: tuple[Any, ...], vocabulary: str, **more: Any) -> Generator[Choice, Any, Any]:
+    """Ask for one of the options; the program branches here (`explore.count` sees the comparison)."""
+    answer = yield Choice(name, options, vocabulary, **more)
     return next(option for option in options if option == answer)

@@ -14,7 +14,7 @@ from archwright.sentences.rules import COMPOSED, COMPUTATIONS, FRACTIONS, JOINS,
 from archwright.sentences.sentence import Sentence
 from archwright.sentences.shapes import Cost, Shape
 from archwright.space import Architecture, Open, Option, Program, Seed, Space, Task, checked
-from archwright.spaces.grammar.composing import LEAVE, Composer, answered
+from archwright.spaces.grammar.composing import ENDS, LEAVE, SETTINGS, Composer, answered
 from archwright.spaces.grammar.drawing import drawn
 from archwright.spaces.grammar.starters import STARTERS, starter
 from archwright.spaces.grammar.trees import crossed, magnitudes, tree_features, varied
@@ -136,14 +136,11 @@ class Grammar(Space):
         def read(at: str) -> Sentence:
             rule = answers[at]
             inner = [read(f"{at}.{n}") for n in range(_count(answers, at, rule))]
-            if rule == "branching":
-                ends = parse(answers[f"{at}/split"]), parse(answers[f"{at}/join"])
-            elif rule == "routing":
-                ends = parse(answers[f"{at}/enter"]), parse(answers[f"{at}/leave"])
-            else:
-                own = SETTINGS.get(rule)
-                return Sentence(rule, () if own is None else (answers[f"{at}/{own}"],), tuple(inner))
-            return Sentence(rule, (), (ends[0], *inner, ends[1]))
+            if rule in ENDS:
+                first, last = (parse(answers[f"{at}/{name}"]) for name in ENDS[rule])
+                return Sentence(rule, (), (first, *inner, last))
+            own = SETTINGS.get(rule)
+            return Sentence(rule, () if own is None else (answers[f"{at}/{own}"],), tuple(inner))
 
         return read("0")
 
@@ -193,10 +190,6 @@ class Grammar(Space):
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
         return drawn(self.sentence(architecture), self.input)
-
-
-SETTINGS = {"linear": "width", "recurrence": "width", "repeat": "times"}
-ENDS = {"branching": ("split", "join"), "routing": ("enter", "leave")}
 
 
 def _count(answers: Mapping[str, Any], at: str, rule: str) -> int:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from archwright.architecture import Architecture
 from archwright.errors import SpaceError, UnknownOption
 from archwright.explore import Seed, draw_answer, generator, mutate
-from archwright.sentences.fitting import after, cell_shape, measured
+from archwright.sentences.fitting import after, measured
 from archwright.sentences.library import parse
-from archwright.sentences.rules import ROUTES, resolved, split
+from archwright.sentences.operations import parts
 from archwright.sentences.sentence import Sentence
 from archwright.sentences.shapes import Cost, Shape
-from archwright.spaces.grammar.composing import Composer, Place, answered
+from archwright.spaces.grammar.composing import ENDS, SETTINGS, Composer, Place, answered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,11 +30,7 @@ Grammar: TypeAlias = Any  # `archwright.spaces.grammar.space.Grammar`, which imp
 Path: TypeAlias = "tuple[int, ...]"  # which inner part, which inner part of that, ...
 TRIES = 60  # of a variation; then the core's mutation of one decision
 DEPTHS = (1, 2)  # of the sub-trees that are counted, beside single rules
-ENDS = {
-    "branching": ("split", "join"),
-    "routing": ("enter", "leave"),
-}  # the vocabularies of what a rule has at its ends
-SET = ("linear", "recurrence", "repeat", *ENDS)  # what has settings
+SET = (*SETTINGS, *ENDS)  # what has settings
 IDENTITY, TWICE, ADD = Sentence("identity"), Sentence("clone", (2,)), Sentence("add")
 
 
@@ -51,26 +47,8 @@ class Node:
 def nodes(sentence: Sentence, shape: Shape, path: Path = ()) -> Iterator[Node]:
     """Yield every sub-sentence, each before its own."""
     yield Node(path, sentence, shape, after(sentence, shape))
-    for number, (part, seen) in enumerate(zip(sentence.inner, _seen(sentence, shape), strict=True)):
-        yield from nodes(part, seen, (*path, number))
-
-
-def _seen(sentence: Sentence, shape: Shape) -> list[Shape]:
-    """Return the shape that each inner part is given."""
-    if sentence.rule == "branching":
-        first = sentence.parts[0]
-        found = split(first.rule, first.settings[0], shape)
-        return [] if found is None else [found[1]] * len(sentence.inner)
-    if sentence.rule == "routing":
-        entered = ROUTES[sentence.parts[0].rule].after(shape, *sentence.parts[0].settings)
-        return [] if entered is None else [entered]
-    if sentence.rule == "recurrence":
-        return [cell_shape(shape, resolved(shape, sentence.settings[0]) or 0)]
-    seen = []
-    for part in sentence.inner:
-        seen.append(shape)
-        shape = after(part, shape)
-    return seen
+    for number, (part, given, _) in enumerate(parts(sentence, shape)):
+        yield from nodes(part, given, (*path, number))
 
 
 def replaced(sentence: Sentence, path: Path, new: Sentence) -> Sentence:
@@ -145,17 +123,17 @@ def _grown(space: Grammar, old: Sentence, node: Node, rng: np.random.Generator) 
     if new is None:
         return None
     own = node.sentence
-    parts = own.parts if own.rule == "sequential" and len(own.parts) < space.most_parts else (own,)
-    return replaced(old, node.path, Sentence("sequential", (), (*parts, new) if where else (new, *parts)))
+    chain = own.parts if own.rule == "sequential" and len(own.parts) < space.most_parts else (own,)
+    return replaced(old, node.path, Sentence("sequential", (), (*chain, new) if where else (new, *chain)))
 
 
 def _shrunk(space: Grammar, old: Sentence, node: Node, rng: np.random.Generator) -> Sentence | None:
     """Leave out a part of a sequence, or put one of its parts in the place of a sub-sentence."""
-    parts = node.sentence.inner
-    at = int(rng.integers(len(parts)))
-    new = parts[at]
-    if node.sentence.rule == "sequential" and len(parts) > 2:
-        new = node.sentence.with_inner((*parts[:at], *parts[at + 1 :]))
+    inner = node.sentence.inner
+    at = int(rng.integers(len(inner)))
+    new = inner[at]
+    if node.sentence.rule == "sequential" and len(inner) > 2:
+        new = node.sentence.with_inner((*inner[:at], *inner[at + 1 :]))
     return replaced(old, node.path, new)
 
 
