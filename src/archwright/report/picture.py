@@ -66,16 +66,16 @@ def settings() -> Iterator[None]:
 
 @contextmanager
 def plot(path: str | Path, title: str, height: float, *, width: float = 7.2, notes: str = "") -> Iterator[Figure]:
-    """Yield a figure of so many inches; at the end, write the notes below it and the title above, and save it."""
+    """Yield a figure of so many inches, with the notes below it and the title above; save it at the end."""
     from matplotlib.figure import Figure
 
     path = checked_path(path)
     with settings():
         figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure
         if notes:
             figure.supxlabel(notes, x=0.02, ha="left", fontsize=8.5, color=FAINT, linespacing=1.4)
         figure.suptitle(title)
+        yield figure
         save(figure, path, title=title)
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from archwright.errors import ConfigError
+from archwright.report.labels import label
 from archwright.report.picture import FAINT, INK, plot
 
 if TYPE_CHECKING:
@@ -25,7 +22,6 @@ LOOKS = {
     "published": (FAINT, "X", True),
     "searched": ("#7aa6c8", ".", True),
 }
-NEAR = 0.05  # of a panel's width and height
 PANELS = (("parameters", "parameters"), ("multiply_adds", "multiply-adds of an image"))
 
 
@@ -82,6 +78,10 @@ def tradeoff(
         numbered = enumerate(points, start=1)
         handles = [Line2D([], [], label=f"{number}  {point.label}", **_marker(point, 6)) for number, point in numbered]
         figure.legend(handles=handles, loc="outside right upper", fontsize=8.5)
+        figure.draw_without_rendering()
+        for axes, (size, _) in zip(drawn, panels, strict=True):
+            numbers = [(str(number), x, times * one.accuracy) for number, one, x in _numbered(points, size)]
+            label(axes, numbers, colour=INK)
     return Path(path)
 
 
@@ -94,10 +94,15 @@ def _step(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     axes.step(*zip(*line, strict=True), where="post", color=FAINT, lw=1, ls=":", zorder=1)
 
 
+def _numbered(points: Sequence[Point], size: str) -> list[tuple[int, Point, float]]:
+    """Return the points that have this size or cost, with their numbers."""
+    return [(number, point, x) for number, point in enumerate(points, start=1) if (x := point.at(size)) is not None]
+
+
 def _draw(axes: Axes, points: Sequence[Point], size: str, times: float, behind: Sequence[Point]) -> None:
     from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    shown = [(number, point, x) for number, point in enumerate(points, start=1) if (x := point.at(size)) is not None]
+    shown = _numbered(points, size)
     others = [(point, x) for point in behind if (x := point.at(size)) is not None]
     axes.set_xscale("log")
     for point, x in others:
@@ -108,12 +113,6 @@ def _draw(axes: Axes, points: Sequence[Point], size: str, times: float, behind: 
             bounds = [times * bound for bound in point.interval]
             axes.plot([x, x], bounds, color=LOOKS[point.kind][0], lw=1.6, alpha=0.7, zorder=2)
         axes.plot(x, y, **_marker(point, 5 if point.kind == "published" else 7), zorder=3)
-    background = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # it may lie on an interval
-    for crowd in _crowds([(n, x, times * (p.interval or (0, p.accuracy))[1]) for n, p, x in shown]):
-        words = ", ".join(str(number) for number, *_ in crowd)
-        at = math.exp(fmean(math.log(x) for _, x, _ in crowd)), max(y for *_, y in crowd)
-        above: dict[str, Any] = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
-        axes.annotate(words, at, fontsize=8.5, color=INK, bbox=background, **above)
     sizes = [*(x for *_, x in shown), *(x for _, x in others)] or [1.0]
     low, high = min(sizes) / 1.5, max(sizes) * 1.5
     axes.set_xlim(low, high)
@@ -123,24 +122,6 @@ def _draw(axes: Axes, points: Sequence[Point], size: str, times: float, behind: 
     axes.xaxis.set_major_formatter(EngFormatter(sep="") if high > 1000 else "{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid()
-
-
-def _crowds(points: Sequence[tuple[int, float, float]]) -> list[list[tuple[int, float, float]]]:
-    """Group points too near each other for a label each, from left to right."""
-    width = np.ptp([math.log(x) for _, x, _ in points] or [0]) + 0.8
-    height = max(np.ptp([y for *_, y in points] or [0]), 1.0)
-
-    def near(a: tuple[int, float, float], b: tuple[int, float, float]) -> bool:
-        return bool(abs(math.log(a[1] / b[1])) < NEAR * width and abs(a[2] - b[2]) < NEAR * height)
-
-    crowds: list[list[tuple[int, float, float]]] = []
-    for point in sorted(points, key=lambda p: p[1:]):
-        crowd = next((crowd for crowd in crowds if any(near(point, other) for other in crowd)), None)
-        if crowd is None:
-            crowds.append([point])
-        else:
-            crowd.append(point)
-    return crowds
 
 
 def _marker(point: Point, size: float) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from archwright.modalities.recipes.plausibility import Dish
 from archwright.modalities.recipes.scoring import Scoring
 from archwright.pages.report import write_report
 from archwright.report.escape import for_markdown, for_terminal
+from archwright.report.labels import label
 from archwright.report.picture import FAINT, plot
 from archwright.runs.front import spread
 from archwright.store import RunStore
@@ -138,9 +139,9 @@ def _draw(
             axes.plot(*zip(*line, strict=True), color=FAINT, marker="o", ms=3.5, label="front", **joined)
             shown = [at[dish] for dish in picked]
             axes.plot(*zip(*shown, strict=True), ls="", marker="o", ms=6, color=FOUND, label="shown, by number")
-            for number, place in enumerate(shown, start=1):
-                axes.annotate(str(number), place, xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=FOUND)
             axes.set_xlabel(LABELS.get(right, right))
             axes.set_ylabel(LABELS.get(up, up))
             axes.grid()
             axes.legend(loc="lower left", fontsize=8.5)
+            figure.draw_without_rendering()
+            label(axes, [(str(number), *place) for number, place in enumerate(shown, start=1)], colour=FOUND)
