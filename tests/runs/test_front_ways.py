@@ -55,7 +55,7 @@ def race(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> archwri
 def test_each_trained_network_is_a_point_with_and_without_mirror_images(race: archwright.Run) -> None:
     points = json.loads((race.folder / "front.json").read_text())["points"]
     whole = {point["id"]: point for point in points if str(point["key"]).startswith("found")}
-    assert len(whole) == 4
+    assert len(whole) == 2 * sum(point["way"] is None for point in whole.values()) > 0
     for own, point in whole.items():
         if point["way"] is None:
             mirrored = whole[f"{own}-mirror"]

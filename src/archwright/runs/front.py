@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archwright.controllers.hypervolume import hypervolume
-from archwright.costs.network_costs import BOUNDS
+from archwright.costs.network_costs import BOUNDS, TIMED
 from archwright.costs.target import COSTS
 from archwright.evaluators.aims import Aims
 from archwright.evaluators.expression import Expression
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from archwright.runs.candidates import Candidates
     from archwright.runs.plan import Plan
     from archwright.runs.rivals import Rivals
+
+APART = 1.25  # times as much of a cost, at least, that one of two finalists takes
 
 
 class Values:
@@ -42,6 +44,37 @@ class Values:
         whichever adds the most volume to those before."""
         values = [self.of(score, self._costs.of(one, self.costs)) for one, score in scored]
         return [scored[place][0] for place in spread(values, count)]
+
+    def finalists(self, scored: Sequence[tuple[Architecture, float | None]], count: int) -> list[Architecture]:
+        """Return up to `count` architectures, in order, that are worth a training each beside those before them.
+
+        None of those is as good in everything, as far as scores are known, and none costs about as much.
+        """
+        chosen: list[tuple[Architecture, Mapping[str, float], Sequence[float] | None]] = []
+        for one, score in scored:
+            if len(chosen) == count:
+                break
+            costs = self._costs.of(one, self.costs)
+            values = None if score is None else self.of(score, costs)
+            if all(apart(costs, other, self._aims.costs) and not _worse(values, theirs) for _, other, theirs in chosen):
+                chosen.append((one, costs, values))
+        return [one for one, *_ in chosen]
+
+
+def apart(one: Mapping[str, float], other: Mapping[str, float], names: Collection[str]) -> bool:
+    """Return whether one of two certainly takes `APART` times as much of one of these costs, or there are none."""
+
+    def differ(name: str) -> bool:
+        less, more = sorted((one, other), key=lambda costs: costs[name])
+        certain = name not in TIMED or less[BOUNDS[1]] < more[BOUNDS[0]]
+        return certain and more[name] >= APART * less[name]
+
+    return not names or any(map(differ, names))
+
+
+def _worse(values: Sequence[float] | None, others: Sequence[float] | None) -> bool:
+    """Return whether others are as good in everything."""
+    return values is not None and others is not None and all(a <= b for a, b in zip(values, others, strict=True))
 
 
 def spread(values: Sequence[Sequence[float]], count: int) -> list[int]:

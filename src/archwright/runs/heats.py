@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archwright.runs.events import Event, Message
@@ -29,7 +29,7 @@ class Heats:
 
     def __init__(self, plan: Plan, trainings: Trainings, values: Values | None = None) -> None:
         self.trainings, self.modality, self._values = trainings, trainings.modality, values
-        self._method, self._finalists = plan.search.method, plan.final.finalists
+        self._method = plan.search.method
         self._names = {a: name for name, a in plan.search.method.known(plan.search).items()}
 
     def run(self, best: Ranked) -> Generator[Event, None, Ranked]:
@@ -52,10 +52,14 @@ class Heats:
             words = ", ".join(f"{self.name(a)} {self.modality.wording.words(score)}" for a, score in ranked)
             yield Message(f"heat {number + 2}, {rung.share:.0%} of training: {words}")
             self._record_gain(ranked, results)
-        known = [architecture for architecture, _ in best if architecture in self._names]
-        kept = {architecture for architecture, _ in best[: self._finalists]} | set(known[:1])
-        self.trainings.forget(architecture for architecture, _ in best if rungs and architecture not in kept)
         return best
+
+    def keep(self, best: Ranked, finalists: Collection[Architecture]) -> None:
+        """Delete the trainings that do not go on: all but those of the finalists and of the best known network."""
+        known = [architecture for architecture, _ in best if architecture in self._names]
+        kept = {*finalists, *known[:1]}
+        if self._method.rungs(len(best)):
+            self.trainings.forget(architecture for architecture, _ in best if architecture not in kept)
 
     def _first_looks(self) -> dict[Architecture, list[tuple[float, float]]]:
         """Return the share of training and the error of what the search has looked at."""

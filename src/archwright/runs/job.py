@@ -23,7 +23,7 @@ from archwright.runs.candidates import Candidates
 from archwright.runs.clock import Clock
 from archwright.runs.costing import Exact, Predicted, source
 from archwright.runs.events import Event, Message
-from archwright.runs.front import Measured, Values
+from archwright.runs.front import APART, Measured, Values
 from archwright.runs.grid import GRID_SHARE, changed, described, grid
 from archwright.runs.heats import Heats
 from archwright.runs.plan import PHASES, Plan
@@ -148,8 +148,20 @@ class Job:
         values = self.values if search.pareto else None
         heats = Heats(self.plan, self.candidates.trainings, values)
         chosen = yield from heats.run([(one, ranked[one]) for one in best])
-        self.store.put("ranked", [[architecture.to_json(), score] for architecture, score in chosen])
-        yield from self._settle([architecture for architecture, _ in chosen[: final.finalists]])
+        finalists = self._finalists([one for one, _ in chosen], ranked)
+        heats.keep(chosen, finalists)
+        if (fewer := len(finalists)) < min(final.finalists, len(chosen)):
+            yield Message(
+                f"{counted(fewer, 'finalist')} instead of {final.finalists}: every other network found is worse than "
+                f"one of them in everything, or costs about as much (less than {APART:g} times)"
+            )
+        chosen = [
+            *((one, dict(chosen)[one]) for one in finalists),
+            *(item for item in chosen if item[0] not in finalists),
+        ]
+        ordered = [[architecture.to_json(), score] for architecture, score in chosen]
+        self.store.put_all({"ranked": ordered, "finalists": fewer})
+        yield from self._settle(finalists)
 
     def _within(self, ranked: Mapping[Architecture, float]) -> dict[Architecture, float]:
         """Return the architectures whose measured costs are within the limits: the search read predicted ones."""
@@ -162,12 +174,29 @@ class Job:
     def _front_first(self, best: list[Architecture], ranked: Mapping[Architecture, float]) -> list[Architecture]:
         """Return the architectures of a search for several objectives, those of its front first."""
         assert self.values is not None
-        metric = self.values.metric
-        scores = {trial.architecture: trial.result.metrics.get(metric) for trial in self.store.trials()}
-        own = self.plan.search.method.predicts and self.modality.larger_is_better  # then the reward is the metric
-        scored = [(one, s) for one in best if (s := ranked[one] if own else scores.get(one)) is not None]
+        scores = self._scores(ranked)
+        scored = [(one, scores[one]) for one in best if one in scores]
         first = self.values.ordered(scored, self.plan.final.finalists + TRIES)
         return [*first, *(one for one in best if one not in first)]
+
+    def _finalists(self, best: Sequence[Architecture], ranked: Mapping[Architecture, float]) -> list[Architecture]:
+        """Return those of the best that are trained to their end: for several objectives, each different enough."""
+        count = self.plan.final.finalists
+        if self.values is None or not self.plan.search.pareto:
+            return [*best[:count]]
+        scores = self._scores(ranked)
+        return self.values.finalists([(one, scores.get(one)) for one in best], count)
+
+    def _scores(self, ranked: Mapping[Architecture, float]) -> Mapping[Architecture, float]:
+        """Return the validation scores of architectures, as far as the search knows them."""
+        if self.plan.search.method.predicts and self.modality.larger_is_better:  # the reward is the metric
+            return ranked
+        metric, looks = f"validation_{self.modality.metric}", self.store.get("looks", {})
+        found = {}
+        for trial in self.store.trials():
+            if trial.result.error is None and metric in trial.result.metrics:
+                _, found[trial.architecture] = looks.get(trial.architecture.id, (None, trial.result.metrics[metric]))
+        return found
 
     @property
     def front(self) -> dict[str, Any] | None:
@@ -250,7 +279,7 @@ class Job:
 
     def _train_finalists(self) -> Iterator[Event]:
         ranked = [Architecture.from_json(data) for data, _ in self.store.get("ranked")]
-        finalists = self.plan.final.finalists
+        finalists = self.store.get("finalists", self.plan.final.finalists)
         start = (self.store.load().evaluator or {}).get("network") if self.plan.final.inherit else None
         for index, architecture in enumerate(ranked[: finalists + TRIES]):
             trained = len(self.candidates.trained("found"))

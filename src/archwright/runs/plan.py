@@ -61,7 +61,7 @@ class FinalTraining:
         recipe: how finalists and random architectures are trained.
         shortlist: of the best ranked, how many are trained for a sixth of final training first; the best of them in
             validation loss go on. 1: none, the ranking decides (ENAS).
-        finalists: of those, how many are trained from scratch.
+        finalists: of those, how many are trained from scratch: at most, where several objectives are given.
         inherit: they start from the shared weights wherever theirs have the same name and shape, not from random ones.
         grid: after the search, try a small grid of recipes on the best architecture (Zoph & Le 2017, section 4.1), each
             for a quarter of final training; all networks are then trained with the one that did best in validation.
