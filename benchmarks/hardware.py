@@ -11,9 +11,10 @@ Contestants, each a process of its own, in turn, with so many minutes from its s
 - `within resnet9-16`: `archwright search --within latency_ms=L --target.runtime onnx`, where L is what the file of that
   network takes; it is for accuracy alone, and runs after that network.
 
-All are written by the same `write_onnx` and run on the whole test part; their latencies are measured together, in turns
-in random order. A result is one line of FILE, files lie beside it (FILE.files), and the same command goes on with what
-is missing.
+All are written by the same `write_onnx`, and in 8 bits by the same `int8` with the same training images, those by hand
+too. Files run on the whole test part, and their latencies are measured together, in turns in random order. With `within
+resnet9-16 --target.precision int8` a search keeps the limit in 8 bits. A result is one line of FILE, files lie beside
+it (FILE.files), and the same command goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hardware_files import exported, latencies, milliseconds, tested
+from hardware_files import exported, latencies, milliseconds, quantised, tested
 from hardware_table import LATENCIES, files_of, show
 from value_run import Case, Machine, Run, commit
 from value_table import Record, append, key, read
@@ -88,6 +89,8 @@ def run_one(run: Run, start: Machine, out: Path) -> Record:
         return record
     source = start.prepared(run.case)
     networks = {run.contestant: kept / "by-hand.onnx"} if made.by_hand else exported(kept / "run", kept)
+    for name, path in [*networks.items()]:
+        networks |= {name + added: eighth for added, eighth in quantised(path, source, run.seed).items()}
     found = [{"name": name, "file": str(path.relative_to(files))} for name, path in networks.items()]
     for one, path in zip(found, networks.values(), strict=True):
         one |= tested(path, source, run.seed)

@@ -15,11 +15,13 @@ import torch
 from archwright.costs.latency import latency, median_interval
 from archwright.costs.target import Target
 from archwright.data.sources import load
-from archwright.export.onnx_runtime import onnx_session
+from archwright.export.onnx_runtime import int8, onnx_session
+from archwright.export.tracing import ExportError
 from archwright.modalities import load_model
 from value_table import Record
 
 BATCH = 250
+CALIBRATING = 256  # training images whose ranges int8 has
 BLOCK = 0.003  # seconds of passes of a file in its turn
 ROUNDS, OPENINGS = 100, 5  # files are opened several times: where their memory lies makes some per cent
 
@@ -38,6 +40,17 @@ def exported(run: Path, folder: Path) -> dict[str, Path]:
         files = model.export(folder / name, formats=("onnx",))
         found[name] = files["onnx"]
     return found
+
+
+def quantised(file: Path, source: str, seed: int) -> dict[str, Path]:
+    """Write a file in 8 bits beside it; return it by what its name adds, or nothing where that cannot be done."""
+    made = file.with_suffix(".int8.onnx")
+    images = torch.split(load(source, seed=seed).train.x[:CALIBRATING], BATCH)
+    try:
+        int8(file, made, [{"images": x.float().numpy()} for x in images])
+    except ExportError:
+        return {}
+    return {", int8": made}
 
 
 def tested(file: Path, source: str, seed: int) -> Record:

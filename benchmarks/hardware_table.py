@@ -90,7 +90,7 @@ def _comparisons(
             continue
         for kind in kinds:
             ours = [one for other, one in named if other["contestant"] == kind]
-            name = f"{record['contestant']} ({kind})"
+            name = f"{hand['name']} ({kind})"
             how = {one["file"]: times["ratios"][hand["file"]][one["file"]] for one in ours}  # above one: ours is faster
             equal = [one for one in ours if one["accuracy"] >= hand["accuracy"]]
             if equal:

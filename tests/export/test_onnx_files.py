@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import archwright
 from archwright.__main__ import main
 from archwright.data.images import ImageData
 from archwright.errors import ConfigError
@@ -185,3 +186,24 @@ def test_the_command_reports_size_latency_and_accuracy(tmp_path, monkeypatch, ca
     assert main(["export", "model", "--batch", "0"]) == 2
     assert main(["export", "model", "--format", "tflite"]) == 2
     assert "there are source, pt2, onnx, int8" in capsys.readouterr().err
+
+
+def test_a_search_in_8_bits_is_exported_in_8_bits_and_measured_as_it_was_asked(tmp_path, capsys):
+    run = archwright.search(
+        "digits",
+        space=Stages(widths=(8,), blocks=(1,), most_stages=1, training=False),
+        data_options={"limit": 100},
+        final_recipe={"epochs": 0.5, "batch": 32},
+        trials=2,
+        device="cpu",
+        threads=1,
+        pareto="accuracy,latency_ms",
+        target={"runtime": "onnx", "precision": "int8", "batch": 3},
+        run=tmp_path / "run",
+    )
+    assert main(["export", str(run.folder), "--format", "onnx"]) == 0
+    float32, eighth, *_ = capsys.readouterr().out.splitlines()
+    assert float32.endswith("ONNX Runtime, float32, 1 thread, batch 3")
+    assert eighth.endswith("ONNX Runtime, int8, 1 thread, batch 3")
+    assert main(["export", str(run.folder), "--format", "onnx", "--batch", "1", "--to", str(tmp_path / "one")]) == 0
+    assert "int8, 1 thread, batch 1" in capsys.readouterr().out

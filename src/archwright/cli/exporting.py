@@ -23,7 +23,7 @@ PROGRAMS: Mapping[str, tuple[Runtime, Precision]] = {
     "int8": ("onnx", "int8"),
 }
 FORMATS_HELP = "of source, pt2, onnx and int8, separated by commas (default source,pt2)"
-INT8_HELP = "an ONNX file in 8 bits beside that in float32, calibrated on training images or text (int8 of --format)"
+INT8_HELP = "an ONNX file in 8 bits, too, calibrated on training data; usual for onnx of a search in 8 bits"
 DATA_HELP = "what int8 is calibrated on and tested with, if the run's data has moved, or a model folder has no run"
 
 
@@ -39,25 +39,28 @@ def export(arguments: Sequence[str]) -> int:
     parser.add_argument("--formats", "--format", dest="formats", default="source,pt2", help=FORMATS_HELP)
     parser.add_argument("--int8", action="store_true", help=INT8_HELP)
     parser.add_argument("--data", help=DATA_HELP)
-    parser.add_argument("--batch", type=int, default=1, help="images, or rows of text, of one evaluation (default 1)")
-    parser.add_argument("--threads", type=int, default=1, help="of one evaluation (default 1)")
+    parser.add_argument("--batch", type=int, help="images, or rows of text, of one evaluation (default: the run's, 1)")
+    parser.add_argument("--threads", type=int, help="of one evaluation (default: the run's, 1)")
     parser.add("space", "seed", "json")
     given = parser.parse_args(arguments)
     for name in ("batch", "threads"):
-        if getattr(given, name) < 1:
+        if getattr(given, name) is not None and getattr(given, name) < 1:
             raise ConfigError(f"--{name} is {getattr(given, name)}; it must be at least 1")
 
     folder = target(given.to or inside(given.run, "export"))
     model = load_model(model_folder(given.run), space=given.space)
     formats = [part.strip() for part in given.formats.split(",")]
-    if given.int8 or "int8" in formats:  # beside the file that it is compared with
+    aimed = _target(_run_of(given.run))
+    batch, threads = given.batch or aimed.batch, given.threads or aimed.threads
+    in_8_bits = given.int8 or ("onnx" in formats and aimed.precision == "int8")
+    if in_8_bits or "int8" in formats:  # beside the file that it is compared with
         formats += [form for form in ("onnx", "int8") if form not in formats]
     data = _data(given.run, given.data, given.seed) if "int8" in formats else None
     files = model.export(folder, formats=formats, data=data)
     figures: dict[str, dict[str, Any]] = {what: {"bytes": path.stat().st_size} for what, path in files.items()}
     words = {what: [_size(figures[what]["bytes"])] for what in files}
     for what in (what for what in PROGRAMS if what in files):
-        found = _latency(what, files[what], given.threads, given.batch)
+        found = _latency(what, files[what], threads, batch)
         figures[what] |= {"latency_ms": found.milliseconds, "latency_interval_ms": list(found.interval)}
         words[what].append(found.words())
     lines = [f"{what:<8} {path}  {', '.join(words[what])}" for what, path in files.items()]
@@ -71,16 +74,27 @@ def export(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _data(run: Path, named: str | None, seed: int) -> Any:
+def _run_of(folder: Path) -> Path | None:
+    """Return the run of a folder, which is one or lies in one (RUN/known); None for a model by itself."""
+    return next((one for one in (folder, folder.absolute().parent) if (one / "run.sqlite").is_file()), None)
+
+
+def _target(run: Path | None) -> Target:
+    """Return where the run's networks are to be run: what its search kept its aims on."""
+    from archwright.runs.folder import target_of
+
+    return Target() if run is None else target_of(run)
+
+
+def _data(folder: Path, named: str | None, seed: int) -> Any:
     """Return the run's data, or for a model without a run what is named."""
     from archwright.modalities import read
     from archwright.runs.folder import data_of
 
-    for folder in (run, run.absolute().parent):  # RUN/known is a model of the run, too
-        if (folder / "run.sqlite").is_file():
-            return data_of(folder, named)
+    if (run := _run_of(folder)) is not None:
+        return data_of(run, named)
     if named is None:
-        raise ConfigError(f"{run} is no run, and int8 is calibrated on training data: --data says where it is")
+        raise ConfigError(f"{folder} is no run, and int8 is calibrated on training data: --data says where it is")
     return read(named, seed=seed)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archwright.components import name_of_objective, space_to_json
+from archwright.costs.target import Target
 from archwright.errors import DataError, RunError
 from archwright.files import write
 from archwright.modalities import MODALITIES, read
@@ -134,6 +135,13 @@ def data_of(run: str | Path, data: Any = None) -> Any:
         plan = upgraded(stored)
         source, seed = made(DataSource, plan["data"], "data"), int(plan["seed"])
     return _read_again(run, source, data, seed)
+
+
+def target_of(run: str | Path) -> Target:
+    """Return where the networks of a run are to be run, as its search was told; what is usual if it has not begun."""
+    with RunStore.reading(Path(run)) as store, reading(f"{run}: the plan"):
+        stored = store.get("plan")
+        return made(Target, upgraded(stored)["target"], "target") if stored is not None else Target()
 
 
 def _read_again(run: str | Path, source: DataSource, data: Any, seed: int) -> Any:
