@@ -44,7 +44,7 @@ KNOWS: dict[str, set[str]] = {
     "report": {"files"},
     "export": {"nets", "data", "files"},
     "components": {"spaces", "controllers"},
-    "costs": {"nets", "training", "export", "controllers"},
+    "costs": {"nets", "training", "export"},
     "modalities": {"loop", "files", "nets", "data", "training", "report", "export", "components", "costs"},
     "evaluators": {"loop", "nets", "training", "modalities", "components", "costs"},
     "proxies": {"nets", "training", "modalities", "report"},

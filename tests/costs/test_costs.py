@@ -17,7 +17,6 @@ from torch import nn
 from archwright.costs.activations import peak_activation_bytes
 from archwright.costs.latency import Latency, latency, network_of_reference
 from archwright.costs.network_costs import BOUNDS, Costs, weight_bytes
-from archwright.costs.predictor import Predictor, agreement
 from archwright.costs.target import COSTS, Target
 from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.aims import Aims, limit
@@ -143,26 +142,6 @@ def test_the_size_of_a_file_is_known_without_writing_it() -> None:
 def test_costs_go_to_other_processes() -> None:
     costs = Costs(nn.Identity, program, float, Target("eager", threads=2), facts=Unsendable())
     assert pickle.loads(pickle.dumps(costs)).target.threads == 2
-
-
-def test_architectures_that_were_held_back_are_predicted() -> None:
-    space, price = NasBench201(), {"nor_conv_3x3": 9.0, "nor_conv_1x1": 2.0, "avg_pool_3x3": 1.0}
-
-    def cost(architecture: Architecture) -> dict[str, float]:
-        return {
-            "latency_ms": 3.0 + sum(price.get(str(answer), 0.0) for _, answer in architecture.answers),
-            "bytes": 8.0,
-        }
-
-    measured = [(one, cost(one)) for one in (sample(space, number) for number in range(80))]
-    found = agreement(space, measured)
-    assert found["latency_ms"].spearman >= 0.95
-    assert found["latency_ms"].error < 0.1
-    assert found["latency_ms"].count == 20
-    assert found["bytes"].error == pytest.approx(0.0, abs=1e-6)
-    one = sample(space, 1000)
-    (predicted,) = Predictor(space, measured).of([one])
-    assert predicted["latency_ms"] == pytest.approx(cost(one)["latency_ms"], rel=0.25)
 
 
 def test_a_network_far_above_a_limit_is_refused_without_being_run() -> None:

@@ -13,9 +13,11 @@ import pytest
 import archwright
 from archwright.__main__ import main
 from archwright.cli.front import front_of
+from archwright.costs import network_costs
 from archwright.errors import ConfigError, RunError
 from archwright.loop import Trial
 from archwright.modalities import load_model
+from archwright.runs import costing
 from archwright.runs.front import apart
 from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare
@@ -132,7 +134,11 @@ def test_any_function_of_metrics_is_an_objective_and_is_given_again_on_resume(tm
         front_of(tmp_path / "empty")
 
 
-def test_shared_weights_read_predicted_costs_and_deliver_within_measured_ones(tmp_path: Path) -> None:
+def test_shared_weights_read_predicted_costs_and_deliver_within_measured_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costing, "LEARNED", 8)
+    monkeypatch.setattr(network_costs, "LATENCY_SECONDS", 0.01)
     settings = {"search_recipe": {"batch": 32}, "final_recipe": {"epochs": 1, "batch": 32}, "trials_per_epoch": 5}
     run = archwright.search(
         "digits",
@@ -146,12 +152,13 @@ def test_shared_weights_read_predicted_costs_and_deliver_within_measured_ones(tm
             "threads": 1,
             "final_space": {"filters": 8},
         },
-        **{"data_options": {"limit": 100}, "within": "parameters=14k", "objective": "accuracy / parameters ** 0.1"},
+        **{"data_options": {"limit": 100}, "within": "parameters=14k", "objective": "accuracy / latency_ms ** 0.1"},
         run=tmp_path / "run",
     )
     assert run.result["costs"]["parameters"] == run.result["parameters"] <= 14_000
     measured = json.loads((run.folder / "front.json").read_text())
-    assert measured["prediction"]["parameters"]["count"] == 16
+    assert [*measured["prediction"]] == ["latency_ms"]  # parameters are counted
+    assert measured["prediction"]["latency_ms"]["count"] == 2
 
 
 @pytest.mark.parametrize(

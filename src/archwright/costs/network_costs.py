@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,18 +11,24 @@ import torch
 
 from archwright.costs.activations import peak_activation_bytes
 from archwright.costs.latency import latency
+from archwright.costs.operations import Operations, operations
+from archwright.costs.outline import Outlining
 from archwright.costs.runtimes import runnable
 from archwright.costs.target import Target
+from archwright.errors import ChildFailure
 from archwright.training.failures import any_failure
 from archwright.training.measure import inference, parameters
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from archwright.export.program import Program
     from archwright.space import Architecture
 
 TIMED = ("latency_ms", "latency")
 BOUNDS = ("latency_ms_low", "latency_ms_high")  # of the 95 % interval
 LATENCY_SECONDS = 0.3
+CALL = 1e5  # multiply-adds in the time that an operation takes to begin
 FASTER = 2.0  # times as many multiply-adds in a second as any network measured: no network is thought to do more
 
 
@@ -96,19 +103,61 @@ class Costs:
         counted = ["multiply_adds"] if {*TIMED} & {*names} else []
         return self.measured(self._build(architecture), {*names, *counted})
 
+    @property
+    def counted(self) -> set[str]:
+        """The costs that need no memory for a network's numbers."""
+        return {"parameters", "multiply_adds", "bytes"} - self.by_runtime
+
+    @property
+    def by_runtime(self) -> set[str]:
+        """The costs that take the runtime to know them."""
+        return {*TIMED, *(("bytes",) if self.target.runtime == "onnx" else ())}
+
     def _outlined(self, architecture: Architecture, names: Collection[str]) -> dict[str, float] | None:
         """Return costs of a network without memory for its weights, which is fast; None where it takes a real one."""
-        counted = ("parameters", "multiply_adds", *(("bytes",) if self.target.runtime != "onnx" else ()))
-        if not {*names} <= {*counted}:
+        if not {*names} <= self.counted:
             return None
         try:
-            with torch.device("meta"):
-                network = self._build(architecture)
-            return self.measured(network, names, outlined=True)
+            return self.measured(self._outline(architecture), names)
         except (RuntimeError, NotImplementedError):  # it looks at values
             return None
 
-    def measured(self, network: Any, names: Collection[str], *, outlined: bool = False) -> dict[str, float]:
+    def _outline(self, architecture: Architecture) -> Any:
+        with torch.device("meta"), Outlining():  # type: ignore[no-untyped-call]
+            return self._build(architecture)
+
+    def sketched(self, architecture: Architecture, names: Collection[str]) -> tuple[dict[str, float], Operations]:
+        """Return the costs among these that are not `by_runtime`, and the operations of one evaluation of a batch.
+
+        Nothing is kept.
+
+        Raises:
+            ChildFailure: if its network cannot be built or run.
+        """
+        with any_failure():
+            try:
+                found, seen = self._sketch(self._outline(architecture), names)
+            except (RuntimeError, NotImplementedError):  # it looks at values
+                found, seen = self._sketch(self._build(architecture), names)
+            if rest := {*names} - {*found} - self.by_runtime:
+                found |= self.measured(self._build(architecture), rest)
+        return found, seen
+
+    def size(self, architecture: Architecture) -> float:
+        """Return about how much a pass takes, in multiply-adds: to know that costs little. Infinite where it fails."""
+        try:
+            _, seen = self.sketched(architecture, ())
+        except ChildFailure:
+            return math.inf
+        return float(sum(times * (CALL + one.multiply_adds) for one, times in seen.items()))
+
+    def _sketch(self, network: Any, names: Collection[str]) -> tuple[dict[str, float], Operations]:
+        found = self.measured(network, {*names} & self.counted)
+        program = self._program(network, self.target.batch)
+        with inference(network):
+            return found, operations(program.network, *_inputs(program, network))
+
+    def measured(self, network: Any, names: Collection[str]) -> dict[str, float]:
         """Measure these costs of a network; those that come with the latency are measured along."""
         found: dict[str, float] = {}
         with inference(network):
@@ -118,7 +167,7 @@ class Costs:
                 found["multiply_adds"] = float(self._work(network))
             if "bytes" in names and self.target.runtime != "onnx":
                 found["bytes"] = float(weight_bytes(network))
-            if outlined or not {*names} - {*found}:
+            if not {*names} - {*found}:
                 return found
             program = self._program(network, self.target.batch)
             if "peak_activation_bytes" in names:
@@ -132,6 +181,12 @@ class Costs:
                 found |= {"latency_ms": measured.milliseconds, "latency": measured.milliseconds / 1000}
                 found |= dict(zip(BOUNDS, measured.interval, strict=True))
         return found
+
+
+def _inputs(program: Program, network: Any) -> list[Tensor]:
+    """Return the program's example where the network is."""
+    first = next(network.parameters(), None)
+    return [one if first is None else one.to(first.device) for one in program.example.values()]
 
 
 def weight_bytes(network: Any) -> int:

@@ -1,24 +1,35 @@
-"""Predicts what architectures cost from measured ones: a search that scores thousands cannot build each."""
+"""Predicts what networks cost as sums over their operations: what each costs is learned from measured networks.
+
+The cost of an operation is a guess, in which its sizes (one, multiply-adds, numbers moved, weights) have a price each,
+and what the guess misses, a Gaussian process. One part of that is in proportion to the guess for all operations, one
+for those of a kind of similar sizes; and each kind, and each form of it, has prices of its own. A sum of its values is
+normal, too, so a network that was measured is a row of a linear system. Errors are relative.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from archwright.controllers.features import Description, Featurizer, Floats
-from archwright.controllers.surrogate import Surrogate, fit
-from archwright.space import Architecture, Space
+from archwright.costs.operations import Operation, Operations
 
-HELD_BACK = 4  # one in so many of the measured architectures says how good the prediction is
-Measured: TypeAlias = "Sequence[tuple[Architecture, Mapping[str, float]]]"
+HELD_BACK = 4  # one in so many of the measured networks says how good the prediction is
+LENGTH = 6.0  # doublings of sizes over which operations of a kind differ
+# Deviations of the process's parts in units of the guess, and of the noise; that of their logarithms, and their limits.
+USUAL, USUAL_NOISE, SPREAD = 0.5, 0.03, 1.0
+LOGARITHMS, NOISES, STEPS = (-7.0, 4.0), (-6.0, 0.0), 80
+LEAST_SHARE = 0.02  # of a network's cost that each of the guess's prices makes
+Floats: TypeAlias = "NDArray[np.float64]"
+Measured: TypeAlias = "Sequence[tuple[Operations, Mapping[str, float]]]"
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well architectures that were held back were predicted: rank correlation, and median relative error."""
+    """How well networks that were held back were predicted: rank correlation, and median relative error."""
 
     spearman: float
     error: float
@@ -30,74 +41,132 @@ class Agreement:
 
 
 class Predictor:
-    """The surrogate of `guided` over costs: architectures differ by decisions and by features.
-
-    Where networks differ in width costs multiply, and where they differ in operations costs add: of a cost's logarithm
-    and the cost itself, the one is taken that predicts some of the `measured` architectures from the others better.
+    """Predicts costs by name.
 
     Args:
-        space: of the architectures.
-        measured: architectures with their costs by name, above zero.
+        measured: the operations of networks, and their costs by name, above zero.
     """
 
-    def __init__(self, space: Space, measured: Measured) -> None:
-        self._featurizer = Featurizer(space)
-        for architecture, _ in measured:
-            self._featurizer.learn(self._featurizer.read(architecture))
-        known = self._featurizer.learned
-        self._models = {
-            name: _fitted(known, np.array([costs[name] for _, costs in measured])) for name in measured[0][1]
-        }
+    def __init__(self, measured: Measured) -> None:
+        known = [operations for operations, _ in measured]
+        self._tables = {name: Table(known, np.array([costs[name] for _, costs in measured])) for name in measured[0][1]}
 
-    def of(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
-        """Return the predicted costs of architectures; a millisecond each, less for many at once."""
-        described = self._featurizer.describe([self._featurizer.read(one) for one in architectures])
-        columns = {name: model(described) for name, model in self._models.items()}
-        return [{name: float(column[row]) for name, column in columns.items()} for row in range(len(architectures))]
+    def of(self, operations: Operations) -> dict[str, float]:
+        """Return the predicted costs of a network."""
+        return {name: table.of(operations) for name, table in self._tables.items()}
+
+
+class Table:
+    """What each operation costs, learned from networks with so many `operations` that cost so much, above zero."""
+
+    def __init__(self, known: Sequence[Operations], costs: Floats) -> None:
+        self._costs: dict[Operation, float] = {}
+        self._least = float(costs.min()) / 2
+        self._known = _Described.of(list(dict.fromkeys(one for each in known for one in each)))
+        counts = np.array([[each[one] for one in self._known.operations] for each in known], dtype=float)
+        shares = counts / costs[:, None]  # a row says how much of a network's cost a unit of each operation's is
+        self._prices = _prices(shares @ self._known.sizes)
+        residual = 1 - shares @ self._known.sizes @ self._prices
+        likeness = self._known.likeness(self._known, self._prices)
+        scales, alpha = _fit(np.stack([shares @ part @ shares.T for part in likeness]), residual)
+        self._scales, self._weights = scales, alpha @ shares
+
+    def of(self, operations: Operations) -> float:
+        """Return the sum over a network's operations."""
+        if new := [one for one in operations if one not in self._costs]:
+            self._costs.update(zip(new, self._priced(_Described.of(new)).tolist(), strict=True))
+        return max(self._least, sum(times * self._costs[one] for one, times in operations.items()))
+
+    def _priced(self, those: _Described) -> Floats:
+        found = those.sizes @ self._prices
+        for scale, part in zip(self._scales, those.likeness(self._known, self._prices), strict=True):
+            found = found + scale * part @ self._weights
+        return np.asarray(found)
 
 
 @dataclass(frozen=True)
-class _Model:
-    """A surrogate of a cost, or of its logarithm, in units of the `deviation` from the `mean`."""
+class _Described:
+    """Operations as numbers: `sizes` [n, 4] have a price each, `places` [n, 4] are sizes in doublings."""
 
-    surrogate: Surrogate
-    mean: float
-    deviation: float
-    logarithm: bool
-    least: float
+    operations: Sequence[Operation]
+    sizes: Floats
+    places: Floats
+    kinds: NDArray[np.str_]
+    forms: NDArray[np.str_]
 
-    def __call__(self, others: Description) -> Floats:
-        found = self.mean + self.deviation * self.surrogate.predict(others)[0]
-        return np.exp(found) if self.logarithm else np.maximum(found, self.least)
+    @staticmethod
+    def of(operations: Sequence[Operation]) -> _Described:
+        rows = [[one.multiply_adds, one.read, one.written, one.weights] for one in operations]
+        numbers = np.array(rows, dtype=float)
+        moved = numbers[:, 1] + numbers[:, 2]
+        sizes = np.stack([np.ones(len(numbers)), numbers[:, 0], moved, numbers[:, 3]], axis=1)
+        kinds = [one.kind for one in operations]
+        forms = [f"{one.kind} {one.form}" for one in operations]
+        return _Described(operations, sizes, np.log2(1 + numbers), np.array(kinds), np.array(forms))
+
+    def likeness(self, others: _Described, prices: Floats) -> Iterator[Floats]:
+        """Yield how far what is learned of others holds for these, [n, others], for each part of the process."""
+        guesses = np.outer(self.sizes @ prices, others.sizes @ prices)
+        yield guesses
+        squares = (self.places**2).sum(1)[:, None] + (others.places**2).sum(1) - 2 * self.places @ others.places.T
+        near = np.exp(-0.5 * np.maximum(squares, 0.0) / LENGTH**2)
+        yield guesses * near * (self.kinds[:, None] == others.kinds)
+        for ours, theirs in ((self.kinds, others.kinds), (self.forms, others.forms)):
+            units = _units(theirs, others.sizes, others.sizes @ prices)
+            alike = (guesses + self.sizes @ (others.sizes * units**2).T) * (ours[:, None] == theirs)
+            for group in np.unique(theirs):
+                yield alike * (theirs == group)
 
 
-def _fitted(known: Description, costs: Floats) -> _Model:
-    """Return the better of the two models."""
-    held = np.arange(len(costs)) % HELD_BACK == 1
-    if held.sum() < 2:
-        return _model(known, costs, logarithm=True)
-
-    def error(logarithm: bool) -> float:
-        made = _model(known.rows(~held), costs[~held], logarithm=logarithm)(known.rows(held))
-        return float(np.median(np.abs(made - costs[held]) / costs[held]))
-
-    return _model(known, costs, logarithm=min((True, False), key=error))
+def _units(groups: NDArray[np.str_], sizes: Floats, guesses: Floats) -> Floats:
+    """Return for each operation the prices [n, 4] by which each size alone makes the guess of its group's mean."""
+    _, places = np.unique(groups, return_inverse=True)
+    means = [np.bincount(places, column) for column in (*sizes.T, guesses)]
+    return np.stack([means[-1] / np.maximum(mean, 1.0) for mean in means[:-1]], axis=1)[places]
 
 
-def _model(known: Description, costs: Floats, *, logarithm: bool) -> _Model:
-    values = np.log(costs) if logarithm else costs
-    mean, deviation = float(values.mean()), max(float(values.std()), 1e-9)
-    scores = (values - mean) / deviation
-    return _Model(Surrogate(known, scores, fit(known, scores)), mean, deviation, logarithm, float(costs.min()) / 2)
+def _prices(sums: Floats) -> Floats:
+    """Return prices above zero by which each row of sums, in shares of a network's cost, comes to about 1."""
+    from scipy.optimize import nnls
+
+    usual = np.maximum(sums.mean(0), 1e-30)
+    found, _ = nnls(sums / usual, np.ones(len(sums)))
+    return np.asarray(np.maximum(found, LEAST_SHARE) / usual)
 
 
-def agreement(space: Space, measured: Measured) -> dict[str, Agreement]:
-    """Return how well one in `HELD_BACK` of the architectures is predicted from the others."""
+def _fit(kernels: Floats, residual: Floats) -> tuple[Floats, Floats]:
+    """Return the variances of e's parts that are most likely, and the weights of the networks."""
+    from scipy.optimize import minimize
+
+    centre, unit = np.log([*[USUAL] * len(kernels), USUAL_NOISE]), np.eye(len(residual))
+
+    def cost(x: Floats) -> tuple[float, Floats]:
+        """Minus the log evidence, and its slopes."""
+        variances = np.exp(2 * x)
+        cholesky = np.linalg.cholesky(np.tensordot(variances[:-1], kernels, 1) + variances[-1] * unit)
+        whiten = np.linalg.inv(cholesky)
+        inverse = whiten.T @ whiten
+        alpha = inverse @ residual
+        value = 0.5 * float(residual @ alpha) + float(np.log(np.diag(cholesky)).sum())
+        slope = 0.5 * (inverse - np.outer(alpha, alpha))
+        by_part = np.append(np.tensordot(kernels, slope, 2), np.trace(slope)) * 2 * variances
+        away = (x - centre) / SPREAD
+        return value + 0.5 * float(away @ away), by_part + away / SPREAD
+
+    bounds = [*[LOGARITHMS] * len(kernels), NOISES]
+    found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS})
+    variances = np.exp(2 * found.x)
+    system = np.tensordot(variances[:-1], kernels, 1) + variances[-1] * unit
+    return variances[:-1], np.linalg.solve(system, residual)
+
+
+def agreement(measured: Measured) -> dict[str, Agreement]:
+    """Return how well one in `HELD_BACK` of the networks is predicted from the others."""
     from scipy.stats import spearmanr
 
     held = measured[::HELD_BACK]
-    predictor = Predictor(space, [one for place, one in enumerate(measured) if place % HELD_BACK])
-    predicted = predictor.of([architecture for architecture, _ in held])
+    predictor = Predictor([one for place, one in enumerate(measured) if place % HELD_BACK])
+    predicted = [predictor.of(operations) for operations, _ in held]
     found = {}
     for name in held[0][1]:
         true, made = (np.array([costs[name] for costs in side]) for side in ([costs for _, costs in held], predicted))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from archwright.costs.network_costs import TIMED
-from archwright.costs.predictor import Agreement, Measured, Predictor, agreement
+from archwright.costs.predictor import Agreement, Predictor, agreement
 from archwright.costs.runtimes import require_runtime
 from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.expression import Expression
@@ -18,13 +18,14 @@ from archwright.space import sample
 
 if TYPE_CHECKING:
     from archwright.costs.network_costs import Costs
+    from archwright.costs.operations import Operations
     from archwright.evaluators.aims import Limit
     from archwright.modalities.protocol import Modality
     from archwright.runs.plan import Plan
     from archwright.space import Architecture
 
 TRIED = 200  # random architectures, before a plan says that none is within its limits
-PATIENCE = 10.0  # seconds for that
+PATIENCE, FEWEST = 10.0, 3  # seconds for that, and networks at least
 LEARNED = 64  # architectures that are measured for a prediction
 STREAM, PREDICTED = 98, 97  # random streams
 COUNTED = ("parameters", "multiply_adds")  # of a network without memory for its weights
@@ -79,29 +80,32 @@ class Exact:
 
 
 class Predicted:
-    """Costs predicted from those of `LEARNED` random architectures, which are measured first."""
+    """Costs of networks that are not built. What takes the runtime to know is predicted from `LEARNED` random
+    architectures, which are measured first."""
 
     def __init__(self, plan: Plan, costs: Costs) -> None:
         self._aims, self._costs, self._space, self._seed = plan.search.aims, costs, plan.search.space, plan.seed
-        self._measured: list[tuple[Architecture, Mapping[str, float]]] = []
+        self._timed = [name for name in self._aims.costs if name in costs.by_runtime]
         self._predictor: Predictor | None = None
 
     def prepare(self) -> Iterator[Progress]:
-        if self._predictor is not None:
+        if self._predictor is not None or not self._timed:
             return
-        self._measured = []
+        self._measured: list[tuple[Operations, Mapping[str, float]]] = []
         for number in range(LEARNED):
             architecture = sample(self._space, (self._seed, PREDICTED, number))
             with suppress(ChildFailure):
-                self._measured.append((architecture, self._costs.of(architecture, self._aims.costs)))
+                found = self._costs.of(architecture, self._aims.costs)
+                _, operations = self._costs.sketched(architecture, ())
+                self._measured.append((operations, {name: found[name] for name in self._timed}))
             yield Progress("costs", number + 1, LEARNED)
-        self._predictor = Predictor(self._space, self._names(self._measured))
+        self._predictor = Predictor(self._measured)
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
         for _ in self.prepare():
             pass
-        assert self._predictor is not None
-        return self._predictor.of([architecture])[0]
+        found, operations = self._costs.sketched(architecture, self._aims.costs)
+        return found if self._predictor is None else {**found, **self._predictor.of(operations)}
 
     def admits(self, architecture: Architecture) -> bool:
         try:
@@ -111,13 +115,10 @@ class Predicted:
         return True
 
     def agreement(self) -> dict[str, Agreement]:
-        """Return how well architectures are predicted that were held back."""
+        """Return how well networks are predicted that were held back."""
         for _ in self.prepare():
             pass
-        return agreement(self._space, self._names(self._measured))
-
-    def _names(self, measured: Sequence[tuple[Architecture, Mapping[str, float]]]) -> Measured:
-        return [(one, {name: costs[name] for name in self._aims.costs}) for one, costs in measured]
+        return agreement(self._measured) if self._timed else {}
 
 
 def source(plan: Plan, costs: Costs) -> Exact | Predicted:
@@ -135,17 +136,31 @@ def check(plan: Plan, modality: Modality, costs: Costs) -> None:
         aims.require_measured((f"validation_{metric}", f"best_validation_{metric}", "validation_loss"))
     if {*TIMED, "bytes"} & {*aims.costs}:
         require_runtime(plan.target)
-    if not aims.limits or any(map(exact.admits, plan.search.method.known(plan.search).values())):
+    known = list(plan.search.method.known(plan.search).values())
+    if not aims.limits or any(map(exact.admits, known)):
         return
-    least: dict[str, float] = {}
-    begun, number = time.monotonic(), 0
-    while number < TRIED and time.monotonic() - begun < PATIENCE:
-        architecture, number = sample(plan.search.space, (plan.seed, STREAM, number)), number + 1
-        if exact.admits(architecture):
+    counted = all(limit.cost in COUNTED for limit in aims.limits)
+    begun = time.monotonic()
+    sizes: dict[Architecture, float] = {}
+    for number in range(TRIED):
+        if len(sizes) >= FEWEST and time.monotonic() - begun > (PATIENCE if counted else PATIENCE / 2):
+            break
+        one = sample(plan.search.space, (plan.seed, STREAM, number))
+        if counted and exact.admits(one):
             return
-        least = {name: min(value, least.get(name, value)) for name, value in exact.limited(architecture).items()}
+        sizes[one] = 0.0 if counted else costs.size(one)
+    # Few of them can be measured in the time there is: those that compute least.
+    tried = sorted(sizes, key=sizes.__getitem__)
+    least: dict[str, float] = {}
+    for place, one in enumerate([*known, *tried]):
+        if place >= len(known) + FEWEST and time.monotonic() - begun > PATIENCE:
+            break
+        if exact.admits(one):
+            return
+        with suppress(ChildFailure):
+            least |= {name: min(value, least.get(name, value)) for name, value in exact.limited(one).items()}
     words = " and ".join(limit.words() for limit in aims.limits)
-    best = ", ".join(f"{least[limit.cost]:,.6g} {limit.cost}" for limit in aims.limits)
+    best = ", ".join(f"{least[limit.cost]:,.6g} {limit.cost}" for limit in aims.limits if limit.cost in least)
     raise ConfigError(
-        f"none of {number} random networks of {plan.search.space.name} has {words}; the least have {best}"
+        f"none of {len(tried)} random networks of {plan.search.space.name} has {words}; the least have {best}"
     )
