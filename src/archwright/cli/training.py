@@ -25,6 +25,8 @@ from archwright.nets.network import without_auxiliary
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.events import Stage
 from archwright.runs.folder import stored_plan
+from archwright.runs.minutes import InMinutes
+from archwright.runs.plan import Budget
 from archwright.runs.planner import UserSettings, make_plan
 from archwright.runs.rates import with_threads
 from archwright.space import Architecture, Space
@@ -50,10 +52,15 @@ def train(arguments: Sequence[str]) -> int:
     parser.add_argument("--to", type=Path, help="the model folder; default: trained-ID")
     parser.add_argument("--units", type=int, help="of a language model")
     parser.add_argument("--epochs", type=float, help="passes over the training part")
+    parser.add_argument("--minutes", type=float, help="that all of it may take, in place of --epochs")
     parser.add_argument("--batch", type=int, help="images, or rows of text, a step")
     parser.add_argument("--learning_rate", type=float, help="at the start of each cosine period")
     parser.add("filters", "repeats", *data_options(), "space", "seed", "device", "json")
-    given = parser.parse_args(arguments)
+    begun, given = time.monotonic(), parser.parse_args(arguments)
+    if given.minutes is not None:
+        Budget(given.minutes)  # it must be above zero
+        if given.epochs is not None:
+            raise ConfigError(f"--minutes {given.minutes:g} decides how many epochs fit; leave out --epochs")
     architecture, sizes = architecture_at(given.architecture) if given.pick is None else None, {}
     if architecture is None:
         architecture, way = picked(given.architecture, given.pick)
@@ -81,12 +88,14 @@ def train(arguments: Sequence[str]) -> int:
         )
         tune_process()
         plan = with_threads(plan, judge, architecture)
+        timed = None if given.minutes is None else InMinutes(plan, judge, architecture, given.minutes, begun)
+        plan = plan if timed is None else timed.changed(plan)
         network = network_of(plan, judge, architecture)
         require_space(folder, sum(value.nbytes for value in network.state_dict().values()))
         fit = Fit(network, judge, recipe_of(plan, architecture), seed=given.seed, device=plan.device)
         display(Stage("training", 0.0, 0.0))
         begun = time.monotonic()
-        for progress in fit:
+        for progress in fit if timed is None else timed.run(fit):
             display(progress)
         without_auxiliary(network)
         figures = judge.figures(judge.test(network.to(plan.device), plan.final.recipe, plan.device))
@@ -96,6 +105,7 @@ def train(arguments: Sequence[str]) -> int:
             **data_facts(judge),
             **figures,
             fit.scored_by: fit.score,
+            "epochs": round(fit.steps / fit.per_epoch, 2),
             "parameters": parameters(network),
             **judge.size(network),
             "seconds": {"training": round(time.monotonic() - begun, 2)},
