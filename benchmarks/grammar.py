@@ -6,10 +6,13 @@
 
 For each task and search seed:
 
-1. `archwright.search` in the space grammar: children are trained from scratch for `--epochs`, `--trials` of them, the
-   starters first. The reward is the accuracy in validation; the test part is not looked at.
-2. The network found and its own starter, which is the best starter in that validation, are trained alike: `--final`
-   epochs, one recipe, the same seeds of weights, order and augmentation for both. So are the other starters, once.
+1. `archwright.search` in the space grammar: a race of `--trials` networks, the starters first. They are compared after
+   `--epochs` of `--final` passes, one in four trains on for `--growth` times as long, and so on; variations of a
+   network inherit its weights (`--heirs`). The best starter stays unless another is certainly better in validation. The
+   test part is not looked at.
+2. The network found and its own starter, which is the best one of the race, are trained alike and anew: `--final`
+   epochs, one recipe, random weights, the same seeds of weights, order and augmentation for both. So are the other
+   starters, once.
 3. The ResNet-9 of by_hand.py, for as many seconds of processor time as the network found took, the test included.
 
 Seconds are of one process with one thread: processor time, which other work on the machine stretches little. A result
@@ -33,12 +36,13 @@ import torch
 
 import archwright
 import by_hand
-from archwright.components import space_class
 from archwright.data.sources import load
 from archwright.evaluators.from_scratch import FromScratch
 from archwright.modalities import modality
+from archwright.presets.grammar import HEIRS, WORK, affordable
 from archwright.runs.folder import stored_plan
 from archwright.space import Architecture
+from archwright.spaces import Grammar
 from archwright.store import RunStore
 from value_table import Record, append, difference, read, words
 
@@ -80,7 +84,7 @@ class Bench:
     def search(self, task: str, controller: str, seed: int) -> Record:
         """Search, or go on with a search; return the record."""
         given = self.given
-        name = f"{controller}{'' if given.starters == 'all' else f' from {given.starters}'}"
+        name = f"{controller}{'' if given.starters == 'all' else f' from {given.starters}'}{given.label}"
         folder = given.runs / f"{task} {name} {seed}".replace(" ", "-").replace(",", "-")
         changes = RECIPES.get(task, {})
 
@@ -90,12 +94,14 @@ class Bench:
             else:
                 run = archwright.search(
                     str(given.tasks / f"{task}.npz"),
-                    space=space_class("grammar")(multiply_adds=given.multiply_adds),
+                    space="grammar",
                     controller=controller,
-                    evaluator="from-scratch",
-                    starters=given.starters,
+                    evaluator="race",
+                    starters=self.starters(task),
                     trials=given.trials,
-                    search_recipe={"average": AVERAGE, **changes, "epochs": given.epochs},
+                    heirs=given.heirs,
+                    growth=given.growth,
+                    first_share=given.epochs / given.final,
                     final_recipe={"average": AVERAGE, **changes, "epochs": given.final},
                     finalists=1,
                     seed=seed,
@@ -105,6 +111,16 @@ class Bench:
             return {**_searched(folder), "delivered": run.test_accuracy}
 
         return self.once({"task": task, "kind": "search", "search": name, "name": None, "seed": seed}, measure)
+
+    def starters(self, task: str) -> Any:
+        """Return the starters, each as wide as `--multiply-adds` allows."""
+        if self.given.starters == "none":
+            return "none"
+        shape = load(str(self.given.tasks / f"{task}.npz")).task
+        space = Grammar(channels=shape.channels, height=shape.height, width=shape.width)
+        known = affordable(space, self.given.multiply_adds)
+        wanted = known if self.given.starters == "all" else self.given.starters.split(",")
+        return {name: known[name].to_json() for name in wanted}
 
     def train(self, task: str, folder: Path, architecture: Any, seed: int, **facts: Any) -> Record:
         """Train a network with the recipe of the run's final training; return the record with its test."""
@@ -159,11 +175,13 @@ class Bench:
 
 
 def _searched(folder: Path) -> Record:
-    """Return what a finished search found: the best trial, and how each of its starters was in validation."""
+    """Return what a finished search found, and how each of its starters was at the first look in validation."""
     with RunStore.reading(folder) as store:
         plan, trials = stored_plan(store), [t for t in store.trials() if t.result.error is None]
+        ranked = [Architecture.from_json(data) for data, _ in store.get("ranked")]
+        heirs = store.facts("heir/")
     names = {one.id: name for name, one in plan.search.method.known(plan.search).items()}
-    best = max(trials, key=lambda trial: (trial.reward, -trial.number))
+    found = ranked[0]
     starters = {
         names[trial.architecture.id]: {"validation": trial.reward, "architecture": trial.architecture.to_json()}
         for trial in reversed(trials)
@@ -173,11 +191,13 @@ def _searched(folder: Path) -> Record:
     return {
         "folder": str(folder),
         "trials": len(trials),
-        "at": best.number,
-        "found": best.architecture.to_json(),
-        "sentence": str(space.sentence(best.architecture)),
-        "validation": best.reward,
-        "starter": max(starters, key=lambda name: starters[name]["validation"], default=None),
+        "heirs": len(heirs),
+        "at": next(trial.number for trial in trials if trial.architecture == found),
+        "found": found.to_json(),
+        "sentence": str(space.sentence(found)),
+        "validation": next(trial.reward for trial in trials if trial.architecture == found),
+        "starter": next((names[one.id] for one in ranked if one.id in names), None),
+        "won": found.id in names,
         "starters": starters,
     }
 
@@ -212,9 +232,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--starters", default="all", help="as archwright search takes them")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of searches")
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--multiply-adds", type=int, default=12_000_000, help="of a network, at most")
-    parser.add_argument("--epochs", type=float, default=1.0, help="of a child of the search")
-    parser.add_argument("--final", type=float, default=6.0, help="epochs of the trainings that are compared")
+    parser.add_argument("--multiply-adds", type=int, default=WORK, help="of a starter, at most; twice that of others")
+    parser.add_argument("--epochs", type=float, default=4.0, help="before the first comparison of a race")
+    parser.add_argument("--growth", type=float, default=2.0, help="as RaceMethod has it")
+    parser.add_argument("--heirs", type=float, default=HEIRS, help="as RaceMethod has it; 0: nothing is inherited")
+    parser.add_argument("--label", default="", help="what to call searches with other settings, in --out")
+    parser.add_argument("--final", type=float, default=20.0, help="epochs of the trainings that are compared")
     parser.add_argument("--finals", type=int, default=3, help="seeds of each such training")
     parser.add_argument("--runs", type=Path, default=Path("grammar-runs"), help="the folder of the searches' runs")
     parser.add_argument("--out", type=Path, default=Path("grammar.jsonl"), help="the file of results")

@@ -170,6 +170,13 @@ class Space(ABC):
         """
         return {}
 
+    def near(self, known: Sequence[Architecture], times: float) -> Space:
+        """Return the space of what costs about as much as known architectures: up to so many times more or less.
+
+        By default it is all of the space.
+        """
+        return self
+
     def varied(self, architecture: Architecture, seed: Seed) -> Architecture:
         """Return another architecture near this one: a mutation, as evolution and `guided` make them."""
         return mutate(self, architecture, seed)

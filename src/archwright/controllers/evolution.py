@@ -72,8 +72,9 @@ class RegularizedEvolution:
         return max((self._living[place] for place in places), key=lambda member: member[1])[0]
 
     def tell(self, trials: Sequence[Trial]) -> bool:
-        self._living.extend((trial.architecture, trial.reward) for trial in trials)
-        return bool(trials)
+        sound = [trial for trial in trials if trial.result.error is None]  # variations of a failure would fail, too
+        self._living.extend((trial.architecture, trial.reward) for trial in sound)
+        return bool(sound)
 
     def state_dict(self) -> State:
         return {"living": [stored(member) for member in self._living]}

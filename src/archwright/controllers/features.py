@@ -24,6 +24,7 @@ Mark: TypeAlias = "tuple[Any, ...]"  # the multiset's name, the member, and a co
 
 
 DRAWN, DRAWING = 100, 4  # uniform architectures that say what is usual, and their stream
+FEW_DRAWN = 25  # where a program that decides as it goes takes long to draw one
 FARTHEST = 5.0  # standard deviations: a number beyond counts as that
 
 
@@ -84,10 +85,10 @@ class Featurizer:
 
     def _drawn(self) -> dict[str, tuple[float, float]]:
         """Return mean and deviation of each magnitude that differs among uniform architectures."""
-        space = self._space
+        space, drawn = self._space, DRAWN if self._space.aligned else FEW_DRAWN
         if not space.magnitudes(sample(space, (DRAWING, 0))):
             return {}
-        rows = [space.magnitudes(sample(space, (DRAWING, number))) for number in range(DRAWN)]
+        rows = [space.magnitudes(sample(space, (DRAWING, number))) for number in range(drawn)]
         columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         return {name: (float(x.mean()), float(x.std())) for name, x in columns.items() if x.std() > 0}
 
@@ -102,25 +103,26 @@ class Featurizer:
     def _marks(self, architecture: Architecture) -> list[Mark]:
         marks: list[Mark] = []
         counts: dict[Any, int] = {}
-        vocabularies = self._vocabularies
-        for pair in architecture.answers:
+        vocabularies, space = self._vocabularies, self._space.for_architecture(architecture)
+        features = space.features(architecture) if self._features else {}
+        # Where names mean places, features say more than options do, and which vocabulary a new place has is not known.
+        for pair in architecture.answers if space.aligned or not features else ():
             name, answer = pair
             if name not in vocabularies:
-                for question in decisions_of(self._space.for_architecture(architecture), architecture):
+                for question in decisions_of(space, architecture):
                     vocabularies.setdefault(question.name, question.vocabulary if isinstance(question, Choice) else "")
             if type(answer) is tuple:
                 marks += [(name, anchor) for anchor in answer]
                 continue
-            if self._space.aligned:
+            if space.aligned:
                 marks.append(pair)
             if vocabulary := vocabularies[name]:
                 member = (vocabulary, answer)
                 before = counts.get(member, 0)
                 counts[member] = before + 1
                 marks.append((CHOSEN, member, before))
-        if self._features:
-            for group, multiset in self._space.for_architecture(architecture).features(architecture).items():
-                marks += [(group, member, before) for member, times in multiset.items() for before in range(int(times))]
+        for group, multiset in features.items():
+            marks += [(group, member, before) for member, times in multiset.items() for before in range(int(times))]
         return marks
 
     def learn(self, read: Read) -> None:

@@ -89,6 +89,10 @@ def _minibatch_loss(rollout: Rollout, proposed: Tensor, advantage: Tensor) -> Te
     return reinforce_loss(rollout.log_prob, advantage, 0.0)
 
 
+def _finite(trials: Sequence[Trial]) -> list[float]:
+    return [trial.reward if math.isfinite(trial.reward) else NOT_FINITE_REWARD for trial in trials]
+
+
 class Reinforce:
     """Samples architectures from an LSTM policy and moves it towards those with rewards above a moving average.
 
@@ -227,9 +231,14 @@ class Reinforce:
             del self._pending[: self.batch]
         return complete
 
+    def remember(self, trials: Sequence[Trial]) -> bool:
+        """Take in trials that it did not propose, where it remembers any; return whether it does."""
+        if self._experience is not None:
+            self._experience.add(trials, _finite(trials))
+        return self._experience is not None
+
     def _update(self, trials: Sequence[Trial]) -> None:
-        reported = [trial.reward for trial in trials]
-        rewards = [reward if math.isfinite(reward) else NOT_FINITE_REWARD for reward in reported]
+        reported, rewards = [trial.reward for trial in trials], _finite(trials)
         if self._experience is not None:
             self._experience.add(trials, rewards)
         spaces = [self.space.grown(trial.proposal.stream) for trial in trials]

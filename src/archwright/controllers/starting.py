@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Starting(Wrapping):
     """Proposes `starters`, in their order, and then what `controller` proposes.
 
-    A controller that learns from the probabilities of its own proposals (REINFORCE, PPO) is not told of the starters:
-    it did not propose them. All others learn from every trial.
+    A controller that learns from the probabilities of its own proposals (REINFORCE, PPO) is not told of the starters,
+    which it did not propose; it may remember them, so that it proposes what is near them. All others learn from every
+    trial.
     """
 
     def __init__(self, controller: Any, starters: Sequence[Architecture]) -> None:
@@ -30,6 +31,9 @@ class Starting(Wrapping):
         return proposals + (list(self._controller.ask(own)) if own else [])
 
     def tell(self, trials: Sequence[Trial]) -> bool:
+        remembered = False
         if getattr(self._controller, "on_policy", False):
+            given = [trial for trial in trials if trial.proposal.log_prob is None]
+            remembered = bool(given) and self.remember(given)
             trials = [trial for trial in trials if trial.proposal.log_prob is not None]
-        return bool(trials) and bool(self._controller.tell(trials))
+        return (bool(trials) and bool(self._controller.tell(trials))) or remembered

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archwright.loop import Describes, State
+from archwright.loop import Describes, State, Trial
 
 if TYPE_CHECKING:
     from archwright.space import Space
@@ -18,6 +18,10 @@ class Wrapping:
         self._controller = controller
         self.space: Space = controller.space
         self.batch: int = controller.batch
+
+    def remember(self, trials: Sequence[Trial]) -> bool:
+        """Take in trials that a policy did not propose, if it can; return whether anything changed."""
+        return bool(self._controller.remember(trials)) if hasattr(self._controller, "remember") else False
 
     def metrics(self) -> Mapping[str, float]:
         return self._controller.metrics() if isinstance(self._controller, Describes) else {}

@@ -26,6 +26,9 @@ class Trainings(Protocol):
     def advance(self, fit: Fit, architecture: Architecture, share: float) -> Iterator[Progress]:
         """Train until `share` of the whole training is done, and keep the training."""
 
+    def lend(self, fit: Fit, architecture: Architecture, share: float) -> Iterator[Progress]:
+        """Train until `share` is done, and lend the weights to later trainings; not those that began with such ones."""
+
 
 class Race(Stateless):
     """Trains every proposed network for `share` of the seconds that its whole training takes, and keeps its state.
@@ -39,10 +42,14 @@ class Race(Stateless):
         modality: the data.
         share: of its whole training, above 0 and below 1.
         objective: from metrics to the reward.
+        lent: the share after which a network's weights are lent to later ones; 0: never.
     """
 
-    def __init__(self, trainings: Trainings, modality: Modality, share: float, objective: Objective) -> None:
+    def __init__(
+        self, trainings: Trainings, modality: Modality, share: float, objective: Objective, lent: float = 0.0
+    ) -> None:
         self.trainings, self.modality, self.share, self.objective = trainings, modality, share, objective
+        self.lent = lent
         self._score = f"validation_{modality.metric}"
         known = (self._score, f"best_{self._score}", "validation_loss", "parameters", "passes")
         require(objective, known, "Race")
@@ -50,6 +57,8 @@ class Race(Stateless):
     def evaluate(self, proposal: Proposal) -> Result:
         architecture = proposal.architecture
         fit = self.trainings.begin(architecture)
+        for _ in self.trainings.lend(fit, architecture, self.lent) if self.lent else ():
+            pass
         for _ in self.trainings.advance(fit, architecture, self.share):
             pass
         looked = fit.validate()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from archwright.space import Architecture, Space
 
 StepSeconds: TypeAlias = "Callable[[Architecture, Recipe], float]"
+NEAR = 2.0  # times a known network's cost that a child's may be, or one in so many, where the space knows it
 Settings = dict[str, Any]  # settings of a plan by the names of their flags
 
 
@@ -208,8 +209,9 @@ class Method(ABC):
     ) -> Settings | None:
         """Return settings with which search and final training fill `seconds`, or None: `fitted` and sizes do it.
 
-        "recipe" among them has fields of the recipe. `step_seconds` measures a step of an architecture's training by a
-        recipe; settings and fields in `fixed` are the user's and stay.
+        "recipe" among them has fields of the recipe, "near" what proposals should cost about as much as. `step_seconds`
+        measures a step of an architecture's training by a recipe. Settings and fields in `fixed` are the user's: they
+        stay.
         """
         return None
 
@@ -220,6 +222,10 @@ class Method(ABC):
     def known(self, search: Search) -> Mapping[str, Architecture]:
         """Return known networks that are proposed before the controller's, by name."""
         return {}
+
+    def narrowed(self, space: Space, known: Sequence[Architecture]) -> Space:
+        """Return the space of what may be proposed beside known networks."""
+        return space
 
     def steps(
         self, architecture: Architecture, recipe: Recipe, per_epoch: int, step_seconds: Callable[[], float]
@@ -236,6 +242,15 @@ class Method(ABC):
     def rungs(self, entrants: int) -> Sequence[Rung]:
         """Return heats between the search of so many architectures and final training, which goes on after them."""
         return ()
+
+    @property
+    def lent(self) -> float:
+        """The share of its whole training after which a network's weights are lent to later ones; 0: never."""
+        return 0.0
+
+    def guard(self, ranked: Sequence[Architecture], known: Sequence[Architecture]) -> Architecture | None:
+        """Return which of the networks that are ranked, the best first, stays unless another is certainly better."""
+        return next((one for one in known[:1] if one in ranked), None)
 
     def predicted(self, looks: Sequence[tuple[float, float]]) -> float:
         """Return the error by which a heat ranks. `looks` are shares of the training and errors there, up to now."""
@@ -270,6 +285,9 @@ class ChildrenMethod(Method):
     """A method whose trials train a network each: the best trials are offered, and progress is counted in trials."""
 
     expensive: ClassVar[bool] = True
+
+    def narrowed(self, space: Space, known: Sequence[Architecture]) -> Space:
+        return space.near(known, NEAR)
 
     def ranked(
         self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]

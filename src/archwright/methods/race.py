@@ -16,7 +16,7 @@ from archwright.evaluators.race import Race
 from archwright.methods.cost import FORWARD, LEAST_PASSES, LEAST_SHARE, Rates
 from archwright.methods.protocol import ChildrenMethod, Context, Rung, Search, Settings, StepSeconds
 from archwright.methods.sizing import BALANCE, COST_POWER, START_SIZE, admitted, sized
-from archwright.space import Architecture
+from archwright.space import Architecture, Space
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
@@ -44,6 +44,10 @@ class RaceMethod(ChildrenMethod):
             those of the first one at a quarter of its width (docs/value.md).
         extrapolate: rank later heats by the error that a power law through a network's last two looks predicts for the
             end (docs/value.md), instead of the error now: a short comparison favours networks that are fast at first.
+        heirs: the share of the first heat that a proposal is spared which has half of its weights in common with one
+            before it: it begins with the weights that the other had then. 0: all begin with random weights.
+        favourite: the first known network stays ahead of what is not certainly better than it; without, the best known
+            one in the heat does.
         first_share: planned: of its whole training, when a network is first compared.
         whole: planned: seconds of a whole training; None where the budget is counted.
         passes: planned: passes over the training part that the known networks are sized for.
@@ -63,6 +67,8 @@ class RaceMethod(ChildrenMethod):
     window: float = 2.0
     balance: float = BALANCE
     extrapolate: bool = True
+    heirs: float = 0.0
+    favourite: bool = True
     first_share: float = 0.03
     whole: float | None = None
     passes: float | None = None
@@ -79,6 +85,8 @@ class RaceMethod(ChildrenMethod):
             raise ConfigError(f"growth is {self.growth}; it must be above 1")
         if not 0 < self.balance < math.inf:
             raise ConfigError(f"balance is {self.balance}; it must be above 0")
+        if not 0 <= self.heirs < 1:
+            raise ConfigError(f"heirs is {self.heirs}; it must be from 0 to below 1")
         if not self.window >= 1:
             raise ConfigError(f"window is {self.window}; it must be at least 1")
 
@@ -88,6 +96,9 @@ class RaceMethod(ChildrenMethod):
 
     def known(self, search: Search) -> Mapping[str, Architecture]:
         return {name: Architecture.from_json(data) for name, data in self.starters.items()}
+
+    def narrowed(self, space: Space, known: Sequence[Architecture]) -> Space:
+        return space.near(known, self.window)
 
     def steps(
         self, architecture: Architecture, recipe: Recipe, per_epoch: int, step_seconds: Callable[[], float]
@@ -156,6 +167,7 @@ class RaceMethod(ChildrenMethod):
         starters, recipe = sized(
             context, whole, self.balance, fixed, step_seconds, smaller=SMALLER_KNOWN if several else ()
         )
+        near = [*starters.values()]
         if "starters" in fixed:
             starters = {name: one for name, one in starters.items() if name.partition("-x0")[0] in self.starters}
         starters = dict([*starters.items()][: entrants - 1])  # one at least is found
@@ -173,6 +185,7 @@ class RaceMethod(ChildrenMethod):
             "starters": {name: architecture.to_json() for name, architecture in starters.items()},
             "small": bool(context.search.aims.costs),
             "large": several,
+            "near": near,
         }
 
     def _together(self, context: Context) -> float:
@@ -217,7 +230,16 @@ class RaceMethod(ChildrenMethod):
     def evaluator(self, context: Context) -> Race:
         if context.trainings is None:
             raise ConfigError("a race needs a run folder, which keeps its trainings")
-        return Race(context.trainings, context.modality, self.first_share, context.objective)
+        return Race(context.trainings, context.modality, self.first_share, context.objective, self.lent)
+
+    @property
+    def lent(self) -> float:
+        return self.heirs * self.first_share
+
+    def guard(self, ranked: Sequence[Architecture], known: Sequence[Architecture]) -> Architecture | None:
+        if self.favourite:
+            return super().guard(ranked, known)
+        return next((one for one in ranked if one in known), None)
 
     def whole_seconds(self, context: Context, rates: Rates) -> float:
         return self.whole or super().whole_seconds(context, rates)

@@ -20,6 +20,7 @@ from archwright.nets.grammar_layers import (
     LAYERS,
     Clones,
     GroupedLinear,
+    GroupedNorm,
     Join,
     JoinGroups,
     Part,
@@ -37,6 +38,8 @@ from archwright.sentences.rules import COMPUTATIONS, ROUTES, resolved, split
 from archwright.sentences.sentence import Sentence
 from archwright.sentences.shapes import MAP, Shape
 from archwright.space import Architecture, Task
+
+WEIGHED = (nn.Conv2d, nn.Linear, GroupedLinear, nn.BatchNorm2d, nn.LayerNorm, GroupedNorm)
 
 
 class Routing(nn.Module):
@@ -145,15 +148,26 @@ def reads_clones(sentence: Sentence) -> bool:
     return sentence.rule == "linear" or (cloned and all(map(reads_clones, sentence.inner)))
 
 
+IDENTITY = Sentence("identity")
+
+
+def ends_with(sentence: Sentence) -> str:
+    """Return the last rule that computes."""
+    if sentence.rule in ("sequential", "repeat", "routing"):
+        return ends_with(sentence.inner[-1])
+    return sentence.rule
+
+
 class Builder:
     """Builds modules of sentences.
 
     `groups` branches are computed together. The input has `given` groups: as many, or fewer, each for several branches,
-    where `reads_clones`.
+    where `reads_clones`. `quiet` are the last layers of residual branches, with what their weights begin multiplied by.
     """
 
     def __init__(self, fused: bool) -> None:
         self.fused = fused
+        self.quiet: list[tuple[Any, float]] = []
 
     def build(self, sentence: Sentence, shape: Shape, groups: int = 1, given: int = 1) -> nn.Module:
         """Build the module for inputs of this shape in each group."""
@@ -238,6 +252,8 @@ class Builder:
         inner, join = sentence.inner, Join(sentence.parts[-1].rule, shapes, groups)
         if sentence.parts[0].rule == "clone":
             built = [self.build(part, own, groups, given) for part in inner]
+            if join.how == "add" and IDENTITY in inner:
+                self._calm([(part, module) for part, module in zip(inner, built, strict=True) if part != IDENTITY])
             if self.fused and is_attention(sentence):
                 read = [after(part, own).features for part in (*inner[0].parts[0].inner, inner[1])]
                 return Attention(built, join, groups, read)
@@ -247,6 +263,15 @@ class Builder:
             for n, part in enumerate(inner)
         ]
         return Branching(parts, join)
+
+    def _calm(self, branches: Sequence[tuple[Sentence, nn.Module]]) -> None:
+        """Let branches beside an identity begin at zero (Goyal et al. 2017), or near it.
+
+        What ends in an activation does not begin at zero: there a ReLU has no gradient.
+        """
+        for part, branch in branches:
+            if layers := [module for module in branch.modules() if isinstance(module, WEIGHED)]:
+                self.quiet.append((layers[-1], 0.0 if ends_with(part) in ("linear", "norm") else 0.1))
 
     def _recurrence(self, sentence: Sentence, shape: Shape, groups: int, given: int) -> nn.Module:
         width = resolved(shape, sentence.settings[0])
@@ -264,14 +289,20 @@ def _named(modules: dict[str, nn.Module]) -> nn.Sequential:
     return made
 
 
-def initialise(network: nn.Module) -> None:
-    """Start maps' kernels by their fan in (He et al. 2015), linear maps of sequences at half that variance."""
+def initialise(network: nn.Module, quiet: Sequence[tuple[Any, float]] = ()) -> None:
+    """Start maps' kernels by their fan in (He et al. 2015), linear maps of sequences at half that variance.
+
+    `quiet` layers have so much of that.
+    """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear, GroupedLinear)):
             gain = 2.0 if isinstance(module, nn.Conv2d) else 1.0  # a norm or softmax reads a sequence
             nn.init.normal_(module.weight, std=(gain / module.weight[0].numel()) ** 0.5)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        for layer, factor in quiet:
+            layer.weight.mul_(factor)
 
 
 class GrammarNetwork(Network):
@@ -284,11 +315,12 @@ class GrammarNetwork(Network):
             made = after(sentence, shape)
         except SpaceError as error:
             raise SpaceError(f"for images of {task.channels} x {task.height} x {task.width}: {error}") from None
-        self.body = Builder(fused).build(sentence, shape)
+        builder = Builder(fused)
+        self.body = builder.build(sentence, shape)
         self.mean = (2, 3) if made.form == MAP else (1,)
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(made.features, task.classes)
-        initialise(self)
+        initialise(self, builder.quiet)
 
     def with_auxiliary(self, x: Images, architecture: Architecture | None = None) -> tuple[Logits, None]:
         return self.classify(self.dropout(self.body(x).mean(self.mean))), None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Sentences with attention, or without any norm, do not train at a rate that suits residual networks with SGD.
 ANYTHING = replace(MINUTES, optimizer="adam", learning_rate=2e-3, weight_decay=0.0, clip_norm=1.0)
+# What is a variation of a network trained before goes on from three quarters of that one's first heat.
+HEIRS = 0.75
 # Widths of known networks in a counted run: each starts with the largest that computes no more than this.
 SIZES, WORK = (0.5, 0.25, 0.125, 0.0625), 10_000_000
 
@@ -32,19 +34,20 @@ def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
     space: dict[str, Any] = {"channels": task.channels, "height": task.height, "width": task.width}
     starters = {name: known.to_json() for name, known in affordable(cls(**space)).items()}
     race = {"evaluator": "race", "trials": 9, "starters": starters, "balance": BALANCED / count}
+    race |= {"heirs": HEIRS, "favourite": False}
     controllers: dict[str, dict[str, Any]] = {
         "evolution": {"first": "varied"},
-        "guided": {"random": 10, "mutants": 30, "parents": 4, "climb": 0},
+        "guided": {"start": 4, "random": 0, "mutants": 20, "parents": 4, "climb": 0, "near": 0},
     }
     return Preset(replace(recipe, epochs=recipe.epochs / 5), recipe, race, space, space, controllers)
 
 
-def affordable(space: Any) -> dict[str, Architecture]:
-    """Return the known networks, each as wide as `WORK` allows, or as narrow as there is."""
+def affordable(space: Any, work: int = WORK) -> dict[str, Architecture]:
+    """Return the known networks, each as wide as so many multiply-adds allow, or as narrow as there is."""
     found: dict[str, Architecture] = {}
     for size in SIZES:
         for name, one in space.known(size).items():
-            if name not in found or space.magnitudes(found[name])["multiply_adds"] > math.log2(WORK):
+            if name not in found or space.magnitudes(found[name])["multiply_adds"] > math.log2(work):
                 found[name] = one
     return found
 

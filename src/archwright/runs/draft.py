@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ class Planner:
         recipe = replace(usual.search_recipe, epochs=sized.pop("epochs", usual.search_recipe.epochs))
         settings.update({**sized, **user.settings})
         if "starters" in settings:
-            near = partial(space.known, START_SIZE, final_recipe, len(self.modality.data.train))
+            near = partial(_near, space, final_recipe, len(self.modality.data.train))
             settings["starters"] = _starters(settings["starters"], usual.settings.get("starters", {}), space, near)
         if settings.get("pareto"):
             settings = {"finalists": FRONT, **settings, "shortlist": user.settings.get("shortlist", 1)}
@@ -127,6 +127,22 @@ class Planner:
             defaults = {**defaults, "start": max(3, trials // 4)}
         return name, {**defaults, **self.user.controller_settings}
 
+    def narrowed(self, plan: Plan, near: Sequence[Architecture] | None = None) -> Plan:
+        """Return the plan whose space has what costs about as much as known networks: `near`, or those that start.
+
+        Where none starts, those of the preset say what suits the data.
+        """
+        search = plan.search
+        known = search.method.known(search)
+        if not (near := [*(near or known.values())]):
+            usual = preset(self.preset, type(search.space), self.modality).settings.get("starters", {})
+            near = [Architecture.from_json(one) for one in usual.values()]
+        space = search.method.narrowed(search.space, near)
+        if space == search.space:
+            return plan
+        starters = {name: replay(space, one.answers).to_json() for name, one in known.items()}
+        return replace(plan, search=replace(search, space=space)).changed({"starters": starters})
+
     def threaded(self, plan: Plan) -> Plan:
         """Return the plan with the threads that are used from here on: the user's, or the faster number."""
         if self.choose_threads:
@@ -147,6 +163,12 @@ class Planner:
         usual = preset(self.preset, cls, self.modality)
         name, settings = self._controller(search.space, usual, search.method, {"trials": search.trials})
         return replace(plan, search=replace(search, controller=name, controller_settings=settings))
+
+
+def _near(space: Space, recipe: Recipe, examples: int) -> dict[str, Architecture]:
+    """Return the known networks of a space at `START_SIZE`, or as much smaller as its limits demand."""
+    sizes = [START_SIZE / parts for parts in (8, 4, 2, 1)]
+    return {name: one for size in sizes for name, one in space.known(size, recipe, examples).items()}
 
 
 def _starters(

@@ -21,8 +21,8 @@ Results = Mapping["Architecture", Mapping[str, Any]]
 class Heats:
     """Runs the heats that the method asks for, over what the search has ranked.
 
-    With several objectives, whose `values` are given, networks rank by the front they are part of. Otherwise the first
-    known network, which people would take, stays in every heat, and ahead of what is not certainly better than it:
+    With several objectives, whose `values` are given, networks rank by the front they are part of. Otherwise a known
+    network, which people would take (`Method.guard`), stays in every heat, and ahead of what is not certainly better:
     networks that are fast at first are rarely better in the end (docs/value.md). The gain over the best known network
     of the last heat is recorded as `gain`, with its paired interval.
     """
@@ -77,9 +77,9 @@ class Heats:
         best = sorted(scores, key=lambda one: (errors[one], one.id))
         if self._values is not None:
             best = self._values.ordered([(one, self._score(errors[one])) for one in best], len(best))
-        elif (known := next(iter(self._names), None)) is not None and known in scores:
-            ahead = best[: best.index(known)]  # in what is predicted; and they have to be certainly better now
-            first = next((one for one in ahead if self._certain(results[one], results[known])), known)
+        elif (guard := self._method.guard(best, [*self._names])) is not None:
+            ahead = best[: best.index(guard)]  # in what is predicted; and they have to be certainly better now
+            first = next((one for one in ahead if self._certain(results[one], results[guard])), guard)
             best = [first, *(one for one in best if one is not first)]
         return [(one, scores[one]) for one in best]
 
@@ -102,7 +102,8 @@ class Heats:
 
     def _entrants(self, best: Ranked, count: int) -> tuple[Ranked, Ranked]:
         going = best[:count]
-        first = [item for item in best if item[0] == next(iter(self._names), None)]
+        guard = self._method.guard([one for one, _ in best], [*self._names])
+        first = [item for item in best if item[0] == guard]
         if first and first[0] not in going:
             going = [*best[: max(1, count - 1)], *first]
         chosen = dict(going)

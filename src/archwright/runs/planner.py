@@ -63,13 +63,15 @@ def make_plan(
     planner = Planner(modality(data), user, preset, base, threads is None)
     first = planner.plan()
     if not timed and minutes is None and first.search.aims.plain:
-        return first
+        return planner.narrowed(first)
     facts = Remembered()
     costs = costs_of(first, planner.modality, facts)
     context = replace(first.context(planner.modality), excess=Exact(first, costs).excess)
     # In minutes the known networks are sized below; one of them shows whether there is any within the limits.
     first = first.changed(first.search.method.limited(context, None if minutes is None else 1))
     check(first, planner.modality, costs)  # before anything is measured
+    if minutes is None:
+        first = planner.narrowed(first)
     if minutes is not None:
         plan = TimedPlanner(planner, minutes * 60, begun, (first.final.space, facts)).plan()
     elif timed:

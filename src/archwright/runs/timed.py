@@ -44,12 +44,13 @@ class TimedPlanner:
         planner, smallest = self.planner, self.planner.threaded(self.planner.plan(SIZES[0]))
         if (planned := self._by_method(smallest)) is not None:
             return planned
+        smallest = planner.narrowed(smallest)
         rates = measure(smallest, planner.modality)
         chosen, passes = self._fitted(smallest, rates)
         for size in SIZES[1:]:
             if passes[0] < 2 * SEARCH_PASSES or passes[1] < 2 * FINAL_PASSES:
                 break
-            candidate = planner.threaded(planner.plan(size))
+            candidate = planner.threaded(planner.narrowed(planner.plan(size)))
             if candidate.final.space == chosen.final.space:  # the user fixed the size
                 break
             rates = measure(candidate, planner.modality, rates)
@@ -91,7 +92,12 @@ class TimedPlanner:
         if settings is None:
             return None
         recipe = replace(final.recipe, **{**settings.pop("recipe"), **user.final_recipe})
-        plan = replace(plan, final=replace(final, recipe=recipe)).changed({**settings, **user.settings})
+        near, given = settings.pop("near", []), {k: v for k, v in user.settings.items() if k != "starters"}
+        sized = replace(plan, final=replace(final, recipe=recipe)).changed({**settings, **given})
+        plan = self.planner.narrowed(sized, near)
+        for before, now in zip(*(one.search.method.known(one.search).values() for one in (sized, plan)), strict=True):
+            if (key := f"rate/{before.id}") in measured:
+                measured[f"rate/{now.id}"] = measured[key]
         rates = Rates(min(measured.values()), measured) if measured else measure(plan, modality)
         return self.planner.estimated(plan, rates)
 

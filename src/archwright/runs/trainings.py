@@ -15,6 +15,8 @@ from archwright.runs.assembly import network_of, recipe_of
 from archwright.runs.curves import Curve
 from archwright.training.failures import any_failure
 from archwright.training.fit import Fit
+from archwright.training.inherit import Held, held_by, in_common, inherit_alike
+from archwright.training.placement import saved_network
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from archwright.runs.plan import Plan
     from archwright.space import Architecture
     from archwright.store import RunStore
+
+
+ENOUGH = 0.5  # of a network's numbers, that it can inherit: with less it learns as others do
 
 
 class Trainings:
@@ -33,6 +38,7 @@ class Trainings:
 
     def __init__(self, plan: Plan, modality: Modality, store: RunStore, clock: Clock) -> None:
         self.plan, self.modality, self.store, self.clock = plan, modality, store, clock
+        self._lent: dict[str, Held] = {}  # of trials, by the id of their architectures
 
     def begun(self, architecture: Architecture) -> bool:
         """Return whether the training has begun."""
@@ -79,8 +85,10 @@ class Trainings:
     def begin(self, architecture: Architecture, phase: str = "training") -> Fit:
         recipe = recipe_of(self.plan, architecture)
         recipe = replace(recipe, epochs=self.steps(architecture) / steps(recipe, self.modality))
+        network, kept = network_of(self.plan, self.modality, architecture), self.store.restore(state_name(architecture))
+        heir = kept is None and self._inherits(architecture, network)
         fit = Fit(
-            network_of(self.plan, self.modality, architecture),
+            network,
             self.modality,
             recipe,
             seed=self.plan.seed,
@@ -88,13 +96,48 @@ class Trainings:
             validate_last=1,
             phase=phase,
         )
-        if (kept := self.store.restore(state_name(architecture))) is not None:
+        if kept is not None:
             fit.load_state_dict(kept)
+        elif heir:
+            fit.step = steps_of(fit, self.plan.search.method.lent)
         return fit
+
+    def _inherits(self, architecture: Architecture, network: Any) -> bool:
+        """Give a new network what it has in common with one that was lent before; return whether that is enough.
+
+        It goes on from the step at which they were lent, so all networks are compared after as much training, their
+        own or inherited. Known networks inherit nothing.
+        """
+        method, ours = self.plan.search.method, held_by(network.state_dict())
+        if not method.lent or architecture in method.known(self.plan.search).values():
+            return False
+        shares = {
+            trial.architecture: in_common(ours, theirs)
+            for trial in self.store.trials()
+            if (theirs := self._held(trial.architecture))
+        }
+        nearest = max(shares, key=lambda one: shares[one], default=architecture)
+        if shares.get(nearest, 0.0) < ENOUGH or (lent := self.store.restore(lent_name(nearest))) is None:
+            return False
+        inherit_alike(network, lent["model"])
+        self.store.put(f"heir/{architecture.id}", [nearest.id, round(shares[nearest], 4)])
+        return True
+
+    def _held(self, architecture: Architecture) -> Held:
+        """Return what a network has lent, if it has."""
+        if architecture.id not in self._lent:
+            lent = self.store.restore(lent_name(architecture))
+            self._lent[architecture.id] = () if lent is None else held_by(lent["model"])
+        return self._lent[architecture.id]
+
+    def lend(self, fit: Fit, architecture: Architecture, share: float) -> Iterator[Progress]:
+        if self.store.get(f"heir/{architecture.id}") is None and fit.step <= steps_of(fit, share):
+            yield from self.advance(fit, architecture, share)
+            self.store.save(lent_name(architecture), {"model": saved_network(fit.model)})
 
     def advance(self, fit: Fit, architecture: Architecture, share: float) -> Iterator[Progress]:
         saved, curve = time.monotonic(), Curve(self.store, architecture.id, fit)
-        for progress in fit.until(min(fit.steps, math.ceil(share * fit.steps))):
+        for progress in fit.until(steps_of(fit, share)):
             curve.see(progress, ends_epoch=fit.ends_epoch)
             yield progress
             if time.monotonic() - saved > CHECKPOINT_SECONDS / 4:
@@ -109,6 +152,7 @@ class Trainings:
         key, (number, of) = f"heat/{architecture.id}/{share:.6f}", part
         if self.store.get(key) is not None:
             return
+        self.store.forget(lent_name(architecture))  # the search is over
         record: dict[str, Any] = {"error": None}
         try:
             with any_failure():
@@ -131,8 +175,19 @@ class Trainings:
         """Delete the states of trainings that do not go on."""
         for architecture in architectures:
             self.store.forget(state_name(architecture))
+            self.store.forget(lent_name(architecture))
 
 
 def state_name(architecture: Architecture) -> str:
     """Return the name of the state of a training in the store."""
     return f"training-{architecture.id}"
+
+
+def lent_name(architecture: Architecture) -> str:
+    """Return the name of the weights that a network has lent, in the store."""
+    return f"lent-{architecture.id}"
+
+
+def steps_of(fit: Fit, share: float) -> int:
+    """Return the steps that are a share of a whole training."""
+    return min(fit.steps, math.ceil(share * fit.steps))

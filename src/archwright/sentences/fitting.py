@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from archwright.errors import SpaceError
-from archwright.sentences.rules import COMPUTATIONS, ROUTES, joined, resolved, split
+from archwright.sentences.rules import COMPUTATIONS, ROUTES, computed, joined, resolved, split
 from archwright.sentences.sentence import Sentence, malformed, write
 from archwright.sentences.shapes import ONE, SEQUENCE, Cost, Shape
 
@@ -15,16 +15,16 @@ def after(sentence: Sentence, shape: Shape) -> Shape:
     return measured(sentence, shape)[0]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)
 def measured(sentence: Sentence, shape: Shape) -> tuple[Shape, Cost]:
     """Return the shape that a sentence makes, and what it costs for one image."""
     if wrong := malformed(sentence):
         raise SpaceError(f"{_shown(sentence)}: {wrong}")
     if sentence.rule in COMPUTATIONS:
-        made = COMPUTATIONS[sentence.rule].after(shape, *sentence.settings)
-        if made is None:
+        found = computed(sentence.rule, shape, sentence.settings)
+        if found is None:
             raise _unfit(sentence, shape)
-        return made, COMPUTATIONS[sentence.rule].cost(shape, made).and_(ONE)
+        return found
     measure = {"branching": _branched, "routing": _routed, "recurrence": _recurrence}.get(sentence.rule, _in_turn)
     made, cost = measure(sentence, shape)
     return made, cost.and_(ONE)
@@ -49,12 +49,12 @@ def _branched(sentence: Sentence, shape: Shape) -> tuple[Shape, Cost]:
     parts = [measured(part, given) for part in inner]
     if len(inner) == 1:
         (made, cost), total = parts[0], parts[0][1].times(count, count)
-        shapes = [made] * count
+        shapes, times = [made], count
     else:
-        shapes, total = [made for made, _ in parts], Cost()
+        shapes, total, times = [made for made, _ in parts], Cost(), 1
         for _, cost in parts:
             total = total.and_(cost)
-    made_of = joined(join, tuple(shapes))
+    made_of = joined(join, tuple(shapes), times)
     if made_of is None:
         raise SpaceError(f"{_shown(sentence)}: {join} does not fit {', '.join(dict.fromkeys(map(str, shapes)))}")
     return made_of[0], total.and_(made_of[1])

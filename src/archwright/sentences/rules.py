@@ -101,6 +101,15 @@ ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid")
 POINTWISE = ("linear", *ACTIVATIONS)  # compute the same at each position, of a map as of a sequence
 
 
+def computed(name: str, shape: Shape, settings: tuple[Setting, ...]) -> tuple[Shape, Cost] | None:
+    """Return the shape that a computation makes, and what it costs; None where it does not fit."""
+    made = COMPUTATIONS[name].after(shape, *settings)
+    if made is None:
+        return None
+    written = 0 if name == "identity" else made.size
+    return made, COMPUTATIONS[name].cost(shape, made).and_(Cost(operations=1, written=written))
+
+
 def _windows(shape: Shape, kernel: int, stride: int) -> Shape | None:
     if shape.form != MAP or shape.grid is None or not (kernel % 2 == 1 or kernel == stride) or min(kernel, stride) < 1:
         return None
@@ -189,14 +198,17 @@ JOINS: dict[str, Callable[[Sequence[Shape]], Shape | None]] = {
 }
 
 
-def joined(name: str, shapes: tuple[Shape, ...]) -> tuple[Shape, Cost] | None:
-    """Return the shape of joined branches and what joining costs; None where it does not fit."""
-    if name in ("matmul", "dot") and len(shapes) != 2:
+def joined(name: str, shapes: tuple[Shape, ...], times: int = 1) -> tuple[Shape, Cost] | None:
+    """Return the shape of joined branches, each so many `times`, and what joining costs; None where it does not fit."""
+    if name in ("matmul", "dot") and len(shapes) * times != 2:
         return None
-    made = JOINS[name](shapes)
+    made = JOINS[name](shapes * min(times, 2))
     if made is None:
         return None
-    return made, Cost(multiply_adds=shapes[0].size * made.features if name in ("matmul", "dot") else 0)
+    if name == "concat":
+        made = made.with_features(times * sum(shape.features for shape in shapes))
+    multiplied = shapes[0].size * made.features if name in ("matmul", "dot") else 0
+    return made, Cost(multiply_adds=multiplied, written=made.size)
 
 
 # Rules with parts, and how many settings are written before them; how likely each is in a random sentence.

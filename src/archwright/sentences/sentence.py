@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from archwright.sentences.rules import (
     COMPOSED,
@@ -28,6 +29,16 @@ class Sentence:
     rule: str
     settings: tuple[Setting, ...] = ()
     parts: tuple[Sentence, ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.rule, self.settings, self.parts)))
+
+    def __hash__(self) -> int:
+        return self._hash  # of a large tree it would be looked at anew for each look into a cache
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sentence, (self.rule, self.settings, self.parts)  # hashes of words differ between processes
 
     def __str__(self) -> str:
         return write(self)

@@ -44,23 +44,50 @@ class Shape(NamedTuple):
         return f"a {turned}sequence of {self.positions} positions with {self.features} features"
 
 
+# A number that is written takes as long as so many multiply-adds: memory is slow beside arithmetic (docs/grammar.md).
+WRITING = 16
+
+
+class Limits(NamedTuple):
+    """The most that a sentence may cost."""
+
+    parameters: int
+    multiply_adds: int
+    operations: int
+    work: int
+
+
 class Cost(NamedTuple):
-    """Parameters, multiply-adds for one image, and how many operations a sentence writes down."""
+    """What a sentence costs.
+
+    Parameters; multiply-adds for one image; operations, as often as it is written down; numbers that they write for
+    one image.
+    """
 
     parameters: int = 0
     multiply_adds: int = 0
     operations: int = 0
+    written: int = 0
+
+    @property
+    def work(self) -> int:
+        """What the time of a step is in proportion to, in multiply-adds."""
+        return self[1] + WRITING * self[3]
 
     def and_(self, other: Cost) -> Cost:
         """Return the sum of both."""
-        return Cost(self[0] + other[0], self[1] + other[1], self[2] + other[2])
+        return Cost(self[0] + other[0], self[1] + other[1], self[2] + other[2], self[3] + other[3])
+
+    def without(self, other: Cost) -> Cost:
+        """Return what is left of it without the other."""
+        return Cost(self[0] - other[0], self[1] - other[1], self[2] - other[2], self[3] - other[3])
 
     def times(self, copies: int, uses: int) -> Cost:
         """Return the cost of `copies` with parameters of their own, used `uses` times in all; written down once."""
-        return Cost(self.parameters * copies, self.multiply_adds * uses, self.operations)
+        return Cost(self[0] * copies, self[1] * uses, self[2], self[3] * uses)
 
-    def within(self, limits: Cost) -> bool:
-        return self[0] <= limits[0] and self[1] <= limits[1] and self[2] <= limits[2]
+    def within(self, limits: Limits) -> bool:
+        return self[0] <= limits[0] and self[1] <= limits[1] and self[2] <= limits[2] and self.work <= limits[3]
 
 
 ONE = Cost(operations=1)

@@ -11,6 +11,8 @@ from archwright.space import Architecture, Space, Task, TextTask
 from archwright.spaces import known, known_language
 from archwright.spaces.darts import Darts
 from archwright.spaces.darts_recurrent import DartsRecurrent
+from archwright.spaces.grammar import Grammar
+from archwright.spaces.grammar.starters import PAPERS as STARTER_PAPERS
 from archwright.spaces.nasnet import NasNet
 from archwright.spaces.recurrent import Recurrent
 from archwright.spaces.stages import Stages
@@ -105,6 +107,14 @@ def _darts(ending: str, task: Task, **fields: Any) -> dict[str, Published]:
     }
 
 
+GRAMMAR = Grammar()
+
+
+def _starter(name: str, space: Any) -> Architecture:
+    architecture: Architecture = space.known(1.0)[name]
+    return architecture
+
+
 PUBLISHED = {
     "nasnet-a": Published(_final(), Task(3, 32, 32, 10), "Zoph et al. 2018, NASNet-A (6 @ 768)"),
     "nasnet-a-mobile": Published(_final(**MOBILE), Task(3, 224, 224, 1000), "Zoph et al. 2018, NASNet-A (4 @ 1056)"),
@@ -116,6 +126,10 @@ PUBLISHED = {
     **{
         name: Published(Stages(), Task(3, 32, 32, 10), network.paper, partial(known.known, name))
         for name, network in known.KNOWN.items()
+    },
+    **{
+        name: Published(GRAMMAR, Task(3, 32, 32, 10), paper, partial(_starter, name))
+        for name, paper in STARTER_PAPERS.items()
     },
     **{
         name: Published(Recurrent(), TextTask(10_000), network.paper, partial(known_language.known, name))

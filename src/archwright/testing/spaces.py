@@ -106,6 +106,14 @@ class SpaceContract(ABC):
         for space, architecture in self._sampled():
             check(space.final(), architecture)
 
+    def test_known_networks_are_near_themselves(self) -> None:
+        space = self.make()
+        known = list(space.known(0.25).values())
+        near = space.near(known, 2.0)
+        assert near.vocabularies == space.vocabularies, "a policy cannot follow a vocabulary that changes"
+        for architecture in known:
+            replay(near, architecture.answers)
+
     def test_features_are_numbers_and_a_recipe_has_known_fields(self) -> None:
         from archwright.training.recipe import Recipe
 

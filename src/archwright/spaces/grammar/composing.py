@@ -4,14 +4,15 @@ Each part is decided at a *place*: with a shape, and with what is left to do. `r
 the whole sentence once the part has made a shape, or None if it cannot. It looks at one way of ending, always the same
 (`closed`), so an option that was offered stays possible: `identity` where the shape may stay, and where branches must
 meet or a cell must return its state, a pool, a mean or a linear map.
+
+Where a sentence must do some work at least, a computation may end a part only if that is done, or if what follows has
+`room` for it; where none may, all that fit are offered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 from archwright.decisions import Answer, Choice
@@ -24,19 +25,15 @@ from archwright.sentences.rules import (
     LEAVES,
     ROUTES,
     Setting,
-    joined,
     resolved,
     split,
 )
-from archwright.sentences.sentence import Sentence
-from archwright.sentences.shapes import MAP, ONE, SEQUENCE, TURNED, Cost, Shape
+from archwright.sentences.shapes import MAP, ONE, SEQUENCE, TURNED, WRITING, Cost, Limits, Shape
+from archwright.spaces.grammar.places import Made, Place, computing, joins_of
 
 Grammar: TypeAlias = Any  # `archwright.spaces.grammar.space.Grammar`, which imports this file
-Rest: TypeAlias = "Callable[[Shape], Cost | None]"
-Made: TypeAlias = "tuple[Sentence, Shape, Cost]"  # a computation, what it makes of a shape, and its cost
 Answering: TypeAlias = "Generator[Choice, Any, Shape]"
 LEAVE = ("identity", "permute", "col2im")
-CLOSING = ("identity", "max", "average", "mean", "linear")  # computations that may end a part, in this order
 # Random sentences branch out near their root and end below: composed rules are so many times as likely at each depth.
 # From the last number on a part has less than one part in the mean, so that sentences are short without any limit.
 NEAR_ROOT = (60.0, 12.0, 8.0, 5.0, 3.0, 2.0, 1.0)
@@ -44,89 +41,33 @@ NEAR_ROOT = (60.0, 12.0, 8.0, 5.0, 3.0, 2.0, 1.0)
 # their vocabularies.
 SETTINGS = {"linear": "width", "recurrence": "width", "repeat": "times"}
 ENDS = {"branching": ("split", "join"), "routing": ("enter", "leave")}
-OFTEN = ("copies", "abreast", "uses", "branches")
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """Where a part stands: what it is given, what is left to do, and how often it is there.
-
-    `copies` have weights of their own, `abreast` are computed together, and weights are used `uses` times for an image.
-    `branches` are those abreast, without those of single channels.
-    """
-
-    at: str
-    shape: Shape
-    rest: Rest
-    depth: int = 0
-    copies: int = 1
-    abreast: int = 1
-    uses: int = 1
-    branches: int = 1
-
-    def inside(self, number: int, shape: Shape, rest: Rest, **more: int) -> Place:
-        """Return the place of a part of this one, `more` often."""
-        known: dict[Shape, Cost | None] = {}
-
-        def remembered(made: Shape) -> Cost | None:
-            if made not in known:
-                known[made] = rest(made)
-            return known[made]
-
-        often = {name: getattr(self, name) * more.get(name, 1) for name in OFTEN}
-        return Place(f"{self.at}.{number}", shape, remembered, self.depth + 1, **often)
-
-
-class Computing:
-    """What single computations make of a shape, by rule, and those that may end a part, one for each shape made."""
-
-    def __init__(self, rules: tuple[str, ...], widths: tuple[Setting, ...]) -> None:
-        self._rules, self._widths = rules, widths
-        self._known: dict[Shape, tuple[dict[str, list[Made]], list[tuple[Shape, Cost]]]] = {}
-
-    def of(self, shape: Shape) -> tuple[Mapping[str, Sequence[Made]], Sequence[tuple[Shape, Cost]]]:
-        if shape not in self._known:
-            by_rule: dict[str, list[Made]] = {}
-            for name in self._rules:
-                for settings in [(width,) for width in self._widths] if name == "linear" else [()]:
-                    made = COMPUTATIONS[name].after(shape, *settings) if name in COMPUTATIONS else None
-                    if made is not None:
-                        cost = COMPUTATIONS[name].cost(shape, made).and_(ONE)
-                        by_rule.setdefault(name, []).append((Sentence(name, settings), made, cost))
-            endings: dict[Shape, Cost] = {}
-            for name in CLOSING:
-                for _, made, cost in by_rule.get(name, ()):
-                    endings.setdefault(made, cost)
-            self._known[shape] = by_rule, [*endings.items()]
-        return self._known[shape]
-
-
-@lru_cache(maxsize=65536)
-def joins_of(names: tuple[str, ...], shapes: tuple[Shape, ...]) -> tuple[tuple[str, Shape, Cost], ...]:
-    """Return the joins that fit branches of these shapes, what they make, and its cost."""
-    found = ((name, joined(name, shapes)) for name in names)
-    return tuple([(name, *made) for name, made in found if made is not None])
-
-
-@lru_cache(maxsize=64)
-def computing(rules: tuple[str, ...], widths: tuple[Setting, ...]) -> Computing:
-    """Return what computations make, for all spaces of these rules and widths."""
-    return Computing(rules, widths)
+FIRST = {**SETTINGS, "sequential": "parts", "branching": "split", "routing": "enter"}  # the first of them
 
 
 class Composer:
-    """One run of the program; `spent` is what the rules so far cost.
+    """One run of the program; `spent` is what the rules so far cost, and what is there besides.
 
-    With `known` answers only the rules among them are offered, if they may be: a sentence is read sooner.
+    With `known` answers only they are offered, if they may be: a sentence is read sooner. What comes before the part at
+    the path `changed` has been read in another sentence.
     """
 
-    def __init__(self, space: Grammar, known: Mapping[str, Any] | None = None) -> None:
-        self._known = known
-        self.space, self.limits, self.spent = space, space.limits, Cost()
+    def __init__(
+        self,
+        space: Grammar,
+        known: Mapping[str, Any] | None = None,
+        spent: Cost | None = None,
+        changed: tuple[int, ...] = (),
+    ) -> None:
+        self._known, self._changed = known, changed
+        self.space, self.spent = space, spent or Cost()
+        self.limits: Limits = space.limits
+        self._least: int = space.least_work
         self.values = max(space.values, space.input.size)  # an image may always stay as it is
         self.widths: tuple[Setting, ...] = (*FRACTIONS, *space.widths)
         self._computing = computing(space.rules, self.widths)
-        # Most places may keep their shape: then these are open, and what identities inside them cost.
+        self._working = False  # only what does enough work is looked for
+        self._options: dict[tuple[str, str, bool], tuple[Any, ...]] = {}  # of a composed rule at a place
+        # Most places may keep their shape: then these are open.
         able = {
             "sequential": [True] * 3,
             "repeat": [bool(space.repetitions)] * 3,
@@ -134,19 +75,15 @@ class Composer:
             "routing": ["im2col(1, 1)" in space.enters, *["permute" in space.enters] * 2],
         }
         forms = (MAP, SEQUENCE, TURNED)
-        self._keeping = {
-            (r, f): Cost(operations=3) for r, yes in able.items() for f, y in zip(forms, yes, strict=True) if y
-        }
+        self._keeping = {(r, f) for r, yes in able.items() for f, y in zip(forms, yes, strict=True) if y}
 
     def program(self) -> Generator[Choice, Any, None]:
         yield from self.part(Place("0", self.space.input, lambda shape: Cost()))
 
     def part(self, place: Place) -> Answering:
         """Ask for one part; return the shape that it makes."""
-        known = self._known
-        rules = tuple(
-            [r for r in self.space.rules if (known is None or r == known.get(place.at)) and self.opens(place, r)]
-        )
+        read = place.path < self._changed
+        rules = (self._known[place.at],) if read and self._known else self._rules(place)
         often = NEAR_ROOT[min(place.depth, len(NEAR_ROOT) - 1)]
         weights = tuple(
             [often * COMPOSED_WEIGHTS[r] if r in COMPOSED_WEIGHTS else COMPUTATIONS[r].weight for r in rules]
@@ -156,44 +93,121 @@ class Composer:
             self.spent = self.spent.and_(ONE)
             made: Shape = yield from getattr(self, f"_{rule}")(place)
             return made
-        chosen = Sentence(rule)
+        found = [one for one in self._made(place, rule) if read or self.fits(place, *one[1:])]
         if rule == "linear":
-            fitting = tuple(
-                [one.settings[0] for one, made, cost in self._made(place, rule) if self.fits(place, made, cost)]
-            )
-            chosen = Sentence(rule, ((yield from asked(f"{place.at}/width", fitting, "width")),))
-        made, cost = next((made, cost) for one, made, cost in self._made(place, rule) if one == chosen)
+            fitting = tuple([one.settings[0] for one, _, _ in found])
+            width = yield from asked(f"{place.at}/width", fitting, "width")
+            found = [one for one in found if one[0].settings[0] == width]
+        _, made, cost = found[0]
         self.spent = self.spent.and_(cost.times(place.copies, place.uses))
         return made
 
+    def _rules(self, place: Place) -> tuple[str, ...]:
+        """Return the rules that a part may have: with which enough work is done, or else any."""
+        known = self._known
+        for working in (True, False)[not self._least :]:
+            self._working = working
+            rule = "" if known is None else str(known.get(place.at))
+            if rule in self.space.rules and self.opens(place, rule):
+                return (rule,)
+            if known is None or working:
+                self._known = None  # a known rule with which too little is done may be there if all are like that
+                rules = tuple([rule for rule in self.space.rules if self.opens(place, rule)])
+                self._known = known
+                if rules:
+                    return rules
+        return ()
+
+    def _looked(self, name: str, options: Sequence[Any]) -> Sequence[Any]:
+        """Return the options that are looked at: the known answer if it is one of them, or all."""
+        answer = None if self._known is None else self._known.get(name)
+        return (answer,) if answer in options else options
+
     def _made(self, place: Place, rule: str) -> Sequence[Made]:
-        return self._computing.of(place.shape)[0].get(rule, ())
+        found = self._computing.of(place.shape)[0].get(rule, ())
+        if rule != "linear" or self._known is None:
+            return found
+        width = self._known.get(f"{place.at}/width")
+        return [one for one in found if one[0].settings[0] == width] or found
 
     def opens(self, place: Place, rule: str) -> bool:
         """Return whether a part may have this rule."""
         if rule in COMPUTATIONS:
             return any(self.fits(place, made, cost) for _, made, cost in self._made(place, rule))
-        if place.depth + 1 >= self.space.deepest:
+        many = rule == "branching" and 2 * place.branches > self.space.branches
+        if place.depth + 1 >= self.space.deepest or many:
             return False
         shape = place.shape
-        keeping = self._keeping.get((rule, shape.form)) if shape.window == 1 else None
-        if rule == "branching" and 2 * place.branches > self.space.branches:
-            return False
-        if keeping and 2 * shape.size * place.abreast <= self.values and self.affordable(keeping, place.rest(shape)):
-            return True
+        if shape.window == 1 and (rule, shape.form) in self._keeping and 2 * shape.size * place.abreast <= self.values:
+            inside = Cost(operations=3, written=shape.size * place.uses if rule == "branching" else 0)  # of identities
+            rest = place.rest(shape)
+            if rest is not None and self.affordable(inside, rest) and self._enough(inside, rest, place, shape):
+                return True
         before, self.spent = self.spent, self.spent.and_(ONE)
-        found = any(True for _ in getattr(self, f"_{rule}_options")(place))
+        found = self._offered(place, rule)
         self.spent = before
-        return found
+        return bool(found)
+
+    def _offered(self, place: Place, rule: str) -> tuple[Any, ...]:
+        """Return what may be answered to the first question of a composed rule, which is counted already."""
+        key = place.at, rule, self._working
+        if self._known and place.path < self._changed:
+            return (self._known[f"{place.at}/{FIRST[rule]}"],)
+        if key not in self._options:
+            self._options[key] = tuple(getattr(self, f"_{rule}_options")(place))
+        return self._options[key]
 
     def fits(self, place: Place, made: Shape, cost: Cost) -> bool:
         """Return whether a part may be a computation that makes this shape at this cost."""
         if made.size * place.abreast > self.values:
             return False
-        return self.affordable(cost.times(place.copies, place.uses), place.rest(made))
+        cost, rest = cost.times(place.copies, place.uses), place.rest(made)
+        fitting = rest is not None and self.affordable(cost, rest) and self._enough(cost, rest, place, made)
+        return bool(fitting)
 
-    def affordable(self, cost: Cost, rest: Cost | None) -> bool:
-        return rest is not None and self.spent.and_(cost).and_(rest).within(self.limits)
+    def affordable(self, cost: Cost, rest: Cost) -> bool:
+        (p, m, o, w), (a, b, c, d), (e, f, g, h), most = self.spent, cost, rest, self.limits
+        if p + a + e > most.parameters or (multiplied := m + b + f) > most.multiply_adds:
+            return False
+        return multiplied + WRITING * (w + d + h) <= most.work and o + c + g <= most.operations
+
+    def _enough(self, cost: Cost, rest: Cost, place: Place, made: Shape, *, inside: bool = False) -> bool:
+        """Return whether enough work may be done: at this cost, with the rest, and after a part that makes this shape.
+
+        `inside`: or in the part itself.
+        """
+        lacking = self._least - self.spent.work - cost.work - rest.work
+        if not self._working or lacking <= 0:
+            return True
+        return (inside and self.room(place, made) >= lacking) or self._beyond(place, made) >= lacking
+
+    def room(self, place: Place, shape: Shape) -> int:
+        """Return about how much work a part at a place has room for, given a shape.
+
+        That is the work of two wide linear maps after each other, before what ends the part; or of one, where there is
+        no depth for two.
+        """
+        if shape not in place.rooms:
+            deeper = place.depth + 1 < self.space.deepest and "sequential" in self.space.rules
+            work, made = self._widest(shape, deeper, place.copies, place.uses, place.abreast)
+            ends = work and (self.closed(place, made) if deeper else place.rest(made)) is not None
+            place.rooms[shape] = work if ends else 0
+        return place.rooms[shape]
+
+    def _widest(self, shape: Shape, deeper: bool, copies: int, uses: int, abreast: int) -> tuple[int, Shape]:
+        """Return the most work that two linear maps after each other may do, or one, and the shape that they make."""
+        most, found = min(self.limits.multiply_adds, self.limits.work), (0, shape)
+        for width in self.space.widths if "linear" in self.space.rules else ():
+            weights = (shape.features + (width if deeper else 0)) * width
+            work, made = weights * shape.positions * uses, shape.with_features(width)
+            fits = made.size * abreast <= self.values and weights * copies <= self.limits.parameters
+            if fits and found[0] < work <= most:
+                found = work, made
+        return found
+
+    def _beyond(self, place: Place, made: Shape) -> int:
+        """Return about how much work there is room for after a part, once it has made a shape."""
+        return max(place.after(made), self.room(place, made) if place.again else 0)
 
     def closed(self, place: Place, shape: Shape | None = None) -> Cost | None:
         """Return what it costs to end a part with the first computation that may, and then the sentence."""
@@ -206,44 +220,48 @@ class Composer:
 
     def ends(self, place: Place | None) -> bool:
         """Return whether there is such a place, and a part can end there."""
-        return place is not None and self.affordable(Cost(), self.closed(place))
+        if place is None or (least := self.closed(place)) is None or not self.affordable(Cost(), least):
+            return False
+        return self._enough(Cost(), least, place, place.shape, inside=True)
 
     # sequential: parts may end wherever one more computation can end the sequence.
 
     def _sequential_options(self, place: Place) -> Iterator[int]:
         least = self.closed(place)
-        for count in range(2, self.space.most_parts + 1):
+        if least is None or not self._enough(Cost(), least, place, place.shape, inside=True):
+            return
+        for count in self._looked(f"{place.at}/parts", range(2, self.space.most_parts + 1)):
             if self.affordable(Cost(operations=count - 1), least):
                 yield count
 
     def _sequential(self, place: Place) -> Answering:
-        options = tuple(self._sequential_options(place))
+        options = self._offered(place, "sequential")
         halving = tuple([2.0**-count for count in options])
         count = yield from asked(f"{place.at}/parts", options, "parts", ordered=True, weights=halving)
-        shape = place.shape
+        shape, after = place.shape, lambda made: self._beyond(place, made)
         for number in range(count - 1):
 
             def rest(made: Shape, between: int = count - 2 - number) -> Cost | None:
                 least = self.closed(place, made)
                 return None if least is None else least.and_(Cost(operations=between))
 
-            shape = yield from self.part(place.inside(number, shape, rest))
-        return (yield from self.part(place.inside(count - 1, shape, place.rest)))
+            shape = yield from self.part(place.inside(number, shape, rest, after, again=True))
+        return (yield from self.part(place.inside(count - 1, shape, place.rest, after)))
 
     # repeat: its part keeps the shape.
 
     def _repeated(self, place: Place, times: int) -> Place:
         shape, rest = place.shape, place.rest
-        return place.inside(0, shape, lambda made: rest(made) if made == shape else None, copies=times, uses=times)
+        kept, after = lambda made: rest(made) if made == shape else None, lambda made: self._beyond(place, shape)
+        return place.inside(0, shape, kept, after, copies=times, uses=times)
 
     def _repeat_options(self, place: Place) -> Iterator[int]:
-        for times in self.space.repetitions:
+        for times in self._looked(f"{place.at}/times", self.space.repetitions):
             if self.ends(self._repeated(place, times)):
                 yield times
 
     def _repeat(self, place: Place) -> Answering:
-        options = tuple(self._repeat_options(place))
-        times = yield from asked(f"{place.at}/times", options, "repeats", ordered=True)
+        times = yield from asked(f"{place.at}/times", self._offered(place, "repeat"), "repeats", ordered=True)
         return (yield from self.part(self._repeated(place, times)))
 
     # routing: what it ends with is asked first, so that its part ends where that fits.
@@ -258,21 +276,24 @@ class Composer:
             left = end.after(made)
             return None if left is None else place.rest(left)
 
-        return place.inside(0, entered, rest)
+        def after(made: Shape) -> int:
+            left = end.after(made)
+            return 0 if left is None else self._beyond(place, left)
+
+        return place.inside(0, entered, rest, after)
 
     def _leaves(self, place: Place, enter: str) -> Iterator[str]:
-        for leave in LEAVES[parse(enter).rule]:
-            if self.ends(self._routed(place, enter, leave)):
+        for leave in self._looked(f"{place.at}/leave", LEAVES[parse(enter).rule]):
+            if place.path < self._changed or self.ends(self._routed(place, enter, leave)):
                 yield leave
 
     def _routing_options(self, place: Place) -> Iterator[str]:
-        for enter in self.space.enters:
+        for enter in self._looked(f"{place.at}/enter", self.space.enters):
             if any(True for _ in self._leaves(place, enter)):
                 yield enter
 
     def _routing(self, place: Place) -> Answering:
-        enters = tuple(self._routing_options(place))
-        enter = yield from asked(f"{place.at}/enter", enters, "enter")
+        enter = yield from asked(f"{place.at}/enter", self._offered(place, "routing"), "enter")
         leaves = tuple([leave for leave in LEAVE if leave in {*self._leaves(place, enter)}])
         leave = yield from asked(f"{place.at}/leave", leaves, "leave")
         inner = self._routed(place, enter, leave)
@@ -283,17 +304,21 @@ class Composer:
 
     # branching: two parts of their own, the second ends where the first did, or at one position; else one for all.
 
-    def _ended(self, place: Place, shapes: tuple[Shape, ...]) -> Iterator[tuple[str, Shape, Cost, Cost | None]]:
+    def _ended(
+        self, place: Place, shapes: tuple[Shape, ...], times: int
+    ) -> Iterator[tuple[str, Shape, Cost, Cost | None]]:
         """Yield the joins that fit branches of these shapes, with the shape, its cost, and that of the rest."""
-        for name, made, cost in joins_of(self.space.joins, shapes):
+        for name, made, cost in joins_of(self.space.joins, shapes, times):
             if made.size * place.abreast <= self.values:
                 yield name, made, cost.times(place.copies, place.uses), place.rest(made)
 
-    def _least(self, place: Place, shapes: tuple[Shape, ...]) -> Cost | None:
-        return next((cost.and_(rest) for _, _, cost, rest in self._ended(place, shapes) if rest is not None), None)
+    def _meeting(self, place: Place, shapes: tuple[Shape, ...], times: int = 1) -> Cost | None:
+        ends = self._ended(place, shapes, times)
+        return next((cost.and_(rest) for _, _, cost, rest in ends if rest is not None), None)
 
     def _second(self, place: Place, given: Shape, first: Shape) -> Place:
-        return place.inside(1, given, lambda made: self._least(place, (first, made)))
+        met, after = lambda made: self._meeting(place, (first, made)), lambda made: self._beyond(place, first)
+        return place.inside(1, given, met, after)
 
     def _first(self, place: Place, word: str) -> Place | None:
         way = parse(word)
@@ -304,28 +329,31 @@ class Composer:
         if place.branches * counted > self.space.branches:
             return None
         if way.settings[0] == 2:
-            return place.inside(0, given, lambda made: self.closed(self._second(place, given, made)))
-        often = {"copies": count, "abreast": count, "uses": count, "branches": counted}
-        return place.inside(0, given, lambda made: self._least(place, (made,) * count), **often)
+
+            def after(made: Shape) -> int:
+                return max(self._beyond(place, made), self.room(place, given))
+
+            return place.inside(0, given, lambda made: self.closed(self._second(place, given, made)), after)
+        met, following = lambda made: self._meeting(place, (made,), count), lambda made: self._beyond(place, made)
+        often: dict[str, Any] = {"copies": count, "abreast": count, "uses": count, "branches": counted}
+        return place.inside(0, given, met, following, **often)
 
     def _branching_options(self, place: Place) -> Iterator[str]:
-        for word in self.space.splits:
+        for word in self._looked(f"{place.at}/split", self.space.splits):
             if self.ends(self._first(place, word)):
                 yield word
 
     def _branching(self, place: Place) -> Answering:
-        words = tuple(self._branching_options(place))
-        word = yield from asked(f"{place.at}/split", words, "split")
+        word = yield from asked(f"{place.at}/split", self._offered(place, "branching"), "split")
         first = self._first(place, word)
         assert first is not None
         shapes: tuple[Shape, ...] = ((yield from self.part(first)),)
-        way = parse(word)
-        if way.settings[0] == 2:
-            shapes = (shapes[0], (yield from self.part(self._second(place, first.shape, shapes[0]))))
-        else:
-            shapes *= first.abreast // place.abreast
+        times = first.abreast // place.abreast
+        if parse(word).settings[0] == 2:
+            shapes, times = (shapes[0], (yield from self.part(self._second(place, first.shape, shapes[0])))), 1
+        ended = self._ended(place, shapes, times)
         ends = {
-            name: (made, cost) for name, made, cost, rest in self._ended(place, shapes) if self.affordable(cost, rest)
+            name: (made, cost) for name, made, cost, rest in ended if rest is not None and self.affordable(cost, rest)
         }
         names = tuple([name for name in self.space.joins if name in ends])
         made, cost = ends[(yield from asked(f"{place.at}/join", names, "join"))]
@@ -343,17 +371,16 @@ class Composer:
         if made.size * place.abreast > self.values:
             return None
         rest, state = place.rest, cell_state(wide)
-        given = cell_shape(shape, wide)
-        return place.inside(0, given, lambda end: rest(made) if end == state else None, uses=shape.positions)
+        ended, after = lambda end: rest(made) if end == state else None, lambda end: self._beyond(place, made)
+        return place.inside(0, cell_shape(shape, wide), ended, after, uses=shape.positions)
 
     def _recurrence_options(self, place: Place) -> Iterator[Setting]:
-        for width in self.widths:
+        for width in self._looked(f"{place.at}/width", self.widths):
             if self.ends(self._cell(place, width)):
                 yield width
 
     def _recurrence(self, place: Place) -> Answering:
-        options = tuple(self._recurrence_options(place))
-        width = yield from asked(f"{place.at}/width", options, "width")
+        width = yield from asked(f"{place.at}/width", self._offered(place, "recurrence"), "width")
         cell = self._cell(place, width)
         assert cell is not None
         state = yield from self.part(cell)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archwright.graph import Graph
@@ -12,18 +13,20 @@ from archwright.sentences.library import parse
 from archwright.sentences.operations import Operation, operations
 from archwright.sentences.rules import COMPOSED, COMPUTATIONS, FRACTIONS, JOINS, LEAVES
 from archwright.sentences.sentence import Sentence
-from archwright.sentences.shapes import Cost, Shape
+from archwright.sentences.shapes import Limits, Shape
 from archwright.space import Architecture, Open, Option, Program, Seed, Space, Task, checked
 from archwright.spaces.grammar.composing import ENDS, LEAVE, SETTINGS, Composer, answered
 from archwright.spaces.grammar.drawing import drawn
 from archwright.spaces.grammar.starters import STARTERS, starter
-from archwright.spaces.grammar.trees import crossed, magnitudes, tree_features, varied
+from archwright.spaces.grammar.trees import crossed, difference, magnitudes, tree_features, varied
 from archwright.spaces.settings import check_fields, fitting, only, settings
 
 if TYPE_CHECKING:
     from torch import nn
 
 RULES = (*COMPUTATIONS, *COMPOSED)
+# Groups of few features and long recurrences take more time than their work says. Known networks have 16 branches.
+FAST = {"branches": 16, "steps": 64}
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Grammar(Space):
         parameters: without the classifier.
         multiply_adds: for one image, without the classifier.
         values: numbers for one image between two operations.
+        least_work: as good as all sentences do so much work for one image: a multiply-add is one, and a number that an
+            operation writes is 16 (`sentences.shapes.WRITING`); the time of a step is in proportion.
+        most_work: and so much at most.
         branches: that branchings inside each other have together, without those of single channels.
         steps: positions that recurrences go through, repeats included.
         fused: networks compute what is known together (convolutions, attention, equal branches), not rule by rule.
@@ -63,6 +69,7 @@ class Grammar(Space):
     reads: ClassVar[tuple[str, ...]] = (
         *("channels", "height", "width", "rules", "widths", "splits", "joins", "enters", "most_parts", "repetitions"),
         *("deepest", "operations", "parameters", "multiply_adds", "values", "branches", "steps"),
+        *("least_work", "most_work"),
     )
 
     channels: int = 3
@@ -85,13 +92,16 @@ class Grammar(Space):
     parameters: int = 20_000_000
     multiply_adds: int = 1_000_000_000
     values: int = 2**20
+    least_work: int = 0
+    most_work: int = 10**12
     branches: int = 64
     steps: int = 256
     fused: bool = True
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        positive = ("channels", "height", "width", "deepest", "operations", "parameters", "multiply_adds", "values")
+        sizes = ("channels", "height", "width", "deepest", "operations")
+        positive = (*sizes, "parameters", "multiply_adds", "values", "most_work")
         lists = ("rules", "widths", "splits", "joins", "enters", "repetitions")
         check_fields(self, positive=positive, different=lists)
         self.require(
@@ -122,30 +132,22 @@ class Grammar(Space):
         return Shape.map(self.channels, self.height, self.width)
 
     @property
-    def limits(self) -> Cost:
-        """What a sentence may cost."""
-        return Cost(self.parameters, self.multiply_adds, self.operations)
+    def limits(self) -> Limits:
+        """What a sentence may cost at most."""
+        return Limits(self.parameters, self.multiply_adds, self.operations, self.most_work)
 
     def decide(self) -> Program:
         yield from Composer(self).program()
 
     def sentence(self, architecture: Architecture) -> Sentence:
         """Return the sentence that an architecture's answers write down."""
-        answers: dict[str, Any] = dict(architecture.answers)
+        return written_by(architecture.answers)
 
-        def read(at: str) -> Sentence:
-            rule = answers[at]
-            inner = [read(f"{at}.{n}") for n in range(_count(answers, at, rule))]
-            if rule in ENDS:
-                first, last = (parse(answers[f"{at}/{name}"]) for name in ENDS[rule])
-                return Sentence(rule, (), (first, *inner, last))
-            own = SETTINGS.get(rule)
-            return Sentence(rule, () if own is None else (answers[f"{at}/{own}"],), tuple(inner))
+    def architecture(self, sentence: Sentence, before: Sentence | None = None) -> Architecture:
+        """Return the architecture of a sentence; `SpaceError` or `UnknownOption` where this space does not have it.
 
-        return read("0")
-
-    def architecture(self, sentence: Sentence) -> Architecture:
-        """Return the architecture of a sentence; `SpaceError` or `UnknownOption` where this space does not have it."""
+        `before`: a sentence of the space, of which it is a variation: what is the same is not read again.
+        """
         measured(sentence, self.input)  # its errors name the part
         answers: dict[str, Any] = {}
 
@@ -162,11 +164,29 @@ class Grammar(Space):
                 note(inner, f"{at}.{number}")
 
         note(sentence, "0")
-        asked = answered(Composer(self, answers).program(), lambda question: checked(question, answers[question.name]))
+        changed = () if before is None else difference(before, sentence)
+        asked = answered(
+            Composer(self, answers, changed=changed).program(),
+            lambda question: checked(question, answers.get(question.name)),
+        )
         return Architecture(self.name, tuple(self.fields.items()), tuple(asked))
 
     def known(self, size: float, recipe: Any = None, examples: int | None = None) -> Mapping[str, Architecture]:
         return fitting(STARTERS, lambda name: self.architecture(starter(name, self, size)))
+
+    def near(self, known: Sequence[Architecture], times: float) -> Grammar:
+        """Return the space of sentences that do about as much work as known ones, and have no more weights."""
+        costs = [measured(self.sentence(one), self.input)[1] for one in known]
+        if not costs:
+            return self
+        most = {
+            name: int(times * max(getattr(cost, name) for cost in costs)) for name in ("parameters", "multiply_adds")
+        }
+        limits = {name: min(limit, getattr(self, name)) for name, limit in {**most, **FAST}.items()}
+        work = [cost.work for cost in costs]
+        most_work = min(self.most_work, int(times * max(work)))
+        least = min(int(min(work) / times), int(min(most_work, limits["multiply_adds"]) / times**2))
+        return replace(self, **limits, most_work=most_work, least_work=max(self.least_work, least))
 
     def network(self, open: Open, task: Task) -> nn.Module:
         from archwright.nets.grammar import GrammarNetwork
@@ -190,6 +210,23 @@ class Grammar(Space):
 
     def graphs(self, architecture: Architecture) -> tuple[Graph, ...]:
         return drawn(self.sentence(architecture), self.input)
+
+
+@lru_cache(maxsize=4096)
+def written_by(written: tuple[tuple[str, Any], ...]) -> Sentence:
+    """Return the sentence that answers write down."""
+    answers: dict[str, Any] = dict(written)
+
+    def read(at: str) -> Sentence:
+        rule = answers[at]
+        inner = [read(f"{at}.{n}") for n in range(_count(answers, at, rule))]
+        if rule in ENDS:
+            first, last = (parse(answers[f"{at}/{name}"]) for name in ENDS[rule])
+            return Sentence(rule, (), (first, *inner, last))
+        own = SETTINGS.get(rule)
+        return Sentence(rule, () if own is None else (answers[f"{at}/{own}"],), tuple(inner))
+
+    return read("0")
 
 
 def _count(answers: Mapping[str, Any], at: str, rule: str) -> int:

@@ -61,10 +61,16 @@ def _mixer(space: Grammar, wide: Callable[[float], int]) -> str:
 
 # Known networks, of a space's images and of a function from a published width to one of the space's.
 STARTERS: dict[str, Callable[[Any, Callable[[float], int]], str]] = {
-    "resnet18": _resnet18,  # He et al. 2016; its first convolution 3x3, as for small images
-    "wrn": _wrn,  # Zagoruyko & Komodakis 2016, WRN-16-4
-    "vit": _vit,  # Dosovitskiy et al. 2021, six blocks, four heads
-    "mlp-mixer": _mixer,  # Tolstikhin et al. 2021, six blocks
+    "resnet18": _resnet18,
+    "wrn": _wrn,
+    "vit": _vit,
+    "mlp-mixer": _mixer,
+}
+PAPERS = {
+    "resnet18": "He et al. 2016, ResNet-18, its first convolution 3x3 as for small images",
+    "wrn": "Zagoruyko & Komodakis 2016, WRN-16-4",
+    "vit": "Dosovitskiy et al. 2021, six blocks of four heads",
+    "mlp-mixer": "Tolstikhin et al. 2021, six blocks",
 }
 
 

@@ -10,45 +10,63 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import lru_cache
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from archwright.architecture import Architecture
 from archwright.errors import SpaceError, UnknownOption
 from archwright.explore import Seed, draw_answer, generator, mutate
 from archwright.sentences.fitting import after, measured
-from archwright.sentences.library import parse
+from archwright.sentences.library import NAMED, parse, residual
 from archwright.sentences.operations import parts
+from archwright.sentences.rules import COMPUTATIONS
 from archwright.sentences.sentence import Sentence
 from archwright.sentences.shapes import Cost, Shape
-from archwright.spaces.grammar.composing import ENDS, SETTINGS, Composer, Place, answered
+from archwright.spaces.grammar.composing import ENDS, SETTINGS, Composer, answered
+from archwright.spaces.grammar.places import Place
 
 if TYPE_CHECKING:
     import numpy as np
 
 Grammar: TypeAlias = Any  # `archwright.spaces.grammar.space.Grammar`, which imports this file
 Path: TypeAlias = "tuple[int, ...]"  # which inner part, which inner part of that, ...
+KNOWN = 0.7  # of what is new, so much is a known operation
 TRIES = 60  # of a variation; then the core's mutation of one decision
 DEPTHS = (1, 2)  # of the sub-trees that are counted, beside single rules
 SET = (*SETTINGS, *ENDS)  # what has settings
-IDENTITY, TWICE, ADD = Sentence("identity"), Sentence("clone", (2,)), Sentence("add")
+IDENTITY = Sentence("identity")
 
 
 @dataclass(frozen=True)
 class Node:
-    """A sub-sentence: where it stands, and the shapes before and after it."""
+    """A sub-sentence: where it stands, the shapes before and after it, and how often it is there and used."""
 
     path: Path
     sentence: Sentence
     before: Shape
     after: Shape
+    copies: int = 1
+    uses: int = 1
+
+    @property
+    def cost(self) -> Cost:
+        """What it costs of the whole sentence."""
+        return measured(self.sentence, self.before)[1].times(self.copies, self.uses)
 
 
-def nodes(sentence: Sentence, shape: Shape, path: Path = ()) -> Iterator[Node]:
+@lru_cache(maxsize=256)
+def all_nodes(sentence: Sentence, shape: Shape) -> tuple[Node, ...]:
+    """Return every sub-sentence, each before its own."""
+    return tuple(nodes(sentence, shape))
+
+
+def nodes(sentence: Sentence, shape: Shape, path: Path = (), copies: int = 1, uses: int = 1) -> Iterator[Node]:
     """Yield every sub-sentence, each before its own."""
-    yield Node(path, sentence, shape, after(sentence, shape))
-    for number, (part, given, _) in enumerate(parts(sentence, shape)):
-        yield from nodes(part, given, (*path, number))
+    yield Node(path, sentence, shape, after(sentence, shape), copies, uses)
+    steps = shape.positions if sentence.rule == "recurrence" else 1
+    for number, (part, given, times) in enumerate(parts(sentence, shape)):
+        yield from nodes(part, given, (*path, number), copies * times, uses * times * steps)
 
 
 def replaced(sentence: Sentence, path: Path, new: Sentence) -> Sentence:
@@ -60,6 +78,18 @@ def replaced(sentence: Sentence, path: Path, new: Sentence) -> Sentence:
     return sentence.with_inner(tuple(inner))
 
 
+def difference(one: Sentence, other: Sentence) -> Path:
+    """Return the path to the first part in which two sentences differ."""
+    ours, theirs = one.inner, other.inner
+    begin = one.parts[:1] == other.parts[:1] or one.rule not in ENDS
+    if begin and len(ours) == len(theirs) and (one.rule, one.settings) == (other.rule, other.settings):
+        for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            if a != b:
+                return (number, *difference(a, b))
+    return ()
+
+
+@lru_cache(maxsize=4096)
 def tree_features(sentence: Sentence) -> dict[str, Counter[Any]]:
     """Return multisets: rules with their settings, rules that follow each other, and sub-trees to a depth.
 
@@ -94,7 +124,7 @@ def varied(space: Grammar, architecture: Architecture, seed: Seed) -> Architectu
     What surrounds the place keeps its shapes, except around a changed setting.
     """
     rng, old = generator(seed), space.sentence(architecture)
-    everything = list(nodes(old, space.input))
+    everything = all_nodes(old, space.input)
     within = [node for node in everything if node.sentence.inner]
     set_ = [node for node in everything if node.sentence.rule in SET]
     kinds = [(_redrawn, everything), (_grown, everything), (_shrunk, within), (_set, set_)]
@@ -103,25 +133,59 @@ def varied(space: Grammar, architecture: Architecture, seed: Seed) -> Architectu
         new = kind(space, old, where[int(rng.integers(len(where)))], rng) if where else None
         if new is not None and new != old:
             with suppress(SpaceError, UnknownOption):
-                made: Architecture = space.architecture(new)
+                made: Architecture = space.architecture(new, old)
                 return made
     return mutate(space, architecture, rng)
 
 
+@lru_cache(maxsize=4096)
+def known_between(before: Shape, after: Shape) -> tuple[Sentence, ...]:
+    """Return the known operations, and single computations, that make one shape of another."""
+    words = ("same", after.features, "half", "double")
+    found: dict[Sentence, None] = {}
+    for known in NAMED.values():
+        firsts = (1, 2, 4, 8) if "(heads)" in known.about else words
+        for settings in product(*[firsts] * known.least) if not known.parts else ():
+            with suppress(SpaceError):
+                found[known.build(*settings)] = None
+    for name in COMPUTATIONS:
+        for settings in [(word,) for word in words] if name == "linear" else [()]:
+            found[Sentence(name, settings)] = None
+    fitting: list[Sentence] = []
+    for sentence in found:
+        with suppress(SpaceError):
+            if sentence != IDENTITY and measured(sentence, before)[0] == after:
+                fitting.append(sentence)
+    return tuple(fitting)
+
+
+def _new(space: Grammar, node: Node, rng: np.random.Generator, spent: Cost) -> Sentence | None:
+    """Return a sentence for a place: usually a known operation, if any is for those shapes, else drawn."""
+    if (known := known_between(node.before, node.after)) and rng.random() < KNOWN:
+        return known[int(rng.integers(len(known)))]
+    return drawn(space, node, rng, spent)
+
+
 def _redrawn(space: Grammar, old: Sentence, node: Node, rng: np.random.Generator) -> Sentence | None:
-    new = drawn(space, node, rng)
+    new = _new(space, node, rng, measured(old, space.input)[1].without(node.cost))
     return None if new is None else replaced(old, node.path, new)
 
 
 def _grown(space: Grammar, old: Sentence, node: Node, rng: np.random.Generator) -> Sentence | None:
-    """Put something before or after a sub-sentence that keeps the shape there, or a way around it."""
+    """Put something before or after a sub-sentence that keeps the shape there, or a way around it.
+
+    Every other time there is a way around what is put in, too: then a network goes on from what it computed, because
+    a residual branch begins near zero.
+    """
     where = int(rng.integers(3))
     if where == 2:
-        around = Sentence("branching", (), (TWICE, node.sentence, IDENTITY, ADD))
-        return replaced(old, node.path, around) if node.before == node.after else None
-    new = drawn(space, replace(node, before=node.after) if where else replace(node, after=node.before), rng)
-    if new is None:
+        return replaced(old, node.path, residual(node.sentence)) if node.before == node.after else None
+    place = replace(node, before=node.after) if where else replace(node, after=node.before)
+    new = _new(space, place, rng, measured(old, space.input)[1])
+    if new in (None, IDENTITY):
         return None
+    if rng.random() < 0.5:
+        new = residual(new)
     own = node.sentence
     chain = own.parts if own.rule == "sequential" and len(own.parts) < space.most_parts else (own,)
     return replaced(old, node.path, Sentence("sequential", (), (*chain, new) if where else (new, *chain)))
@@ -158,11 +222,21 @@ def _everywhere(sentence: Sentence, old: Sentence, new: Sentence) -> Sentence:
     return replace(changed, settings=new.settings) if same else changed
 
 
-def drawn(space: Grammar, node: Node, rng: np.random.Generator) -> Sentence | None:
-    """Draw a sentence that makes the node's shape after of the one before; None if a single rule cannot."""
-    composer = Composer(space)
-    start = Place("0", node.before, lambda made: Cost() if made == node.after else None, len(node.path))
-    if composer.closed(start) is None:
+def drawn(space: Grammar, node: Node, rng: np.random.Generator, spent: Cost | None = None) -> Sentence | None:
+    """Draw a sentence that makes the node's shape after of the one before; None if a single rule cannot.
+
+    `spent` is what the rest of the whole sentence costs: both together are within the limits, as far as shapes allow.
+    """
+    composer = Composer(space, spent=spent)
+    start = Place(
+        "0",
+        node.before,
+        lambda made: Cost() if made == node.after else None,
+        len(node.path),
+        copies=node.copies,
+        uses=node.uses,
+    )
+    if not composer.ends(start):
         return None
     answers = answered(composer.part(start), lambda question: draw_answer(question, rng))
     sentence: Sentence = space.sentence(Architecture(space.name, (), tuple(answers)))
@@ -182,7 +256,7 @@ def crossed(space: Grammar, one: Architecture, other: Architecture, seed: Seed) 
         new = given[int(rng.integers(len(given)))]
         if new != node.sentence:
             with suppress(SpaceError, UnknownOption):
-                found: Architecture = space.architecture(replaced(into, node.path, new))
+                found: Architecture = space.architecture(replaced(into, node.path, new), into)
                 if found.answers != other.answers:
                     return found
     return None
