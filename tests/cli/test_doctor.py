@@ -29,13 +29,14 @@ def test_a_machine_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(capsys.readouterr().out)
     assert facts["versions"]["torch"] == str(torch.__version__)
     names = [check["name"] for check in facts["checks"]]
-    assert names == ["threads", "load", "memory", "GPU", "instructions", "malloc", "disk", "extras", "convolutions"]
+    machines = ["threads", "load", "memory", "GPU", "instructions", "kernels", "malloc"]
+    assert names == [*machines, "disk", "extras", "convolutions"]
     assert facts["slow"] == [check["name"] for check in facts["checks"] if check["advice"]]
     assert all(speed > 0 for kind in facts["convolutions"].values() for speed in kind.values())
     assert torch.get_num_threads() == before
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line[2:].split()[0] for line in lines[1:10]] == names
+    assert [line[2:].split()[0] for line in lines[1:11]] == names
     assert list(Path().iterdir()) == []  # what was written to time the disk is gone
 
 
@@ -46,12 +47,13 @@ def test_what_is_slow_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.setattr(machine.threads, "available", lambda: 5)
     monkeypatch.setattr(machine, "usable_memory", lambda: 10**9)
     monkeypatch.setattr(machine, "_cpu_flags", set)
+    monkeypatch.setattr(machine.native, "found", lambda: (None, "no C compiler"))
     monkeypatch.setattr(machine, "tune_malloc", lambda: False)
     monkeypatch.setattr(machine, "_written", lambda *_: 0.5)
     monkeypatch.setattr(machine, "convolutions", lambda: {"float32": {1: 50.0, 2: 51.0}})
     assert main(["doctor", "--json"]) == 0
     slow = json.loads(capsys.readouterr().out)["slow"]
-    wanted = {"threads", "load", "memory", "disk", "convolutions"}
+    wanted = {"threads", "load", "memory", "kernels", "disk", "convolutions"}
     wanted |= {"instructions", "malloc"} if sys.platform == "linux" and not torch.cuda.is_available() else set()
     assert set(slow) == wanted
 

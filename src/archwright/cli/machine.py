@@ -19,6 +19,7 @@ from torch import nn
 
 from archwright import __version__
 from archwright.data.limits import usable_memory
+from archwright.nets import native
 from archwright.report.words import counted
 from archwright.training import threads
 from archwright.training.measure import tune_malloc
@@ -57,7 +58,8 @@ def versions() -> dict[str, str]:
 def checks(folder: Path) -> Iterator[Check]:
     """Yield what there is, the quick checks first; `folder` is where runs are to be written."""
     flags = _cpu_flags()
-    yield from (_threads(usable_cores()), _load(usable_cores()), _memory(), _gpu(), _instructions(flags), _malloc())
+    yield from (_threads(usable_cores()), _load(usable_cores()), _memory(), _gpu(), _instructions(flags), _kernels())
+    yield _malloc()
     yield _disk(folder)
     yield extras()
 
@@ -125,6 +127,12 @@ def _instructions(flags: set[str]) -> Check:
         return Check("instructions", found, "without AVX2 convolutions are slow")
     slow = "no instructions for bfloat16 (AMX, AVX512_BF16): training on this CPU stays in float32"
     return Check("instructions", found, "" if fast or torch.cuda.is_available() else slow)
+
+
+def _kernels() -> Check:
+    there, about = native.found()
+    slow = "a C compiler (gcc, as cc) makes training of separable convolutions on this CPU faster"
+    return Check("kernels", about if there else f"those of PyTorch: {about}", "" if there else slow)
 
 
 def _malloc() -> Check:

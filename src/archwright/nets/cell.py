@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archwright.nets.chain import Link, chained
 from archwright.nets.edges import Edges, SoftWiring, mixed_states
 from archwright.nets.feature_map import FeatureMap, apply, apply_once, concatenate
 from archwright.nets.ops import DropPath, FactorizedReduction, Pointwise, operation, pad_same
@@ -100,8 +101,11 @@ class Joined(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, ends: Sequence[Tensor], states: Sequence[int]) -> Tensor:
-        x = torch.relu_(concatenate(ends, training=self.training))
         weight = torch.cat([self.weights[str(state)] for state in states], dim=1)
+        made = chained(ends, [Link(weight, self.norm)], relu=True) if self.training else None
+        if made is not None:
+            return made
+        x = torch.relu_(concatenate(ends, training=self.training))
         joined: Tensor = self.norm(functional.conv2d(x, weight))
         return joined
 

@@ -11,7 +11,7 @@ what one of them reads and writes fits into a cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from archwright.nets.chain import again
 from archwright.nets.feature_map import FeatureMap, apply
 from archwright.nets.mixture import NONE, MixedOperation
 from archwright.nets.ops import Separable
@@ -149,13 +150,6 @@ def _rows_backward(rows: Rows, gradient: Rows, matrix: Tensor, twice: Tensor, sh
     return made.addmm_(rows, twice.to(rows.dtype))
 
 
-def _again(function: Callable[..., Any], inputs: Sequence[Any], gradients: Any) -> tuple[Tensor | None, ...]:
-    """Return gradients that can be differentiated again, by way of autograd."""
-    wanted = [value for value in inputs if isinstance(value, Tensor) and value.requires_grad]
-    found = iter(torch.autograd.grad(function(*inputs), wanted, gradients, create_graph=True))
-    return tuple(next(found) if isinstance(v, Tensor) and v.requires_grad else None for v in inputs)
-
-
 def _plain(rows: Rows, weight: Matrix, epsilon: float) -> Rows:
     made = rows @ weight.t()
     variance, mean = torch.var_mean(made, 0, correction=0)
@@ -192,7 +186,7 @@ class NormedPointwise(Function):
         half = len(tensors) // 3
         rows, made, tensors = tensors[:half], tensors[2 * half :], tensors[: 2 * half]
         if torch.is_grad_enabled():
-            return _again(NormedPointwise.plain, (ctx.epsilons, *tensors), gradients)
+            return again(NormedPointwise.plain, (ctx.epsilons, *tensors), gradients)
         passed = [
             torch.ops.aten.threshold_backward(gradient, own, 0) for gradient, own in zip(gradients, made, strict=True)
         ]
@@ -248,7 +242,7 @@ class MixedPointwise(Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         shares, gains, basis, *tensors, mean, covariance = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _again(MixedPointwise.plain, (ctx.epsilons, shares, gains, basis, *tensors), gradients)
+            return again(MixedPointwise.plain, (ctx.epsilons, shares, gains, basis, *tensors), gradients)
         half, edges = len(tensors) // 2, len(shares)
         rows, weight = tensors[:half], torch.stack(tensors[half:])
         stacked = torch.stack(gradients)

@@ -2,7 +2,8 @@
 
 Add one with `OPERATIONS["blur_3x3"] = lambda channels, stride: Blur(channels, stride)`: a module from
 [batch, channels, height, width] to the same channels at ceil(height / stride) x ceil(width / stride). A module with
-`after_relu = True` is given max(x, 0), which is computed once for all that read the same state (`nets.feature_map`).
+`after_relu = True` is given max(x, 0), which is computed once for all that read the same state (`nets.feature_map`);
+where it has `activated(x)` and that is not None, it computes max(x, 0) as it reads x, without a copy (`nets.chain`).
 Convolutions are ReLU-convolution-BatchNorm (NASNet 2018, appendix A.4; ENAS 2018, appendix B). Padding is even on all
 sides, as in the PyTorch ports, unless `pad_same` makes it that of TensorFlow.
 """
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archwright.errors import SpaceError, offered
+from archwright.nets.chain import Link, chained
 from archwright.nets.depthwise import Once, depthwise, improves
 from archwright.nets.feature_map import concatenate, subsample
 
@@ -41,8 +43,15 @@ class Pointwise(nn.Module):
     def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
         # Subsampled first, as in `FactorizedReduction`.
         x = subsample(input, (0,), stride=self.stride, training=self.training)[0] if self.stride > 1 else input
-        projected: Tensor = self.norm(self.conv(x))
-        return projected
+        made = chained([x], self._links(), relu=False)
+        return self.norm(self.conv(x)) if made is None else made
+
+    def activated(self, x: Float[Tensor, "batch inputs height width"]) -> Tensor | None:
+        """Return the output for max(x, 0), or None."""
+        return chained([x], self._links(), relu=True) if self.stride == 1 else None
+
+    def _links(self) -> list[Link]:
+        return [Link(self.conv.weight, self.norm)] if self.training else []
 
 
 class Convolution(nn.Conv2d):
@@ -119,6 +128,28 @@ class Separable(nn.Sequential):
             self.add_module(f"depthwise{index}", depthwise)
             self.add_module(f"pointwise{index}", nn.Conv2d(width, outputs, 1, bias=False))
             self.add_module(f"norm{index}", nn.BatchNorm2d(outputs))
+
+    def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
+        made = chained([input], self._links(), relu=False)
+        return super().forward(input) if made is None else made  # type: ignore[no-untyped-call]
+
+    def activated(self, x: Float[Tensor, "batch inputs height width"]) -> Tensor | None:
+        """Return the output for max(x, 0), or None."""
+        return chained([x], self._links(), relu=True)
+
+    def _links(self) -> list[Link]:
+        """Return its convolutions for `chained`; none where that cannot do the padding."""
+        if not self.training:
+            return []
+        links = list[Link]()
+        for index in range(self.repeats):
+            depthwise, pointwise, norm = (
+                getattr(self, f"{part}{index}") for part in ("depthwise", "pointwise", "norm")
+            )
+            if depthwise.around is not None or depthwise.dilation != (1, 1) or depthwise.stride != (1, 1):
+                return []
+            links.append(Link(pointwise.weight, norm, depthwise.weight))
+        return links
 
 
 class FactorizedReduction(nn.Module):
