@@ -161,6 +161,8 @@ def check(plan: Plan, modality: Modality, costs: Costs) -> None:
             least |= {name: min(value, least.get(name, value)) for name, value in exact.limited(one).items()}
     words = " and ".join(limit.words() for limit in aims.limits)
     best = ", ".join(f"{least[limit.cost]:,.6g} {limit.cost}" for limit in aims.limits if limit.cost in least)
+    slow = plan.target.runtime == "eager" and any(limit.cost in TIMED for limit in aims.limits)
     raise ConfigError(
         f"none of {len(tried)} random networks of {plan.search.space.name} has {words}; the least have {best}"
+        + "; small networks are faster in ONNX Runtime: --target.runtime onnx" * slow
     )
