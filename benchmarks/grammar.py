@@ -94,7 +94,7 @@ class Bench:
             else:
                 run = archwright.search(
                     str(given.tasks / f"{task}.npz"),
-                    space="grammar",
+                    space=self.space(task),
                     controller=controller,
                     evaluator="race",
                     starters=self.starters(task),
@@ -116,11 +116,14 @@ class Bench:
         """Return the starters, each as wide as `--multiply-adds` allows."""
         if self.given.starters == "none":
             return "none"
-        shape = load(str(self.given.tasks / f"{task}.npz")).task
-        space = Grammar(channels=shape.channels, height=shape.height, width=shape.width)
-        known = affordable(space, self.given.multiply_adds)
+        known = affordable(self.space(task), self.given.multiply_adds)
         wanted = known if self.given.starters == "all" else self.given.starters.split(",")
         return {name: known[name].to_json() for name in wanted}
+
+    def space(self, task: str) -> Grammar:
+        """Return the space of sentences for the images of a task."""
+        shape = load(str(self.given.tasks / f"{task}.npz")).task
+        return Grammar(channels=shape.channels, height=shape.height, width=shape.width)
 
     def train(self, task: str, folder: Path, architecture: Any, seed: int, **facts: Any) -> Record:
         """Train a network with the recipe of the run's final training; return the record with its test."""

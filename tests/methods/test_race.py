@@ -28,6 +28,7 @@ from archwright.modalities import modality
 from archwright.presets import default_space
 from archwright.runs.clock import Clock
 from archwright.runs.events import Stage
+from archwright.runs.folder import stored_plan
 from archwright.runs.pace import Pace
 from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare
@@ -48,11 +49,12 @@ ARGUMENTS: dict[str, Any] = {
     "reduction": 2,
     "growth": 2.0,
     "first_share": 0.1,
+    "heirs": 0.5,
     "device": "cpu",
 }
 # A text on which more passes get worse: it is read often, and is short.
 TEXT: dict[str, Any] = {
-    **{**ARGUMENTS, "final_recipe": {"epochs": 8, "looks": 8}},
+    **{**ARGUMENTS, "final_recipe": {"epochs": 8, "looks": 8}, "heirs": 0.0},
     "space": Recurrent(widths=(8, 12), base=3, batches=(5, 10), lengths=(20,)),
     "data_options": {"level": "characters", "limit": 1500, "validation": 0.01, "test": 0.01},
 }
@@ -180,6 +182,19 @@ def _same(ours: archwright.Run, theirs: archwright.Run, metric: str = "accuracy"
         assert ours.result[name] == theirs.result[name], name
     for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
         assert a.equal(b)
+
+
+def test_variations_go_on_from_the_weights_of_known_networks(whole: archwright.Run) -> None:
+    with RunStore.reading(whole.folder) as store:
+        heirs, trials = store.facts("heir/"), list(store.trials())
+        assert all(store.restore(f"lent-{trial.architecture.id}") is None for trial in trials)
+        plan = stored_plan(store)
+    known = {one.id for one in plan.search.method.known(plan.search).values()}
+    assert heirs, "no proposal had half of its weights in common with any network before"
+    for heir, (donor, share) in heirs.items():
+        assert heir not in known
+        assert donor not in heirs  # it was trained from random weights
+        assert share >= 0.5
 
 
 @pytest.mark.parametrize(("phase", "after"), [("search", 3), ("derive", 4), ("final training", 2)])

@@ -39,9 +39,17 @@ def test_the_small_preset_composes_for_the_images_at_hand_and_races_known_networ
         assert measured(space.sentence(architecture), space.input)[1].multiply_adds <= WORK
 
 
-@pytest.mark.parametrize("starters", ["vit, mlp-mixer", "none"])
-def test_the_command_searches_from_known_networks_and_from_nothing(tmp_path: Path, starters: str) -> None:
-    search = ["search", *FEW, "--evaluator", "from-scratch", "--starters", starters, "--controller", "evolution"]
+def test_the_command_searches_from_known_networks(tmp_path: Path) -> None:
+    search = [
+        "search",
+        *FEW,
+        "--evaluator",
+        "from-scratch",
+        "--starters",
+        "vit, mlp-mixer",
+        "--controller",
+        "evolution",
+    ]
     code, out, err = done(*search, "--run", "run", "--json", cwd=tmp_path)
     assert code == 0, err
     assert 0 <= json.loads(out)["test_accuracy"] <= 1
@@ -56,13 +64,14 @@ def test_a_starter_that_breaks_a_limit_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("name", "starters"),
-    [("random", "none"), ("evolution", "all"), ("guided", "all"), ("reinforce", "none"), ("ppo", "all")],
+    [("random", "none"), ("guided", "all")],
 )
 def test_every_controller_proposes_what_costs_about_as_much_as_known_networks(name: str, starters: str) -> None:
     user = UserSettings(space="grammar", controller=name, settings={"starters": starters, "trials": 12})
     plan = make_plan(DATA, user, data_name="digits", data_options={}, device="cpu", threads=1, timed=False)
     known = [measured(STARTING.sentence(one), STARTING.input)[1].work for one in affordable(STARTING).values()]
-    proposing, space, works = controller(plan), plan.search.space, []
+    proposing, works = controller(plan), list[int]()
+    space: Any = plan.search.space
     first = len(plan.search.method.known(plan.search))
     assert first == (4 if starters == "all" else 0)
     for stream in range(first + 4):

@@ -66,6 +66,13 @@ def test_what_may_be_better_by_chance_does_not() -> None:
     assert gain["known"] == "resnet9-gelu"
 
 
+def test_without_a_favourite_the_best_known_network_stays_ahead() -> None:
+    method = RaceMethod(favourite=False)
+    assert method.guard([FOUND, SECOND, KNOWN], [KNOWN, SECOND]) == SECOND
+    assert RaceMethod().guard([FOUND, SECOND, KNOWN], [KNOWN, SECOND]) == KNOWN
+    assert method.guard([FOUND], [KNOWN, SECOND]) is RaceMethod().guard([FOUND], [KNOWN]) is None
+
+
 def test_of_perplexity_less_is_better() -> None:
     assert winner({FOUND: 90.0, KNOWN: 100.0}, {FOUND: (-15.0, -5.0)}, up=False)[0] == FOUND
     assert winner({FOUND: 90.0, KNOWN: 100.0}, {FOUND: (-15.0, 5.0)}, up=False)[0] == KNOWN

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from archwright.sentences.shapes import MAP, SEQUENCE, TURNED, Cost, Shape
+from archwright.sentences.shapes import CALLING, MAP, SEQUENCE, TURNED, Cost, Shape
 
 Setting: TypeAlias = "int | str"
 # Widths relative to the features that come in: a sentence of these fits at any width.
@@ -106,7 +106,7 @@ def computed(name: str, shape: Shape, settings: tuple[Setting, ...]) -> tuple[Sh
     made = COMPUTATIONS[name].after(shape, *settings)
     if made is None:
         return None
-    written = 0 if name == "identity" else made.size
+    written = 0 if name == "identity" else made.size + CALLING
     return made, COMPUTATIONS[name].cost(shape, made).and_(Cost(operations=1, written=written))
 
 
@@ -208,7 +208,7 @@ def joined(name: str, shapes: tuple[Shape, ...], times: int = 1) -> tuple[Shape,
     if name == "concat":
         made = made.with_features(times * sum(shape.features for shape in shapes))
     multiplied = shapes[0].size * made.features if name in ("matmul", "dot") else 0
-    return made, Cost(multiply_adds=multiplied, written=made.size)
+    return made, Cost(multiply_adds=multiplied, written=made.size + CALLING)
 
 
 # Rules with parts, and how many settings are written before them; how likely each is in a random sentence.

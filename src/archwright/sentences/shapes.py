@@ -46,6 +46,8 @@ class Shape(NamedTuple):
 
 # A number that is written takes as long as so many multiply-adds: memory is slow beside arithmetic (docs/grammar.md).
 WRITING = 16
+# And calling an operation takes as long as writing so many numbers, in a batch of about a hundred images.
+CALLING = 512
 
 
 class Limits(NamedTuple):
@@ -61,7 +63,7 @@ class Cost(NamedTuple):
     """What a sentence costs.
 
     Parameters; multiply-adds for one image; operations, as often as it is written down; numbers that they write for
-    one image.
+    one image, with `CALLING` for each time.
     """
 
     parameters: int = 0

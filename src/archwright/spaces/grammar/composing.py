@@ -28,7 +28,7 @@ from archwright.sentences.rules import (
     resolved,
     split,
 )
-from archwright.sentences.shapes import MAP, ONE, SEQUENCE, TURNED, WRITING, Cost, Limits, Shape
+from archwright.sentences.shapes import CALLING, MAP, ONE, SEQUENCE, TURNED, WRITING, Cost, Limits, Shape
 from archwright.spaces.grammar.places import Made, Place, computing, joins_of
 
 Grammar: TypeAlias = Any  # `archwright.spaces.grammar.space.Grammar`, which imports this file
@@ -139,7 +139,9 @@ class Composer:
             return False
         shape = place.shape
         if shape.window == 1 and (rule, shape.form) in self._keeping and 2 * shape.size * place.abreast <= self.values:
-            inside = Cost(operations=3, written=shape.size * place.uses if rule == "branching" else 0)  # of identities
+            inside = Cost(
+                operations=3, written=(shape.size + CALLING) * place.uses if rule == "branching" else 0
+            )  # of identities
             rest = place.rest(shape)
             if rest is not None and self.affordable(inside, rest) and self._enough(inside, rest, place, shape):
                 return True

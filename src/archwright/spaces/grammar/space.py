@@ -18,7 +18,7 @@ from archwright.space import Architecture, Open, Option, Program, Seed, Space, T
 from archwright.spaces.grammar.composing import ENDS, LEAVE, SETTINGS, Composer, answered
 from archwright.spaces.grammar.drawing import drawn
 from archwright.spaces.grammar.starters import STARTERS, starter
-from archwright.spaces.grammar.trees import crossed, difference, magnitudes, tree_features, varied
+from archwright.spaces.grammar.trees import all_nodes, crossed, difference, magnitudes, tree_features, varied
 from archwright.spaces.settings import check_fields, fitting, only, settings
 
 if TYPE_CHECKING:
@@ -175,14 +175,19 @@ class Grammar(Space):
         return fitting(STARTERS, lambda name: self.architecture(starter(name, self, size)))
 
     def near(self, known: Sequence[Architecture], times: float) -> Grammar:
-        """Return the space of sentences that do about as much work as known ones, and have no more weights."""
+        """Return the space of sentences of about as much work as known ones, and of no more weights and memory."""
         costs = [measured(self.sentence(one), self.input)[1] for one in known]
         if not costs:
             return self
         most = {
             name: int(times * max(getattr(cost, name) for cost in costs)) for name in ("parameters", "multiply_adds")
         }
-        limits = {name: min(limit, getattr(self, name)) for name, limit in {**most, **FAST}.items()}
+        parts = (part for one in known for part in all_nodes(self.sentence(one), self.input))
+        largest = max(max(part.before.size, part.after.size) * part.copies for part in parts)
+        limits = {
+            name: min(limit, getattr(self, name))
+            for name, limit in {**most, **FAST, "values": int(times * largest)}.items()
+        }
         work = [cost.work for cost in costs]
         most_work = min(self.most_work, int(times * max(work)))
         least = min(int(min(work) / times), int(min(most_work, limits["multiply_adds"]) / times**2))
