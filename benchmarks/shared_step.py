@@ -1,7 +1,7 @@
 """A training step of shared weights: throughput and peak memory, beside a child's and beside a plain reference.
 
     python benchmarks/shared_step.py [--space micro|macro|recurrent] [--rounds 3] [--architectures 10] [--threads N]
-        [--beside CHECKOUT]
+        [--beside CHECKOUT] [--processor]
 
 A step is forward, backward, clip, update, as in `SharedWeights`, at the sizes of the official searches: `micro` 20
 filters and 6 layers, `macro` 12 layers of 36 filters, 128 images of 3 x 32 x 32 each; `recurrent` 12 nodes of 1,000
@@ -16,9 +16,10 @@ count and one that does. Variants:
 - `products` (recurrent): only the matrix products of such a step, forward and backward, with nothing between them.
 
 Settings of malloc last for a process, so each variant of each round is a process of its own; they take turns. Figures
-are medians over the rounds, ratios medians of the rounds' ratios, so that they hold on a busy machine too. The peak is
-that of the whole process (`ru_maxrss`); what it is before the network is built, PyTorch itself, is shown apart. `bound`
-is the child's peak plus the shared weights and their momentum.
+are medians over the rounds, ratios medians of the rounds' ratios, so that they hold on a busy machine too; on a very
+busy one `--processor` counts seconds of the processor, for one thread. The peak is that of the whole process
+(`ru_maxrss`); what it is before the network is built, PyTorch itself, is shown apart. `bound` is the child's peak plus
+the shared weights and their momentum.
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ def products() -> None:
             every.t() @ out
 
 
-def one_round(space_name: str, variant: str, count: int, threads: int | None) -> dict[str, float]:
+def one_round(
+    space_name: str, variant: str, count: int, threads: int | None, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Run a variant in this process: images or words per second over the architectures, and peaks in bytes."""
     import torch
 
@@ -167,9 +170,9 @@ def one_round(space_name: str, variant: str, count: int, threads: int | None) ->
     seconds = []
     for step in steps:
         step()
-        began = time.perf_counter()
+        began = clock()
         step()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(clock() - began)
     highest = peak()
     if space_name == "recurrent":
         space = EnasRecurrent(nodes=NODES, units=UNITS)
@@ -189,7 +192,7 @@ def one_round(space_name: str, variant: str, count: int, threads: int | None) ->
 
 
 def in_a_process(
-    space: str, variant: str, count: int, threads: int | None, beside: Path | None = None
+    space: str, variant: str, count: int, threads: int | None, beside: Path | None = None, *, processor: bool = False
 ) -> dict[str, float]:
     """`one_round` in a process of its own, without settings of malloc from the environment."""
     environment = {
@@ -199,17 +202,20 @@ def in_a_process(
         environment["PYTHONPATH"], variant = f"{beside}/src", "shared"
     command = [sys.executable, __file__, "--space", space, "--variant", variant, "--architectures", str(count)]
     command += [] if threads is None else ["--threads", str(threads)]
+    command += ["--processor"] if processor else []
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
-def measure(space: str, rounds: int, count: int, threads: int | None, beside: Path | None) -> dict[str, Any]:
+def measure(
+    space: str, rounds: int, count: int, threads: int | None, beside: Path | None, *, processor: bool = False
+) -> dict[str, Any]:
     """All variants in turns: medians, `shared` over each, and the rounds one by one."""
     variants = (*VARIANTS[space], *(() if beside is None else ("beside",)))
     runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     for number in range(rounds):
         for variant in variants if number % 2 == 0 else reversed(variants):
-            runs[variant].append(in_a_process(space, variant, count, threads, beside))
+            runs[variant].append(in_a_process(space, variant, count, threads, beside, processor=processor))
     middle = {
         variant: {key: statistics.median(run[key] for run in done) for key in done[0]} for variant, done in runs.items()
     }
@@ -230,14 +236,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--architectures", type=int, default=10, help="of a round: the first of the fixed ones")
     parser.add_argument("--threads", type=int, help="of PyTorch; its own choice if not given")
     parser.add_argument("--beside", type=Path, help="a checkout of another version to compare with")
+    parser.add_argument("--processor", action="store_true", help="seconds of the processor, not of the clock")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each space")
     parser.add_argument("--variant", help="run this one once, in this process, and print its figures")
     chosen = parser.parse_args(arguments)
     if chosen.variant is not None:
-        print(json.dumps(one_round(chosen.space, chosen.variant, chosen.architectures, chosen.threads)))
+        clock = time.process_time if chosen.processor else time.perf_counter
+        print(json.dumps(one_round(chosen.space, chosen.variant, chosen.architectures, chosen.threads, clock)))
         return
     for space in [chosen.space] if chosen.space else VARIANTS:
-        figures = measure(space, chosen.rounds, chosen.architectures, chosen.threads, chosen.beside)
+        figures = measure(
+            *(space, chosen.rounds, chosen.architectures, chosen.threads, chosen.beside), processor=chosen.processor
+        )
         if chosen.json:
             print(json.dumps({"space": space, **figures}))
             continue
