@@ -37,7 +37,7 @@ def small(cls: type[Space], modality: Modality, size: Size) -> Preset:
     race |= {"heirs": HEIRS, "favourite": False}
     controllers: dict[str, dict[str, Any]] = {
         "evolution": {"first": "varied"},
-        "guided": {"start": 4, "random": 0, "mutants": 20, "parents": 4, "climb": 0, "near": 0},
+        "guided": {"start": 4, "random": 0, "mutants": 16, "parents": 4, "climb": 0, "near": 0},
     }
     return Preset(replace(recipe, epochs=recipe.epochs / 5), recipe, race, space, space, controllers)
 
