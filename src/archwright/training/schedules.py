@@ -46,7 +46,8 @@ def falling(share: float, *, high: float, low: float, over: float) -> float:
 
     The decay of WSD (Hu et al. 2024). Haegele et al. 2024: a straight line does as well as a cosine over the whole.
     """
-    return min(high, low + (high - low) * min(1.0, max(0.0, 1 - share) / over))  # rounding may pass it
+    left = max(0.0, 1 - share) / over
+    return high if left >= 1 else min(high, low + (high - low) * left)  # rounding may pass it
 
 
 def step_decay(position: float, total: float, *, high: float, at: Sequence[float], factor: float = 10) -> float:
