@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from archwright.report.box import Box
 from archwright.report.picture import FAINT, text_width
 
 if TYPE_CHECKING:
@@ -21,36 +21,6 @@ NEAREST, FARTHEST, STEP = 11.0, 400.0, 6.0  # from a point to the middle of its 
 LEADER = 17.0  # a label farther from its point than this has a line to it
 # As tried, right and up: beside the point first, since what an interval covers lies above and below.
 DIRECTIONS = ((1, 0.6), (-1, 0.6), (1, -0.6), (-1, -0.6), (0.3, 1), (-0.3, 1), (0.3, -1), (-0.3, -1))
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle around a middle."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @staticmethod
-    def of(corners: Any) -> Box:
-        """Return the rectangle between two corners."""
-        (left, low), (right, high) = corners
-        return Box((left + right) / 2, (low + high) / 2, right - left, high - low)
-
-    def meets(self, other: Box) -> bool:
-        """Return whether two overlap."""
-        return (
-            abs(self.x - other.x) < (self.width + other.width) / 2
-            and abs(self.y - other.y) < (self.height + other.height) / 2
-        )
-
-    def within(self, other: Box) -> bool:
-        """Return whether it lies inside another."""
-        return (
-            abs(self.x - other.x) <= (other.width - self.width) / 2
-            and abs(self.y - other.y) <= (other.height - self.height) / 2
-        )
 
 
 def label(axes: Axes, points: Sequence[tuple[str, float, float]], *, colour: str) -> None:

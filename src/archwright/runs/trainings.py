@@ -108,9 +108,10 @@ class Trainings:
         It goes on from the step at which they were lent, so all networks are compared after as much training, their
         own or inherited. Known networks inherit nothing.
         """
-        method, ours = self.plan.search.method, held_by(network.state_dict())
+        method = self.plan.search.method
         if not method.lent or architecture in method.known(self.plan.search).values():
             return False
+        ours = held_by(network.state_dict())
         shares = {
             trial.architecture: in_common(ours, theirs)
             for trial in self.store.trials()

@@ -4,6 +4,7 @@ Four steps (Sugiyama, Tagawa & Toda 1981): which row each box stands in (`ranks`
 places from left to right (`positions`), the curves (`routes`). Nothing here knows matplotlib.
 """
 
-from archwright.report.layout.routes import Box, Curve, Layout, Point, Route, lay_out
+from archwright.report.box import Box
+from archwright.report.layout.routes import Curve, Layout, Point, Route, lay_out
 
 __all__ = ["Box", "Curve", "Layout", "Point", "Route", "lay_out"]

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from archwright.graph import Edge, Graph
+from archwright.report.box import Box
 from archwright.report.layout.crossings import Rows, reduce_crossings
 from archwright.report.layout.positions import place
 from archwright.report.layout.ranks import Item, Ranks, build_ranks
@@ -19,16 +20,6 @@ from archwright.report.layout.ranks import Item, Ranks, build_ranks
 Point: TypeAlias = "tuple[float, float]"
 Curve: TypeAlias = "tuple[Point, Point, Point, Point]"  # a cubic Bezier curve: start, two control points, end
 PORT = 0.13  # between the ends of edges on the top of a box, where there is room
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle by its centre."""
-
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 @dataclass(frozen=True)
