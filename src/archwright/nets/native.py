@@ -44,7 +44,9 @@ def found() -> tuple[ctypes.CDLL | None, str]:
         if not path.exists():
             _compile([program, *compiler[1:]], path)
         return ctypes.CDLL(str(path), mode=os.RTLD_NOW), f"{path}"
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+    except subprocess.SubprocessError:
+        return None, f"{program} cannot compile them"
+    except (OSError, ValueError) as error:
         return None, f"{error}".splitlines()[0]
 
 
