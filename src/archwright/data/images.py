@@ -13,6 +13,7 @@ from jaxtyping import Float, Num
 from torch import Tensor
 
 from archwright.data.doubts import doubts
+from archwright.data.symmetry import is_mirrored_alike
 from archwright.data.units import Units
 from archwright.errors import DataError
 from archwright.space import Task
@@ -149,6 +150,11 @@ class ImageData:
     def warnings(self) -> tuple[str, ...]:
         """What may be wrong with the data, in sentences."""
         return (*self.reader_warnings, *doubts(self.parts, self.counts, self.preprocessing.std))
+
+    @cached_property
+    def mirrored_alike(self) -> bool:
+        """Whether mirror images of the training part are more images of their classes (`symmetry`)."""
+        return is_mirrored_alike(self.train.x, self.train.y)
 
     @property
     def task(self) -> Task:

@@ -85,7 +85,7 @@ def image_recipe(modality: Modality) -> dict[str, Any]:
         "batch": 64 if len(modality.data.train) < FEW_IMAGES else 128,
         # Crops as far as the paper's 4 of 32 pixels; only colour photographs are mirrored without being told to.
         "pad": max(1, side_of(task) // 8),
-        "flip": task.channels == 3,
+        "flip": modality.data.mirrored_alike,
     }
 
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from archwright.training.recipe import Recipe
 
 NOISE_SIDE = 32  # pixels at most: a network's feature maps fit into memory, however large its images are
+NOT_MIRRORED = (
+    "these do not look like photographs whose mirror images have the same class, so training does not mirror them; "
+    "--final_recipe.flip true does"
+)
 MOST_CLASSES = 20  # more are in `report.md` only
 
 
@@ -93,6 +97,12 @@ class Images(Modality):
 
         description = describe(self.data)
         return description, as_lines(description)
+
+    def remarks(self) -> dict[str, list[str]]:
+        found = super().remarks()
+        if self.data.task.channels == 3 and not self.data.mirrored_alike:
+            found["notes"].append(NOT_MIRRORED)
+        return found
 
     def contract(self) -> str:
         from archwright.data.describe import pixels_of
