@@ -9,8 +9,10 @@ For each task and search seed:
 1. `archwright.search` in the space grammar: a race of `--trials` networks, the starters first. They are compared after
    `--epochs` of `--final` passes, one in four trains on for `--growth` times as long, and so on; variations of a
    network inherit its weights (`--heirs`). The best starter stays unless another is certainly better in validation. The
-   test part is not looked at.
-2. The best network found, delivered or not, and its own starter, the best one of the race, are trained alike and anew:
+   test part is not looked at. With `--whole` every network is trained for all `--final` passes instead, as in the
+   published comparison, without inheritance; then the best `--confirmed` found and the best two starters are trained
+   once more from another seed, and the two trainings' mean accuracy in validation says which is the best.
+2. The best network found, delivered or not, and its own starter, the best one of the search, are trained anew alike:
    `--final` epochs, one recipe, random weights, the same seeds of weights, order and augmentation for both. So are the
    other starters, once.
 3. The ResNet-9 of by_hand.py, for as many seconds of processor time as the network found took, the test included.
@@ -54,6 +56,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "strings": {"flip": False, "pad": 0, "augment": 0.0},
 }
 HAND = "resnet9-16"
+BEST = 10  # found, that a record keeps
+CONFIRMING = 100  # the seed of a second training; `--finals` are fewer
 AVERAGE = 0.95  # of weights: trainings are a few hundred steps
 
 
@@ -88,6 +92,12 @@ class Bench:
         folder = given.runs / f"{task} {name} {seed}".replace(" ", "-").replace(",", "-")
         changes = RECIPES.get(task, {})
 
+        recipe = {"average": AVERAGE, **changes, "epochs": given.final}
+        race = {"heirs": given.heirs, "growth": given.growth, "first_share": given.epochs / given.final}
+        method: dict[str, Any] = {"evaluator": "race", **race}
+        if given.whole:
+            method = {"evaluator": "from-scratch", "search_recipe": recipe}
+
         def measure() -> Record:
             if (folder / "run.sqlite").is_file():
                 run = archwright.resume(folder)
@@ -96,21 +106,36 @@ class Bench:
                     str(given.tasks / f"{task}.npz"),
                     space=self.space(task),
                     controller=controller,
-                    evaluator="race",
                     starters=self.starters(task),
                     trials=given.trials,
-                    heirs=given.heirs,
-                    growth=given.growth,
-                    first_share=given.epochs / given.final,
-                    final_recipe={"average": AVERAGE, **changes, "epochs": given.final},
+                    final_recipe=recipe,
                     finalists=1,
                     seed=seed,
                     threads=1,
                     run=folder,
+                    **method,
                 )
             return {**_searched(folder), "delivered": run.test_accuracy}
 
         return self.once({"task": task, "kind": "search", "search": name, "name": None, "seed": seed}, measure)
+
+    def confirmed(self, task: str, found: Record, facts: Record) -> tuple[Record, Record | None]:
+        """Return the best network found and the best starter, by the mean of two trainings in validation.
+
+        The second one is from a seed that no later training has.
+        """
+
+        def best(ranked: Sequence[Record]) -> Record:
+            scores = []
+            for one in ranked:
+                named = {**facts, "name": Architecture.from_json(one["architecture"]).id}
+                again = self.train(task, Path(found["folder"]), one["architecture"], CONFIRMING, **named)
+                scores.append(one["validation"] + again["validation"])
+            return ranked[max(range(len(ranked)), key=scores.__getitem__)]
+
+        starters = sorted(found["starters"].values(), key=lambda one: -one["validation"])
+        new = best(found["best"][: self.given.confirmed])
+        return new, best(starters[:2]) if starters else None
 
     def starters(self, task: str) -> Any:
         """Return the starters, each as wide as `--multiply-adds` allows."""
@@ -166,14 +191,17 @@ class Bench:
         """Measure everything of one search."""
         found = self.search(task, controller, seed)
         folder, facts = Path(found["folder"]), {"search": f"{found['search']} {seed}"}
-        own = found["starters"][found["starter"]]["architecture"] if found["starter"] else None
+        new, own = found["found"], found["starters"][found["starter"]]["architecture"] if found["starter"] else None
+        if self.given.whole:
+            best, starter = self.confirmed(task, found, facts)
+            new, own = best["architecture"], starter["architecture"] if starter else None
         for number in range(self.given.finals):
-            ours = self.train(task, folder, found["found"], number, **facts, name="found")
+            ours = self.train(task, folder, new, number, **facts, name="found")
             if own is not None:
                 self.train(task, folder, own, number, **facts, name="starter")
             self.by_hand(task, ours["seconds"], number, **facts)
         for name, starter in found["starters"].items():
-            if name != found["starter"]:
+            if starter["architecture"] != own:
                 self.train(task, folder, starter["architecture"], 0, search="alone", name=name)
 
 
@@ -183,8 +211,10 @@ def _searched(folder: Path) -> Record:
         plan, trials = stored_plan(store), [t for t in store.trials() if t.result.error is None]
         ranked = [Architecture.from_json(data) for data, _ in store.get("ranked")]
         heirs = store.facts("heir/")
+    rewards = {trial.architecture: trial.reward for trial in reversed(trials)}
     names = {one.id: name for name, one in plan.search.method.known(plan.search).items()}
-    found = next((one for one in ranked if one.id not in names), ranked[0])
+    composed = [one for one in ranked if one.id not in names] or ranked[:1]
+    found = composed[0]
     starters = {
         names[trial.architecture.id]: {"validation": trial.reward, "architecture": trial.architecture.to_json()}
         for trial in reversed(trials)
@@ -199,6 +229,7 @@ def _searched(folder: Path) -> Record:
         "found": found.to_json(),
         "sentence": str(space.sentence(found)),
         "validation": next(trial.reward for trial in trials if trial.architecture == found),
+        "best": [{"architecture": one.to_json(), "validation": rewards[one]} for one in composed[:BEST]],
         "starter": next((names[one.id] for one in ranked if one.id in names), None),
         "delivered starter": ranked[0].id in names,
         "starters": starters,
@@ -217,7 +248,7 @@ def table(out: Path) -> list[list[str]]:
         own = [record for record in latest if record["task"] == found["task"] and record["kind"] == "training"]
         scores: dict[str, dict[int, float]] = {"found": {}, "starter": {}, HAND: {}}
         for record in own:
-            if record["search"] == name:
+            if record["search"] == name and record["name"] in scores:
                 scores[record["name"]][record["seed"]] = 100 * record["test"]
         alone = [f"{record['name']} {100 * record['test']:.1f}" for record in own if record["search"] == "alone"]
         means = {who: f"{sum(by.values()) / len(by):.2f}" if by else "" for who, by in scores.items()}
@@ -240,6 +271,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--growth", type=float, default=2.0, help="as RaceMethod has it")
     parser.add_argument("--heirs", type=float, default=HEIRS, help="as RaceMethod has it; 0: nothing is inherited")
     parser.add_argument("--label", default="", help="what to call searches with other settings, in --out")
+    parser.add_argument("--whole", action="store_true", help="train every network wholly: no race")
+    parser.add_argument("--confirmed", type=int, default=5, help="networks trained a second time, with --whole")
     parser.add_argument("--final", type=float, default=20.0, help="epochs of the trainings that are compared")
     parser.add_argument("--finals", type=int, default=3, help="seeds of each such training")
     parser.add_argument("--runs", type=Path, default=Path("grammar-runs"), help="the folder of the searches' runs")
