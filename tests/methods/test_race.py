@@ -29,6 +29,7 @@ from archwright.presets import default_space
 from archwright.runs.clock import Clock
 from archwright.runs.events import Stage
 from archwright.runs.folder import stored_plan
+from archwright.runs.heats import Heats
 from archwright.runs.pace import Pace
 from archwright.runs.planner import UserSettings
 from archwright.runs.preparation import prepare
@@ -402,13 +403,13 @@ def test_muon_is_taken_for_few_passes_if_its_steps_are_not_much_slower(
         slower = {"muon": cost, "sgd": 1.0}[recipe.optimizer] * {"bfloat16": 1.2, "float32": 1.0}[recipe.precision]
         return seconds * slower
 
-    _, recipe = sized(context, 60.0, 13.0, (), step)
+    recipe = sized(context, 60.0, 13.0, (), step).recipe
     assert (recipe.optimizer, recipe.precision) == (optimizer, "float32")
-    assert sized(context, 60.0, 13.0, ("optimizer",), step)[1].optimizer == "sgd"
+    assert sized(context, 60.0, 13.0, ("optimizer",), step).recipe.optimizer == "sgd"
     per_epoch = -(-len(context.modality.data.train) // recipe.batch)
     usual = usual_weight_decay(recipe.learning_rate, per_epoch, recipe.epochs)
     assert recipe.weight_decay == usual
-    kept = sized(context, 60.0, 13.0, ("weight_decay",), step)[1].weight_decay
+    kept = sized(context, 60.0, 13.0, ("weight_decay",), step).recipe.weight_decay
     assert kept == context.final.weight_decay != usual
 
 
@@ -424,9 +425,9 @@ def test_on_a_busy_machine_the_first_known_network_is_sized_and_others_while_the
         return 0.01
 
     monkeypatch.setattr(sizing, "time", SimpleNamespace(monotonic=lambda: now))
-    names = list(sized(context, 600.0, 13.0, (), step)[0])
+    names = list(sized(context, 600.0, 13.0, (), step).known)
     assert len(names) > 1
-    assert list(sized(context, 60.0, 13.0, (), step)[0]) == names[:1]
+    assert list(sized(context, 60.0, 13.0, (), step).known) == names[:1]
 
 
 def test_a_front_holds_networks_outside_the_window() -> None:
@@ -458,3 +459,16 @@ def test_the_first_network_of_a_front_has_more_of_its_time() -> None:
     assert together == pytest.approx(settings["whole"] * (1 + 2 * 0.5**1.4 + 2 * 0.25**1.4))
     assert 0.45 * 600 <= together <= 600
     assert method.large
+
+
+def test_a_known_network_that_stays_ahead_is_ranked_once(tmp_path: Path) -> None:
+    """The plan's architecture equals the one that was read from the store, and is another object."""
+    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200}, timed=False)
+    with given.begin(tmp_path / "run") as store:
+        heats = Heats(given.plan, Trainings(given.plan, modality(given.data), store, None))  # type: ignore[arg-type]
+        guard = Architecture.from_json(next(iter(heats._names)).to_json())
+        other = sample(given.plan.search.space, 0)
+        hits = {"hits": np.ones(50, dtype=bool)}
+        heats._certain = lambda ours, theirs: False  # type: ignore[method-assign]
+        ranked = heats._ranked({other: 0.6, guard: 0.5}, {other: 0.4, guard: 0.5}, {other: hits, guard: hits})
+        assert ranked == [(guard, 0.5), (other, 0.6)]

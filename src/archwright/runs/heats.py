@@ -80,7 +80,7 @@ class Heats:
         elif (guard := self._method.guard(best, [*self._names])) is not None:
             ahead = best[: best.index(guard)]  # in what is predicted; and they have to be certainly better now
             first = next((one for one in ahead if self._certain(results[one], results[guard])), guard)
-            best = [first, *(one for one in best if one is not first)]
+            best = [first, *(one for one in best if one != first)]
         return [(one, scores[one]) for one in best]
 
     def _certain(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
@@ -118,9 +118,9 @@ class Heats:
         record: dict[str, Any] = {
             "known": self._names[reference],
             "architecture": reference.to_json(),
-            "won": best is reference,
+            "won": best == reference,
         }
-        if best is not reference:
+        if best != reference:
             difference, *interval = self.modality.difference(results[best], results[reference])
             record |= {"difference": difference, "interval": interval}
         self.trainings.store.put("gain", record)
