@@ -35,13 +35,13 @@ ARGUMENTS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Colour images: stripes in three directions."""
+    """Gray noise with a tint for each class: channels vary together, and no class has a side."""
     rng, count = np.random.default_rng(0), 120
     labels = np.arange(count) % 3
-    x = rng.integers(0, 120, (count, 12, 12, 3), dtype=np.uint8)
+    x = rng.integers(0, 120, (count, 12, 12, 1), dtype=np.uint8).repeat(3, axis=3)
     for image, label in zip(x, labels, strict=True):
-        image[:, :, label] += 100
-    path = tmp_path_factory.mktemp("data") / "stripes.npz"
+        image[:, :, label] += 60
+    path = tmp_path_factory.mktemp("data") / "tinted.npz"
     np.savez(path, x=x, y=labels)
     return path
 
