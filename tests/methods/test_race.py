@@ -403,13 +403,13 @@ def test_muon_is_taken_for_few_passes_if_its_steps_are_not_much_slower(
         slower = {"muon": cost, "sgd": 1.0}[recipe.optimizer] * {"bfloat16": 1.2, "float32": 1.0}[recipe.precision]
         return seconds * slower
 
-    recipe = sized(context, 60.0, 13.0, (), step).recipe
+    _, recipe = sized(context, 60.0, 13.0, (), step)
     assert (recipe.optimizer, recipe.precision) == (optimizer, "float32")
-    assert sized(context, 60.0, 13.0, ("optimizer",), step).recipe.optimizer == "sgd"
+    assert sized(context, 60.0, 13.0, ("optimizer",), step)[1].optimizer == "sgd"
     per_epoch = -(-len(context.modality.data.train) // recipe.batch)
     usual = usual_weight_decay(recipe.learning_rate, per_epoch, recipe.epochs)
     assert recipe.weight_decay == usual
-    kept = sized(context, 60.0, 13.0, ("weight_decay",), step).recipe.weight_decay
+    kept = sized(context, 60.0, 13.0, ("weight_decay",), step)[1].weight_decay
     assert kept == context.final.weight_decay != usual
 
 
@@ -425,9 +425,9 @@ def test_on_a_busy_machine_the_first_known_network_is_sized_and_others_while_the
         return 0.01
 
     monkeypatch.setattr(sizing, "time", SimpleNamespace(monotonic=lambda: now))
-    names = list(sized(context, 600.0, 13.0, (), step).known)
+    names = list(sized(context, 600.0, 13.0, (), step)[0])
     assert len(names) > 1
-    assert list(sized(context, 60.0, 13.0, (), step).known) == names[:1]
+    assert list(sized(context, 60.0, 13.0, (), step)[0]) == names[:1]
 
 
 def test_a_front_holds_networks_outside_the_window() -> None:
