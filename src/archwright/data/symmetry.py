@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 KNOWN, ASKED = 2000, 1000  # images that are looked among, and that are looked for
+CHUNK = 256  # images at a time: a float copy of all of them may not fit
 SIDE = 16  # pixels to which larger images are reduced
 TOGETHER = 0.3  # correlation of channels: light makes those of a photograph vary together (CIFAR-10: 0.9)
 CERTAIN = 3.0  # standard errors
@@ -26,8 +27,9 @@ def is_mirrored_alike(x: Num[Tensor, "n channels height width"], y: Int[Tensor, 
     if x.shape[1] != 3 or len(x) < 2:
         return False
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(SEED))[: KNOWN + ASKED]
-    x, y = x[order].float(), y[order]
-    x = functional.adaptive_avg_pool2d(x, (min(SIDE, x.shape[2]), min(SIDE, x.shape[3])))
+    size = min(SIDE, x.shape[2]), min(SIDE, x.shape[3])
+    reduced = [functional.adaptive_avg_pool2d(x[some].float(), size) for some in torch.split(order, CHUNK)]
+    x, y = torch.cat(reduced), y[order]
     x = x - x.mean(0)  # where things are in all images says nothing
     if _channels_together(x) < TOGETHER:
         return False
