@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 NOISE_SIDE = 32  # pixels at most: a network's feature maps fit into memory, however large its images are
 NOT_MIRRORED = (
-    "these do not look like photographs whose mirror images have the same class, so training does not mirror them; "
-    "--final_recipe.flip true does"
+    "these do not look like photographs whose mirror images have the same class: the small preset does not mirror them "
+    "without --final_recipe.flip true"
 )
 MOST_CLASSES = 20  # more are in `report.md` only
 
