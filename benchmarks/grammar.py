@@ -90,9 +90,7 @@ class Bench:
         given = self.given
         name = f"{controller}{'' if given.starters == 'all' else f' from {given.starters}'}{given.label}"
         folder = given.runs / f"{task} {name} {seed}".replace(" ", "-").replace(",", "-")
-        changes = RECIPES.get(task, {})
-
-        recipe = {"average": AVERAGE, **changes, "epochs": given.final}
+        recipe = {"average": AVERAGE, **RECIPES.get(task, {}), "epochs": given.final}
         race = {"heirs": given.heirs, "growth": given.growth, "first_share": given.epochs / given.final}
         method: dict[str, Any] = {"evaluator": "race", **race}
         if given.whole:
@@ -119,8 +117,8 @@ class Bench:
 
         return self.once({"task": task, "kind": "search", "search": name, "name": None, "seed": seed}, measure)
 
-    def confirmed(self, task: str, found: Record, facts: Record) -> tuple[Record, Record | None]:
-        """Return the best network found and the best starter, by the mean of two trainings in validation.
+    def confirmed(self, task: str, found: Record, facts: Record) -> tuple[Any, str | None]:
+        """Return the best network found and the name of the best starter, by the mean of two trainings in validation.
 
         The second one is from a seed that no later training has.
         """
@@ -133,9 +131,10 @@ class Bench:
                 scores.append(one["validation"] + again["validation"])
             return ranked[max(range(len(ranked)), key=scores.__getitem__)]
 
-        starters = sorted(found["starters"].values(), key=lambda one: -one["validation"])
-        new = best(found["best"][: self.given.confirmed])
-        return new, best(starters[:2]) if starters else None
+        starters = [{"starter": name, **starter} for name, starter in found["starters"].items()]
+        starters.sort(key=lambda one: -one["validation"])
+        new = best(found["best"][: self.given.confirmed])["architecture"]
+        return new, best(starters[:2])["starter"] if starters else None
 
     def starters(self, task: str) -> Any:
         """Return the starters, each as wide as `--multiply-adds` allows."""
@@ -191,17 +190,15 @@ class Bench:
         """Measure everything of one search."""
         found = self.search(task, controller, seed)
         folder, facts = Path(found["folder"]), {"search": f"{found['search']} {seed}"}
-        new, own = found["found"], found["starters"][found["starter"]]["architecture"] if found["starter"] else None
-        if self.given.whole:
-            best, starter = self.confirmed(task, found, facts)
-            new, own = best["architecture"], starter["architecture"] if starter else None
+        new, own = self.confirmed(task, found, facts) if self.given.whole else (found["found"], found["starter"])
         for number in range(self.given.finals):
             ours = self.train(task, folder, new, number, **facts, name="found")
             if own is not None:
-                self.train(task, folder, own, number, **facts, name="starter")
+                starter = found["starters"][own]["architecture"]
+                self.train(task, folder, starter, number, **facts, name="starter", network=own)
             self.by_hand(task, ours["seconds"], number, **facts)
         for name, starter in found["starters"].items():
-            if starter["architecture"] != own:
+            if name != own:
                 self.train(task, folder, starter["architecture"], 0, search="alone", name=name)
 
 
@@ -228,7 +225,7 @@ def _searched(folder: Path) -> Record:
         "at": next(trial.number for trial in trials if trial.architecture == found),
         "found": found.to_json(),
         "sentence": str(space.sentence(found)),
-        "validation": next(trial.reward for trial in trials if trial.architecture == found),
+        "validation": rewards[found],
         "best": [{"architecture": one.to_json(), "validation": rewards[one]} for one in composed[:BEST]],
         "starter": next((names[one.id] for one in ranked if one.id in names), None),
         "delivered starter": ranked[0].id in names,
@@ -253,7 +250,8 @@ def table(out: Path) -> list[list[str]]:
         alone = [f"{record['name']} {100 * record['test']:.1f}" for record in own if record["search"] == "alone"]
         means = {who: f"{sum(by.values()) / len(by):.2f}" if by else "" for who, by in scores.items()}
         gaps = [words(difference(scores["found"], scores[who], "accuracy"), "accuracy") for who in ("starter", HAND)]
-        starter = f"{means['starter']} ({found['starter']})" if found["starter"] else ""
+        own_name = next((one["network"] for one in own if one["search"] == name and "network" in one), found["starter"])
+        starter = f"{means['starter']} ({own_name})" if own_name else ""
         rows.append([found["task"], name, means["found"], starter, gaps[0], means[HAND], gaps[1], ", ".join(alone)])
     return rows
 

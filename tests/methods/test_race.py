@@ -468,7 +468,6 @@ def test_a_known_network_that_stays_ahead_is_ranked_once(tmp_path: Path) -> None
         heats = Heats(given.plan, Trainings(given.plan, modality(given.data), store, None))  # type: ignore[arg-type]
         guard = Architecture.from_json(next(iter(heats._names)).to_json())
         other = sample(given.plan.search.space, 0)
-        hits = {"hits": np.ones(50, dtype=bool)}
         heats._certain = lambda ours, theirs: False  # type: ignore[method-assign]
-        ranked = heats._ranked({other: 0.6, guard: 0.5}, {other: 0.4, guard: 0.5}, {other: hits, guard: hits})
+        ranked = heats._ranked({other: 0.6, guard: 0.5}, {other: 0.4, guard: 0.5}, {other: {}, guard: {}})
         assert ranked == [(guard, 0.5), (other, 0.6)]
