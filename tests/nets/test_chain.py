@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -78,7 +78,7 @@ def test_separable_convolutions_are_those_of_pytorch(
 @settings(max_examples=15)
 @given(
     seed=st.integers(0, 99),
-    batch=st.integers(2, 5),
+    batch=st.integers(2, 9),
     inputs=widths,
     outputs=widths,
     count=st.integers(1, 4),
@@ -87,6 +87,8 @@ def test_separable_convolutions_are_those_of_pytorch(
 def test_pointwise_convolutions_of_one_or_several_maps_are_those_of_pytorch(
     seed: int, batch: int, inputs: int, outputs: int, count: int, size: tuple[int, int]
 ) -> None:
+    # The gradient of BatchNorm over two values that are nearly alike is a rounding error, also PyTorch's.
+    assume(batch * size[0] * size[1] >= 8)
     torch.manual_seed(seed)
     module, x = Pointwise(inputs, outputs), maps(batch, inputs, *size)
     with pytest.MonkeyPatch.context() as patch:
