@@ -13,7 +13,7 @@ from archwright.modalities import modality, read
 from archwright.runs.assembly import network_of
 from archwright.runs.minutes import InMinutes
 from archwright.runs.planner import UserSettings, make_plan
-from archwright.space import sample
+from archwright.space import replay, sample
 from archwright.spaces.stages import Stages
 from archwright.training.fit import Fit
 
@@ -36,6 +36,20 @@ def test_a_training_takes_the_time_that_is_left() -> None:
     last = list(timed.run(fit))[-1]
     assert last.step == fit.steps
     assert time.monotonic() - begun < 2 * LEFT  # on a busy machine
+
+
+def test_an_architecture_that_decides_its_batch_is_counted_in_its_own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = read("digits", seed=0, limit=1000)
+    space = Stages(widths=(8,), blocks=(1,), most_stages=1, batches=(32, 256))
+    monkeypatch.setattr("archwright.runs.minutes.step_seconds", lambda *_: 0.1)
+    epochs = []
+    for batch in space.batches:
+        architecture = replay(space, {**dict(sample(space, 0).answers), "batch": batch})
+        user = UserSettings("stages", dict(architecture.fields))
+        plan = make_plan(data, user, data_name="digits", data_options={}, device="cpu", threads=1, timed=False)
+        epochs.append(InMinutes(plan, modality(data), architecture, 10.0, time.monotonic()).epochs)
+    # A pass over 1,000 images takes 3.2 s and 0.4 s, a look at validation a third of its share.
+    assert epochs[1] > 7 * epochs[0]
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ class Candidates:
                     if pace is not None:
                         pace.stepped()
                         if pace.step_seconds is not None and recipe is None:
-                            self.clock.measured(pace.step_seconds)
+                            self.clock.measured(architecture, pace.step_seconds)
                     if curve is not None:
                         curve.see(progress, ends_epoch=fit.ends_epoch)
                     yield Progress(phase, number * steps + progress.step, of * steps, progress.metrics)

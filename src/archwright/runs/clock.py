@@ -15,7 +15,7 @@ from archwright.runs.assembly import recipe_of
 from archwright.runs.events import Stage
 from archwright.runs.plan import PHASES
 from archwright.runs.rates import test_seconds
-from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, step_seconds, timing_engine
+from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, at_batch, step_seconds, timing_engine
 
 if TYPE_CHECKING:
     from archwright.modalities.protocol import Modality
@@ -97,8 +97,9 @@ class Clock:
         until = min(LATEST * whole, whole - REPORT_SECONDS)
         return until - float(self.store.get("overhead", 0.0)) - test - self.spent()
 
-    def measured(self, step: float) -> None:
+    def measured(self, architecture: Architecture | None, step: float) -> None:
         """Note the seconds of a step of final training as it is now: the test takes as much longer or shorter."""
+        step = at_batch(self.plan, self.modality, architecture, step)
         self._test = test_seconds(self.plan, self.modality, Rates(step))
 
     def expected(self, *phases: str) -> float:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from archwright.errors import ConfigError
 from archwright.methods.cost import LEAST_PASSES, Rates, cost
+from archwright.runs.assembly import recipe_of
 from archwright.runs.clock import LATEST
 from archwright.runs.pace import Pace
 from archwright.runs.rates import test_seconds
-from archwright.runs.timing import TIMED_STEPS, step_seconds
+from archwright.runs.timing import TIMED_STEPS, at_batch, step_seconds
 from archwright.training.fit import Fit
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ class InMinutes:
 
     def __init__(self, plan: Plan, modality: Modality, architecture: Architecture, minutes: float, begun: float):
         step = step_seconds(plan, modality, architecture, TIMED_STEPS)
-        self._threads, self._each = plan.threads, cost(plan.final.recipe, modality, step)
-        self._end = begun + LATEST * 60 * minutes - test_seconds(plan, modality, Rates(step)) - WRITING
+        self._threads, self._each = plan.threads, cost(recipe_of(plan, architecture), modality, step)
+        usual = Rates(at_batch(plan, modality, architecture, step))
+        self._end = begun + LATEST * 60 * minutes - test_seconds(plan, modality, usual) - WRITING
         self.epochs = self._each.epochs_within(self._left())
         if self._left() <= 0:
             raise ConfigError(

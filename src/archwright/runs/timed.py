@@ -15,7 +15,7 @@ from archwright.runs.clock import LATEST, REPORT_SECONDS
 from archwright.runs.costing import Exact
 from archwright.runs.floors import divide, require_half, require_passes, require_time
 from archwright.runs.rates import SHORT, test_seconds
-from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, measure, step_seconds
+from archwright.runs.timing import TIMED_SHARE, TIMED_STEPS, at_batch, measure, step_seconds
 
 if TYPE_CHECKING:
     from archwright.costs.network_costs import Remembered
@@ -73,6 +73,7 @@ class TimedPlanner:
     def _by_method(self, plan: Plan) -> Plan | None:
         """Return the plan with what its method plans by itself, if it does."""
         measured: dict[str, float] = {}
+        steps: dict[str, float] = {}
         modality, user, final = self.planner.modality, self.planner.user, plan.final
 
         def step(architecture: Architecture, recipe: Recipe) -> float:
@@ -80,6 +81,7 @@ class TimedPlanner:
             least = TIMED_SHARE * self.seconds
             seconds = step_seconds(so, modality, architecture, TIMED_STEPS, least)
             measured[f"rate/{architecture.id}"] = seconds
+            steps[architecture.id] = at_batch(so, modality, architecture, seconds)
             return seconds
 
         require_time(self.seconds, self._left)
@@ -98,7 +100,7 @@ class TimedPlanner:
         for before, now in zip(*(one.search.method.known(one.search).values() for one in (sized, plan)), strict=True):
             if (key := f"rate/{before.id}") in measured:
                 measured[f"rate/{now.id}"] = measured[key]
-        rates = Rates(min(measured.values()), measured) if measured else measure(plan, modality)
+        rates = Rates(min(steps.values()), measured) if measured else measure(plan, modality)
         return self.planner.estimated(plan, rates)
 
     def _fitted(self, plan: Plan, rates: Rates) -> tuple[Plan, tuple[float, float]]:

@@ -86,6 +86,11 @@ def step_seconds(
     return result.reward
 
 
+def at_batch(plan: Plan, modality: Modality, architecture: Architecture | None, seconds: float) -> float:
+    """Return the seconds of an architecture's step as if its batch were the plan's, which is what `Rates` have."""
+    return seconds * modality.per_step(plan.final.recipe) / modality.per_step(recipe_of(plan, architecture))
+
+
 def timed_architectures(plan: Plan) -> list[Architecture]:
     """Return the architectures that are timed for a plan: known networks, or else random ones."""
     known = list(plan.search.method.known(plan.search).values())
@@ -105,7 +110,8 @@ def measure(plan: Plan, modality: Modality, known: Rates | None = None) -> Rates
             if len(seconds) == TIMED_CHILDREN:
                 break
             try:
-                seconds.append(step_seconds(plan, modality, architecture, TIMED_STEPS, engine=engine))
+                step = step_seconds(plan, modality, architecture, TIMED_STEPS, engine=engine)
+                seconds.append(at_batch(plan, modality, architecture, step))
             except ChildFailure as error:
                 failure = error
     if not seconds:
