@@ -13,6 +13,7 @@ count and one that does. Variants:
 - `plain` (images): the supernet as PyTorch comes: contiguous, default malloc.
 - `beside`, with `--beside CHECKOUT`: `shared` of another version of archwright, say one of `git worktree add CHECKOUT
   COMMIT`, in the same rounds.
+- `bfloat16` (recurrent): `shared` with products in bfloat16, as `--search-recipe.precision bfloat16` has them.
 - `products` (recurrent): only the matrix products of such a step, forward and backward, with nothing between them.
 
 Settings of malloc last for a process, so each variant of each round is a process of its own; they take turns. Figures
@@ -40,7 +41,7 @@ from typing import Any
 VARIANTS = {
     "micro": ("shared", "child", "plain"),
     "macro": ("shared", "child", "plain"),
-    "recurrent": ("shared", "child", "products"),
+    "recurrent": ("shared", "bfloat16", "child", "products"),
 }
 IMAGES = 128
 ROWS, LENGTH, VOCABULARY, UNITS, NODES = 64, 35, 10_000, 1000, 12
@@ -92,14 +93,15 @@ def text_steps(variant: str, count: int) -> Iterator[Callable[[], None]]:
     from archwright.space import Open, TextTask, sample
     from archwright.spaces import EnasRecurrent
     from archwright.training.optimizer import Optimizer
-    from archwright.training.recipe import ENAS_RECURRENT as RECIPE
+    from archwright.training.recipe import ENAS_RECURRENT
     from archwright.training.regularisation import token_loss
 
+    recipe = replace(ENAS_RECURRENT, precision="bfloat16" if variant == "bfloat16" else "float32")
     space = EnasRecurrent(nodes=NODES, units=UNITS)
     task = TextTask(VOCABULARY)
     tokens = torch.randint(0, VOCABULARY, (LENGTH + 1, ROWS))
-    shared = space.network(Open.all(space), task).train() if variant == "shared" else None
-    optimizer = Optimizer(shared, RECIPE) if shared is not None else None
+    shared = space.network(Open.all(space), task).train() if variant in ("shared", "bfloat16") else None
+    optimizer = Optimizer(shared, recipe) if shared is not None else None
     for seed in range(count):
         architecture = sample(space, seed)
         if variant == "products":
@@ -108,10 +110,10 @@ def text_steps(variant: str, count: int) -> Iterator[Callable[[], None]]:
         network = shared
         if variant == "child":
             network = space.network(Open.only(space, architecture), task).train()
-            optimizer = Optimizer(network, RECIPE)
+            optimizer = Optimizer(network, recipe)
 
         def step(network: Any = network, optimizer: Any = optimizer, architecture: Any = architecture) -> None:
-            loss, _ = token_loss(network, tokens[:-1], tokens[1:], network.start(ROWS), RECIPE, architecture)
+            loss, _ = token_loss(network, tokens[:-1], tokens[1:], network.start(ROWS), recipe, architecture)
             loss.backward()
             optimizer.step(0.1, optimizer.gradient_norm().item())
             optimizer.clear()

@@ -76,7 +76,7 @@ def mixed_highways(
     weights: Float[Tensor, "sources options"],
 ) -> Float[Tensor, "batch units"]:
     """Return the sum over sources and activations of the weight times the `highway`; "none" gives zeros."""
-    gate, value = products.chunk(2, -1)
+    gate, value = products.to(before.dtype).chunk(2, -1)
     gate = torch.sigmoid(gate)
     shares = {name: weights[:, place, None, None] for place, name in enumerate(activations) if name != NONE}
     activated = sum((share * activate(name, value) for name, share in shares.items()), start=torch.zeros_like(value))

@@ -64,7 +64,7 @@ def highway(before: Tensor, product: Tensor, activation: str) -> Tensor:
 
     That is sigmoid(g) * activation(v) + (1 - sigmoid(g)) * before.
     """
-    gate, value = product.chunk(2, -1)
+    gate, value = product.to(before.dtype).chunk(2, -1)  # where matrices are read more coarsely than states
     return torch.lerp(before, activate(activation, value), torch.sigmoid(gate))
 
 

@@ -81,10 +81,9 @@ class SteppedCell(RecurrentCell):
     ) -> tuple[Tensor, CellState]:
         step, outputs = self.stepper(architecture, mask), []
         products = x @ self.input  # of the whole sequence at once
-        with torch.autocast(x.device.type, enabled=False):  # the steps keep one precision, that of the weights
-            for product in products.to(self.hidden.dtype).unbind(0):
-                state = step(product, state[0] if mask is None else state[0] * mask, state)
-                outputs.append(state[0])
+        for product in products.to(state[0].dtype).unbind(0):  # states keep their precision; products may be coarser
+            state = step(product, state[0] if mask is None else state[0] * mask, state)
+            outputs.append(state[0])
         return torch.stack(outputs), state
 
 
