@@ -126,9 +126,11 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [f"space: {_sizes(search.space)}; final training: {_sizes(final.space)}"]
     lines.append(search.method.line(search, plan.cluster))
     epochs = counted(final.recipe.epochs, "epoch")
+    more = "" if final.recipe.precision == "float32" else f", {final.recipe.precision}"
+    more += ", images mirrored" * final.recipe.flip
     lines.append(
-        f"final training: {final.finalists} of {search.method.source(search)}, {epochs}, batch {final.recipe.batch}; "
-        f"device {plan.device}, {counted(plan.threads, 'thread')}, seed {plan.seed}"
+        f"final training: {final.finalists} of {search.method.source(search)}, {epochs}, batch {final.recipe.batch}"
+        f"{more}; device {plan.device}, {counted(plan.threads, 'thread')}, seed {plan.seed}"
     )
     times = ", ".join(f"{name} {estimate[name]:.0f} s" for name in PHASES if estimate.get(name))
     total = sum(estimate.values())
