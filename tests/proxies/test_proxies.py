@@ -17,6 +17,7 @@ from archwright.proxies import PROXIES, proxies_of
 from archwright.proxies.az_nas import DEAD, entropy
 from archwright.proxies.joined import agreement, as_lines, az_nas, columns_of, first_words, fused
 from archwright.proxies.synflow import synflow
+from archwright.report.statistics import kendall_tau
 from archwright.space import Task, TextTask, replay, sample
 from archwright.spaces.enas_macro import EnasMacro
 from archwright.spaces.enas_micro import EnasMicro
@@ -107,7 +108,8 @@ def test_az_nas_prefers_what_is_good_in_all_its_scores() -> None:
 def test_a_fused_score_follows_the_column_that_was_right(truth: list[float], random: Any) -> None:
     noise = random.sample(truth, len(truth))
     columns = {"right": truth, "wrong": [-x for x in truth], "noise": noise}
-    order = sorted(range(len(truth)), key=fused(columns, dict(enumerate(truth))).__getitem__)
-    assert [truth[i] for i in order[-1:]] == [max(truth)]
+    found = fused(columns, dict(enumerate(truth)))
+    # Before anything is known the two columns that contradict each other leave the noise.
+    assert kendall_tau([found[i] for i in range(len(truth))], truth, resamples=1)[0] > 0.5
     nothing = fused({"right": truth, "again": [2 * x for x in truth]}, {})
     assert sorted(range(len(truth)), key=nothing.__getitem__) == sorted(range(len(truth)), key=truth.__getitem__)
