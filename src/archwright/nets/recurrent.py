@@ -104,6 +104,8 @@ class TreeCell(SteppedCell):
         hidden: Tensor = self.hidden
         if self.training and self.hidden_dropout > 0:
             hidden = functional.dropout(hidden, self.hidden_dropout)
+        if torch.is_autocast_enabled(hidden.device.type):  # once for all steps: it remembers parameters alone
+            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
         return lambda x, h, state: tree.step(x.chunk(leaves, 1), (h @ hidden).chunk(leaves, 1), state[1])
 
     def drawn(self) -> Iterator[tuple[str, int]]:
