@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from archwright.__main__ import main
+from archwright.pages.charts import training_charts
 from archwright.pages.record import read
 from archwright.pages.report import page, view
 from archwright.store import RunStore
@@ -50,6 +51,16 @@ def test_the_page_of_a_finished_run_has_it_all(tmp_path: Path) -> None:
     ):
         assert words in html.unescape(text), words
     assert re.search(r"<title>2/left: [^<]*\noutput 16x8x8, 32x4x4\n1,234 parameters, 56,789 multiply-adds", text)
+
+
+@pytest.mark.parametrize("share", ["0.1", "1"])
+def test_the_curve_of_a_known_network_is_called_so_whatever_its_share_of_the_time(tmp_path: Path, share: str) -> None:
+    folder = finished(tmp_path / "run")
+    with RunStore(folder) as store:
+        store.put(f"candidate/known-{share}", store.get("candidate/random-0"))
+    labels = {drawn.label for _, chart in training_charts(read(folder)) if chart for drawn in chart.series}
+    assert "known network" in labels
+    assert not any(label.startswith("known network ") for label in labels)
 
 
 def test_a_run_under_way_shows_what_is_running(tmp_path: Path) -> None:

@@ -78,9 +78,11 @@ def _names(record: RunRecord) -> dict[str, str]:
         for key in sorted(
             key for key, one in record.candidates.items() if key.startswith(f"{kind}-") and "of" not in one
         ):
-            architecture, number = record.candidates[key]["architecture"], key.rpartition("-")[2]
+            architecture, number = record.candidates[key]["architecture"], key.partition("-")[2]
             name = "reference" if architecture is None else Architecture.from_json(architecture).id
-            names.setdefault(name, words if number == "0" and kind != "random" else f"{words} {int(number) + 1}")
+            # A known network has no number but its share of the time, such as 0.1.
+            one = kind == "known" or (number == "0" and kind != "random")
+            names.setdefault(name, words if one else f"{words} {int(number) + 1}")
     return names
 
 
