@@ -3,6 +3,7 @@
     python benchmarks/ablation.py --data DIR --seconds 215
     python benchmarks/ablation.py --data DIR --recipe '{"augment": 0.5}' --answers '{"1/activation": "gelu"}'
     python benchmarks/ablation.py --data DIR --known vgg11 --size 0.37 --looks 0.03 0.09 0.27
+    python benchmarks/ablation.py --data DIR --mutant 3 --looks 0.024 0.19
     python benchmarks/ablation.py --data TEXT --known lstm --recipe '{"sampled": 1}' --answers '{"units": 320}'
 
 The steps that fit are counted before, from the fastest of a few, so other work on the machine changes how long it takes
@@ -22,7 +23,7 @@ import torch
 
 from archwright.modalities import modality, read
 from archwright.presets import DEFAULT_SPACES, preset
-from archwright.space import replay
+from archwright.space import mutate, replay
 from archwright.spaces import SPACES
 from archwright.training.child import child_network
 from archwright.training.fit import Fit
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--answers", type=json.loads, default={}, help="decisions to change")
     parser.add_argument("--recipe", type=json.loads, default={}, help="fields of the recipe to change")
     parser.add_argument("--space", type=json.loads, default={}, help="fields of the space: stem_stride, zero_init")
+    parser.add_argument("--mutant", type=int, help="a decision or two changed, drawn from this seed")
     parser.add_argument("--looks", type=float, nargs="*", default=[])
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -60,6 +62,8 @@ def main() -> None:
     name = given.known or ("resnet9" if found.name == "images" else "lstm")
     known = space.known(given.size, recipe, len(found.data.train))
     architecture = replay(space, {**dict(known[name].answers), **given.answers})
+    if given.mutant is not None:
+        architecture = mutate(space, mutate(space, architecture, given.mutant), given.mutant)
 
     def fit(epochs: float) -> Fit:
         network = child_network(space, architecture, found.data.task, given.seed)
@@ -86,6 +90,7 @@ def main() -> None:
                 "data": found.data.name,
                 "network": f"{name} x {given.size:g}",
                 "answers": given.answers,
+                "mutant": given.mutant,
                 "recipe": given.recipe,
                 "parameters": parameters(training.model),
                 "epochs": round(training.steps / training.per_epoch, 1),

@@ -22,8 +22,9 @@ from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Progress, Result, Trial
 from archwright.methods import sizing
 from archwright.methods.cost import Rates
+from archwright.methods.halving import LATE, Halving, losers_share
 from archwright.methods.race import RaceMethod
-from archwright.methods.sizing import _nearest, sized
+from archwright.methods.sizing import SIZINGS, Sizing, _nearest
 from archwright.modalities import modality
 from archwright.presets import default_space
 from archwright.runs.clock import Clock
@@ -76,7 +77,8 @@ def test_heats_shrink_and_the_losers_cost_what_their_trainings_took(
     # One by one: a network that leaves after heat k has trained for shares[k]. The winner leaves after none.
     stays = [*counts, 1]
     lost = sum((stays[k] - stays[k + 1]) * shares[k] for k in range(len(counts)))
-    assert method.lost(entrants) * share == pytest.approx(lost)
+    assert method._halving.lost(entrants) * share == pytest.approx(lost)
+    assert len(counts) > 1  # however few start, two are compared after a longer time
 
 
 def test_settings_that_cannot_be() -> None:
@@ -109,6 +111,44 @@ def test_seconds_of_a_training_are_those_of_its_own_batch(tmp_path: Path, monkey
             assert trainings.steps(own) == 200  # of half a second each
 
 
+@given(
+    seconds=st.floats(20, 1e5),
+    passes=st.floats(2, 1e4),
+    usual=st.floats(0.05, 0.5),
+    reduction=st.integers(2, 5),
+    growth=st.floats(2.0, 10.0),
+)
+def test_the_last_heat_is_late_and_first_heats_are_long_enough(
+    seconds: float, passes: float, usual: float, reduction: int, growth: float
+) -> None:
+    halving, share = Halving(reduction, growth), losers_share(usual, passes)
+    assert usual / 2 <= share <= usual
+    losers, whole = share * seconds, (1 - share) * seconds
+    entrants = halving.entrants(losers, whole, passes)
+    first = losers / halving.lost(entrants)
+    if entrants > 2:
+        assert halving.rungs(entrants, first / whole)[-1].share >= LATE
+        assert first >= 5 or (entrants <= 7 and passes * first / whole >= 1)
+
+
+def test_what_is_planned_for_a_race_follows_the_passes() -> None:
+    given = prepare("digits", user=UserSettings("stages"), device="cpu", data_options={"limit": 200}, timed=False)
+    context, timed = given.plan.context(modality(given.data)), []
+
+    def step(architecture: Architecture, recipe: Recipe) -> float:
+        timed.append(architecture)
+        return 5.0
+
+    method = replace(given.plan.search.method, balance=2.0)
+    few = method.planned(context, 120.0, (), step)
+    assert (few["losers"], few["trials"], len(few["starters"])) == (0.125, 2, 1)
+    assert few["first_share"] * method.growth >= LATE
+    assert len({*timed}) <= 1 + SIZINGS  # widths of the first known network: others are not timed
+    assert method.planned(context, 120.0, ("losers",), step)["losers"] == method.losers
+    many = method.planned(context, 120.0, (), lambda *_: 0.01)
+    assert (many["losers"], many["trials"]) == (0.25, 7)
+
+
 def _trials(proposals: Sequence[Any]) -> list[Trial]:
     return [Trial(p.stream, p, Result(0.1 * p.stream), 0.0) for p in proposals]
 
@@ -139,6 +179,18 @@ def test_starters_are_proposed_first_and_the_controller_learns_from_them() -> No
         for known in starters
     ]
     assert 0 < min(changed) < len(proposed.architecture.answers) / 2  # a mutant of one of them
+
+
+def test_what_is_proposed_after_few_starters_is_near_them() -> None:
+    starters = list(SPACE.known(0.1).values())[:1]
+    for near in (False, True):
+        controller = Starting(Guided(SPACE, start=4), starters, near=near)
+        between = controller.ask([0, 1, 2, 3])[1:]
+        assert [proposal.architecture for proposal in controller.ask([1, 2, 3])] == [p.architecture for p in between]
+        for proposal in between:
+            answers = dict(starters[0].answers)
+            same = sum(answers.get(name) == answer for name, answer in proposal.architecture.answers)
+            assert (same >= len(answers) / 2) is near
 
 
 def test_a_policy_is_not_told_of_what_it_did_not_propose() -> None:
@@ -403,13 +455,13 @@ def test_muon_is_taken_for_few_passes_if_its_steps_are_not_much_slower(
         slower = {"muon": cost, "sgd": 1.0}[recipe.optimizer] * {"bfloat16": 1.2, "float32": 1.0}[recipe.precision]
         return seconds * slower
 
-    _, recipe = sized(context, 60.0, 13.0, (), step)
+    _, recipe = Sizing(context, 13.0, (), step).networks(60.0)
     assert (recipe.optimizer, recipe.precision) == (optimizer, "float32")
-    assert sized(context, 60.0, 13.0, ("optimizer",), step)[1].optimizer == "sgd"
+    assert Sizing(context, 13.0, ("optimizer",), step).networks(60.0)[1].optimizer == "sgd"
     per_epoch = -(-len(context.modality.data.train) // recipe.batch)
     usual = usual_weight_decay(recipe.learning_rate, per_epoch, recipe.epochs)
     assert recipe.weight_decay == usual
-    kept = sized(context, 60.0, 13.0, ("weight_decay",), step)[1].weight_decay
+    kept = Sizing(context, 13.0, ("weight_decay",), step).networks(60.0)[1].weight_decay
     assert kept == context.final.weight_decay != usual
 
 
@@ -425,9 +477,9 @@ def test_on_a_busy_machine_the_first_known_network_is_sized_and_others_while_the
         return 0.01
 
     monkeypatch.setattr(sizing, "time", SimpleNamespace(monotonic=lambda: now))
-    names = list(sized(context, 600.0, 13.0, (), step)[0])
+    names = list(Sizing(context, 13.0, (), step).networks(600.0)[0])
     assert len(names) > 1
-    assert list(sized(context, 60.0, 13.0, (), step)[0]) == names[:1]
+    assert list(Sizing(context, 13.0, (), step).networks(60.0)[0]) == names[:1]
 
 
 def test_a_front_holds_networks_outside_the_window() -> None:

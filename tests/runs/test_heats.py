@@ -77,3 +77,13 @@ def test_of_perplexity_less_is_better() -> None:
     assert winner({FOUND: 90.0, KNOWN: 100.0}, {FOUND: (-15.0, -5.0)}, up=False)[0] == FOUND
     assert winner({FOUND: 90.0, KNOWN: 100.0}, {FOUND: (-15.0, 5.0)}, up=False)[0] == KNOWN
     assert winner({FOUND: 110.0, KNOWN: 100.0}, {FOUND: (-15.0, -5.0)}, up=False)[0] == KNOWN
+
+
+def test_a_lead_is_compared_with_what_the_favourite_will_still_gain() -> None:
+    favourite = RaceMethod()
+    looks = [(0.024, 0.82), (0.19, 0.428)]
+    end = favourite.predicted(looks)
+    assert 0.2 < end < 0.3
+    assert favourite.doubt(0.428, end) > 0.428 - 0.37  # a lead that was lost in the end (docs/value.md)
+    assert favourite.doubt(0.428, end) < 0.08
+    assert favourite.doubt(0.4, 0.4) == RaceMethod(favourite=False).doubt(0.428, end) == 0.0

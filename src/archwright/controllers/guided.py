@@ -101,6 +101,11 @@ class Guided:
         self._updates, self._learning_rate, self._objectives = updates, learning_rate, tuple(objectives)
         self.load_state_dict({})
 
+    @property
+    def uniform(self) -> int:
+        """The proposals that are uniform."""
+        return self._start
+
     def load_state_dict(self, state: State) -> None:
         self._tried: list[tuple[Architecture, float]] = []
         self._following = 0  # the stream after the last one reported

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.controllers.wrapping import Wrapping
 from archwright.loop import Proposal, Trial
+from archwright.space import generator
 
 if TYPE_CHECKING:
     from archwright.space import Architecture
@@ -15,20 +16,30 @@ if TYPE_CHECKING:
 class Starting(Wrapping):
     """Proposes `starters`, in their order, and then what `controller` proposes.
 
+    With `near`, where the controller would propose uniformly until it has so many trials (`uniform`) and there are
+    fewer starters, what comes between is a starter with two decisions changed: it costs about as much.
     A controller that learns from the probabilities of its own proposals (REINFORCE, PPO) is not told of the starters,
     which it did not propose; it may remember them, so that it proposes what is near them. All others learn from every
     trial.
     """
 
-    def __init__(self, controller: Any, starters: Sequence[Architecture]) -> None:
+    def __init__(self, controller: Any, starters: Sequence[Architecture], *, near: bool = False) -> None:
         super().__init__(controller)
         self._starters = tuple(starters)
+        self._uniform = getattr(controller, "uniform", 0) if near else 0
 
     def ask(self, streams: Sequence[int]) -> list[Proposal]:
         given = [stream for stream in streams if stream < len(self._starters)]
         own = [stream for stream in streams if stream >= len(self._starters)]
         proposals = [Proposal(stream, self._starters[stream]) for stream in given]
-        return proposals + (list(self._controller.ask(own)) if own else [])
+        between = [stream for stream in own if stream < self._uniform]
+        proposals += [Proposal(stream, self._changed(stream)) for stream in between]
+        later = own[len(between) :]
+        return proposals + (list(self._controller.ask(later)) if later else [])
+
+    def _changed(self, stream: int) -> Architecture:
+        space, rng = self.space.grown(stream), generator((self._controller.seed, stream))
+        return space.varied(space.varied(self._starters[stream % len(self._starters)], rng), rng)
 
     def tell(self, trials: Sequence[Trial]) -> bool:
         remembered = False

@@ -256,6 +256,10 @@ class Method(ABC):
         """Return the error by which a heat ranks. `looks` are shares of the training and errors there, up to now."""
         return looks[-1][1]
 
+    def doubt(self, now: float, end: float) -> float:
+        """Return by how much another network's error has to be less than that of `guard`, whose `end` is predicted."""
+        return 0.0
+
     @abstractmethod
     def ranked(
         self, context: Context, saved: Saved, ask: Callable[[int], Sequence[Proposal]]

@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archwright.errors import ChildFailure, ConfigError
 from archwright.evaluators.race import Race
 from archwright.methods.cost import FORWARD, LEAST_PASSES, LEAST_SHARE, Rates
+from archwright.methods.halving import Halving, losers_share
 from archwright.methods.protocol import ChildrenMethod, Context, Rung, Search, Settings, StepSeconds
-from archwright.methods.sizing import BALANCE, COST_POWER, START_SIZE, admitted, sized
+from archwright.methods.sizing import BALANCE, COST_POWER, START_SIZE, Sizing, admitted
 from archwright.space import Architecture, Space
 
 if TYPE_CHECKING:
     from archwright.engines.settings import Cluster
     from archwright.training.recipe import Recipe
 
-SHORTEST = 5.0  # seconds of a first heat: less says nothing, and starting a network takes a second
-FEWEST, MOST = 7, 36  # networks that start
 PLANNED = ("epochs", "precision", "optimizer", "augment", "weight_decay")  # of the recipe, for the time there is
 COUNTED = 10  # of them in a counted run
 SMALLER_KNOWN = (0.5, 0.25)  # widths at which the first known network starts, too, where costs are an objective
+# Of what the first known network is predicted to gain still: leads of up to 0.33 of it, of networks that are fast at
+# first, were lost in the end, and one of 0.43 came to nothing (docs/value.md).
+DOUBT = 0.4
 STARTING = 1.5  # seconds that building and timing a network takes
 
 
@@ -35,7 +37,8 @@ class RaceMethod(ChildrenMethod):
     """Settings of a race.
 
     Args:
-        losers: share of the training time that goes to networks that are not delivered.
+        losers: share of the training time that goes to networks that are not delivered; planned for minutes, down to a
+            half of it where these allow few passes over the training part.
         reduction: of the networks compared, one in so many trains on.
         growth: how many times longer a network has trained when it is compared again. A late last heat tells the end.
         window: passes over the training part that a proposal's training may have, as a factor below and above those
@@ -46,8 +49,8 @@ class RaceMethod(ChildrenMethod):
             end (docs/value.md), instead of the error now: a short comparison favours networks that are fast at first.
         heirs: the share of the first heat that a proposal is spared which has half of its weights in common with one
             before it: it begins with the weights that the other had then. 0: all begin with random weights.
-        favourite: the first known network stays ahead of what is not certainly better than it; without, the best known
-            one in the heat does.
+        favourite: the first known network stays ahead of what is not certainly better than it, by two fifths of what
+            it will still gain; without, the best known one in the heat stays ahead of what is not certainly better.
         first_share: planned: of its whole training, when a network is first compared.
         whole: planned: seconds of a whole training; None where the budget is counted.
         passes: planned: passes over the training part that the known networks are sized for.
@@ -133,28 +136,21 @@ class RaceMethod(ChildrenMethod):
             )
 
     def rungs(self, entrants: int) -> tuple[Rung, ...]:
-        """Return the heats after the first: how many go on, to which share of their training."""
-        share, rungs = self.first_share, []
-        while (entrants := -(-entrants // self.reduction)) > 1:
-            share *= self.growth
-            if share >= 1:
-                break
-            rungs.append(Rung(entrants, share))
-        return tuple(rungs)
+        return self._halving.rungs(entrants, self.first_share)
 
-    def lost(self, entrants: int) -> float:
-        """Return the time of all losers, in units of the first heat's share."""
-        unit = RaceMethod(reduction=self.reduction, growth=self.growth, first_share=1e-12)
-        shares = [1.0, *(rung.share / 1e-12 for rung in unit.rungs(entrants))]
-        counts = [entrants, *(rung.count for rung in unit.rungs(entrants))]
-        return sum((n - 1) * (s - b) for n, s, b in zip(counts, shares, [0.0, *shares], strict=False))
+    @property
+    def _halving(self) -> Halving:
+        return Halving(self.reduction, self.growth)
 
     def planned(self, context: Context, seconds: float, fixed: Collection[str], step_seconds: StepSeconds) -> Settings:
         """Return the networks that start, how many enter, and how long each trains, to fill `seconds`."""
-        entrants = context.search.trials if "trials" in fixed else self._entrants(seconds)
         parts = context.modality.data.parts
+        sizing = Sizing(context, self.balance, fixed, step_seconds)
+        passes = sizing.passes((1 - self.losers) * seconds)
+        losers = self.losers if "losers" in fixed else losers_share(self.losers, passes)
+        entrants = context.search.trials if "trials" in fixed else self._entrants(seconds, losers, passes)
         available = seconds - STARTING * entrants
-        whole = max((1 - self.losers) * available, LEAST_SHARE * seconds)
+        whole = max((1 - losers) * available, LEAST_SHARE * seconds)
         if whole >= available:
             raise ConfigError(
                 f"{entrants} networks are begun in about {STARTING * entrants:.0f} s, and half of the {seconds:.0f} s "
@@ -164,9 +160,8 @@ class RaceMethod(ChildrenMethod):
         # The networks of a front share the time of the one that is delivered, and begin with smaller known ones, too.
         several, together = bool(context.search.pareto), self._together(context)
         whole /= together
-        starters, recipe = sized(
-            context, whole, self.balance, fixed, step_seconds, smaller=SMALLER_KNOWN if several else ()
-        )
+        count = None if several or "starters" in fixed else entrants - 1
+        starters, recipe = sizing.networks(whole, count, SMALLER_KNOWN if several else ())
         near = [*starters.values()]
         if "starters" in fixed:
             starters = {name: one for name, one in starters.items() if name.partition("-x0")[0] in self.starters}
@@ -175,9 +170,10 @@ class RaceMethod(ChildrenMethod):
         looked_at = (len(parts["validation"]) + len(parts["test"])) / len(parts["train"])
         looks = context.search.space.forwards * FORWARD * looked_at / passes
         whole, available = whole / (1 + looks), available / (1 + looks)
-        share = (available - whole * together) / whole / self.lost(max(2, entrants))
+        share = (available - whole * together) / whole / self._halving.lost(max(2, entrants))
         return {
             "trials": entrants,
+            "losers": losers,
             "whole": whole,
             "passes": passes if starters else None,
             "recipe": {name: getattr(recipe, name) for name in PLANNED},
@@ -211,14 +207,12 @@ class RaceMethod(ChildrenMethod):
                 starters[name] = one.to_json()
         return {"starters": starters, "large": bool(context.search.pareto)}
 
-    def _entrants(self, seconds: float) -> int:
-        """Return how many networks start: as many as have a first heat of `SHORTEST` seconds, within limits.
-
-        Beginning them takes a quarter of the time at most: half is the winner's.
-        """
-        time = self.losers * seconds
-        fitting = [n for n in range(FEWEST, MOST + 1) if time / self.lost(n) >= SHORTEST]
-        return max(2, min(max(fitting, default=FEWEST), int(seconds / 4 / STARTING)))
+    def _entrants(self, seconds: float, losers: float, passes: float | None) -> int:
+        """Return how many networks start; beginning them takes a quarter of the time at most: half is the winner's."""
+        fitting = self._halving.entrants(
+            losers * seconds, (1 - losers) * seconds, math.inf if passes is None else passes
+        )
+        return max(2, min(fitting, int(seconds / 4 / STARTING)))
 
     def predicted(self, looks: Sequence[tuple[float, float]]) -> float:
         if not self.extrapolate or len(looks) < 2 or min(error for _, error in looks[-2:]) <= 0:
@@ -240,6 +234,9 @@ class RaceMethod(ChildrenMethod):
         if self.favourite:
             return super().guard(ranked, known)
         return next((one for one in ranked if one in known), None)
+
+    def doubt(self, now: float, end: float) -> float:
+        return DOUBT * max(0.0, now - end) if self.favourite else 0.0
 
     def whole_seconds(self, context: Context, rates: Rates) -> float:
         return self.whole or super().whole_seconds(context, rates)

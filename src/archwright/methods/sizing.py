@@ -31,78 +31,97 @@ FEW_PASSES = 20.0
 MUON_COST = 1.15
 NEAR = math.log(1.3)  # a difference in passes that a larger network is worth
 SMALLEST, SMALLER = 0.01, 0.85  # size of a network that is tried to be within limits, and the factor between two
-FAR = 1.6  # times more or fewer passes than intended: such a network does not race
+FAR = 1.6  # times more or fewer passes than the first: such a network does not race
 PATIENCE = 0.15  # of the training's time: on a busy machine, what has not been timed by then does not race either
 
 
-def sized(
-    context: Context,
-    whole: float,
-    balance: float,
-    fixed: Collection[str],
-    step_seconds: StepSeconds,
-    count: int | None = None,
-    smaller: Sequence[float] = (),
-) -> tuple[dict[str, Architecture], Recipe]:
-    """Return the known networks, each at the size that makes about as many passes in `whole` seconds, and the recipe.
+class Sizing:
+    """Sizes the known networks of a space by what their steps take; the first one is timed when this is made.
 
-    Known networks are sized so that the whole training makes sqrt(balance x P) passes over the training part, where P
-    are those of the first known network at START_SIZE, and two at least: ten times the time goes half into a larger
-    network, half into more passes (as Hoffmann et al. 2022 found for language models; docs/value.md). One that cannot
-    come near it at any size is left out, one above the limits is made smaller, and those, but for the first, that are
-    still to be timed when that has taken `PATIENCE` of the time are left out. Fields of the recipe in `fixed` stay. A
-    space without known networks has none, and the recipe as it is. `count` takes the first of them alone; that is there
-    at `smaller` widths, too.
+    Fields of the recipe in `fixed` stay. A space without known networks has none, and the recipe as it is.
     """
-    begun = time.monotonic()
-    recipe, space, modality = context.final, context.search.space, context.modality
-    examples = len(modality.data.train)
-    small = space.known(START_SIZE, recipe, examples)
-    if not small:
-        return {}, recipe
-    first = next(iter(small.values()))
-    if "precision" not in fixed:
-        recipe = min((replace(recipe, precision=p) for p in PRECISIONS), key=partial(step_seconds, first))
 
-    def passes(architecture: Architecture) -> float:
-        own = child_recipe(space, architecture, recipe)
-        return whole / cost(own, modality, step_seconds(architecture, recipe)).training
+    def __init__(self, context: Context, balance: float, fixed: Collection[str], step_seconds: StepSeconds) -> None:
+        self._begun = time.monotonic()
+        self._context, self._balance, self._fixed, self._step_seconds = context, balance, fixed, step_seconds
+        self._space, self._recipe, self._modality = context.search.space, context.final, context.modality
+        self._examples = len(self._modality.data.train)
+        self._small = self._space.known(START_SIZE, self._recipe, self._examples)
+        self._most: dict[str, float] = {}  # sizes that are known to be within the limits where larger ones are not
+        if self._small and "precision" not in fixed:
+            both = (replace(self._recipe, precision=precision) for precision in PRECISIONS)
+            self._recipe = min(both, key=partial(step_seconds, self._first))
 
-    target = max(LEAST_PASSES, math.sqrt(balance * passes(first)))
-    if target < FEW_PASSES:
-        if "augment" not in fixed:
-            recipe = replace(recipe, augment=0.5)
-        if recipe.optimizer == "sgd" and "optimizer" not in {*fixed, *space.recipe(first)}:
+    @property
+    def _first(self) -> Architecture:
+        return next(iter(self._small.values()))
+
+    def passes(self, whole: float) -> float | None:
+        """Return the passes over the training part that networks are sized for, where a training takes `whole` seconds.
+
+        They are sqrt(balance x P), and two at least, where P are those of the first known network at START_SIZE: ten
+        times the time goes half into a larger network, half into more passes (as Hoffmann et al. 2022 found for
+        language models; docs/value.md). None: there are no known networks.
+        """
+        if not self._small:
+            return None
+        return max(LEAST_PASSES, math.sqrt(self._balance * self._made(self._first, whole)))
+
+    def _made(self, architecture: Architecture, whole: float) -> float:
+        """Return the passes that a network makes in `whole` seconds."""
+        own = child_recipe(self._space, architecture, self._recipe)
+        return whole / cost(own, self._modality, self._step_seconds(architecture, self._recipe)).training
+
+    def networks(
+        self, whole: float, count: int | None = None, smaller: Sequence[float] = ()
+    ) -> tuple[dict[str, Architecture], Recipe]:
+        """Return the known networks, each at the size that makes as many passes in `whole` seconds, and the recipe.
+
+        One above the limits is made smaller. But for the first, those that cannot come near at any size are left out,
+        and those that are still to be timed when that has taken `PATIENCE` of the time. `count` takes the first of them
+        alone; the very first is there at `smaller` widths, too.
+        """
+        if (target := self.passes(whole)) is None:
+            return {}, self._recipe
+        self._settle(target)
+        found: dict[str, Architecture] = {}
+        widths: dict[str, Architecture] = {}  # of the first
+        first = target  # the passes that it makes
+        for name in self._small:
+            if len(found) == count or (found and time.monotonic() - self._begun > PATIENCE * whole):
+                break
+            one, made, size = _nearest(partial(self._at, name=name), partial(self._made, whole=whole), target)
+            first = first if found else made
+            if self._context.admits(one) and 1 / FAR <= made / first <= FAR:
+                widths = widths or {f"{name}-x{factor:g}": self._at(factor * size, name) for factor in smaller}
+                found[name] = one
+        ordered = {**dict([*found.items()][:1]), **widths, **found}
+        distinct = {one: name for name, one in reversed(ordered.items())}  # the first name of each
+        return {name: one for name, one in ordered.items() if distinct[one] == name}, self._recipe
+
+    def _settle(self, target: float) -> None:
+        """Choose the recipe for so many passes over the training part."""
+        first, fixed, recipe = self._first, self._fixed, self._recipe
+        if target < FEW_PASSES:
             turning = replace(recipe, optimizer="muon")
-            if step_seconds(first, turning) <= MUON_COST * step_seconds(first, recipe):
+            free = recipe.optimizer == "sgd" and "optimizer" not in {*fixed, *self._space.recipe(first)}
+            if free and self._step_seconds(first, turning) <= MUON_COST * self._step_seconds(first, recipe):
                 recipe = turning
-    recipe = replace(recipe, epochs=target)
-    if recipe.weight_decay and "weight_decay" not in fixed:
-        usual = usual_weight_decay(recipe.learning_rate, steps(recipe, modality), target)
-        recipe = replace(recipe, weight_decay=usual)
+            if "augment" not in fixed:
+                recipe = replace(recipe, augment=0.5)
+        recipe = replace(recipe, epochs=target)
+        if recipe.weight_decay and "weight_decay" not in fixed:
+            usual = usual_weight_decay(recipe.learning_rate, steps(recipe, self._modality), target)
+            recipe = replace(recipe, weight_decay=usual)
+        self._recipe = recipe
 
-    most: dict[str, float] = {}  # sizes that are known to be within the limits where larger ones are not
-
-    def at(size: float, name: str) -> Architecture:
-        size = min(size, most.get(name, math.inf))
-        one, within = admitted(context, recipe, name, size)
+    def _at(self, size: float, name: str) -> Architecture:
+        """Return a known network at this size, or at the largest within the limits."""
+        size = min(size, self._most.get(name, math.inf))
+        one, within = admitted(self._context, self._recipe, name, size)
         if within < size:
-            most[name] = within
+            self._most[name] = within
         return one
-
-    found: dict[str, tuple[Architecture, float, float]] = {}
-    for name in list(small)[:count]:
-        if found and time.monotonic() - begun > PATIENCE * whole:
-            break
-        nearest = _nearest(partial(at, name=name), passes, target)
-        if context.admits(nearest[0]):
-            found[name] = nearest
-    near = {name: one for name, (one, made, _) in found.items() if 1 / FAR <= made / target <= FAR}
-    near = near or {name: one for name, (one, _, _) in found.items()}
-    for name, (_, _, size) in [*found.items()][:1]:
-        near = {name: near.pop(name, found[name][0]), **{f"{name}-x{f:g}": at(f * size, name) for f in smaller}, **near}
-        near = {name: one for name, one in near.items() if one not in [*near.values()][: [*near].index(name)]}
-    return near, recipe
 
 
 def admitted(context: Context, recipe: Recipe, name: str, size: float) -> tuple[Architecture, float]:

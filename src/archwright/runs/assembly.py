@@ -61,7 +61,7 @@ def controller(plan: Plan, source: Source | None = None) -> Any:
     if source is not None and search.aims.limits and not plan.cluster.replicas:
         made = Admitting(made, source.admits)
     known = search.method.known(search)
-    return Starting(made, list(known.values())) if known else made
+    return Starting(made, list(known.values()), near=True) if known else made
 
 
 def evaluator(plan: Plan, modality: Modality, source: Source | None = None, trainings: Trainings | None = None) -> Any:

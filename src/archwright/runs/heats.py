@@ -79,7 +79,10 @@ class Heats:
             best = self._values.ordered([(one, self._score(errors[one])) for one in best], len(best))
         elif (guard := self._method.guard(best, [*self._names])) is not None:
             ahead = best[: best.index(guard)]  # in what is predicted; and they have to be certainly better now
-            first = next((one for one in ahead if self._certain(results[one], results[guard])), guard)
+            now = self._error(scores[guard])
+            most = now - self._method.doubt(now, errors[guard])
+            certain = (one for one in ahead if self._certain(results[one], results[guard]))
+            first = next((one for one in certain if self._error(scores[one]) <= most), guard)
             best = [first, *(one for one in best if one != first)]
         return [(one, scores[one]) for one in best]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from archwright.components import space_class, space_from_json, space_to_json, with_fields
 from archwright.errors import ChildFailure, ConfigError
 from archwright.methods.cost import cost
-from archwright.methods.sizing import BALANCE, START_SIZE, sized
+from archwright.methods.sizing import BALANCE, START_SIZE, Sizing
 from archwright.presets import DEFAULT_SPACES, preset
 from archwright.runs.assembly import costs_of
 from archwright.runs.candidates import Candidates
@@ -138,7 +138,7 @@ class Rivals:
         context = replace(context, search=replace(context.search, space=space), final=usual)
         plan = replace(self.plan, final=replace(self.plan.final, space=space))
         context = replace(context, excess=Exact(plan, costs_of(plan, self.modality)).excess)
-        networks, recipe = sized(context, seconds, balance, (), step, count=1)
+        networks, recipe = Sizing(context, balance, (), step).networks(seconds, count=1)
         if not networks:
             raise ChildFailure("none is within the limits")
         ((name, architecture),) = networks.items()
