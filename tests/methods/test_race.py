@@ -276,7 +276,7 @@ def test_the_winner_trains_on_and_is_compared_with_the_best_known_network(whole:
     words = next(line for line in whole.result["summary"] if line.startswith("known networks"))
     if gain["won"]:
         assert words.endswith(
-            f"{gain['known']} won the race: nothing that was found was certainly better after equal seconds"
+            f"{gain['known']} won the race: nothing that was found was far enough ahead after equal seconds"
         )
     else:
         assert f"found minus {gain['known']}" in words

@@ -22,9 +22,9 @@ class Heats:
     """Runs the heats that the method asks for, over what the search has ranked.
 
     With several objectives, whose `values` are given, networks rank by the front they are part of. Otherwise a known
-    network, which people would take (`Method.guard`), stays in every heat, and ahead of what is not certainly better:
-    networks that are fast at first are rarely better in the end (docs/value.md). The gain over the best known network
-    of the last heat is recorded as `gain`, with its paired interval.
+    network, which people would take (`Method.guard`), stays in every heat, and ahead of what is not certainly better
+    (`Method.doubt`): networks that are fast at first are rarely better in the end (docs/value.md). The gain over the
+    best known network of the last heat is recorded as `gain`, with its paired interval.
     """
 
     def __init__(self, plan: Plan, trainings: Trainings, values: Values | None = None) -> None:

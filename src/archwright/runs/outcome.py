@@ -316,6 +316,6 @@ def _known_in_words(known: dict[str, Any], modality: Modality, run: str) -> str:
 def _gain_in_words(gain: dict[str, Any], modality: Modality) -> str:
     """Say what a race found beside the best known network that raced."""
     if gain["won"]:
-        return f"{gain['known']} won the race: nothing that was found was certainly better after equal seconds"
+        return f"{gain['known']} won the race: nothing that was found was far enough ahead after equal seconds"
     difference = modality.wording.words_of_difference(gain["difference"], *gain["interval"])
     return f"in the last heat, after equal seconds, found minus {gain['known']} {difference} (validation)"
