@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archwright.methods.cost import LEAST_EPOCHS, Cost, mean_seconds
+from archwright.methods.cost import LEAST_EPOCHS, Cost, mean_seconds, median_seconds
 from archwright.modalities import modality
 from archwright.runs.grid import changed, grid
 from archwright.runs.plan import Budget
@@ -45,6 +45,15 @@ def test_steps_are_timed_until_they_end() -> None:
     assert mean_seconds(iter(range(2)), 5) >= 0
     assert mean_seconds(iter(range(100)), 3, least=0.0) >= 0
     assert mean_seconds(iter(()), 3) >= 0
+
+
+def test_one_slow_step_is_no_slow_network() -> None:
+    def steps() -> Iterator[int]:
+        for number in range(1, 10):
+            time.sleep(0.1 if number == 3 else 0.002)
+            yield number
+
+    assert median_seconds(steps(), 7) < 0.05 < 7 * mean_seconds(steps(), 7)
 
 
 def test_a_slow_machine_times_few_steps() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from archwright.errors import ChildFailure, ConfigError
 from archwright.loop import Engine, Inline, Proposal, Result, Stateless, result_of
-from archwright.methods.cost import Rates, mean_seconds
+from archwright.methods.cost import Rates, median_seconds
 from archwright.runs.assembly import network_of, recipe_of
 from archwright.space import sample
 from archwright.training.fit import Fit
@@ -29,7 +29,7 @@ TIMED_STEPS, TIMED_SHARE = 3, 0.002  # of a wall-time budget, for timing one arc
 
 @dataclass(eq=False)
 class _Timed(Stateless):
-    """Scores an architecture by the mean seconds of `count` steps of final training; None: the plan's reference."""
+    """Scores an architecture by the median seconds of `count` steps of final training; None: the plan's reference."""
 
     plan: Plan
     modality: Modality
@@ -48,7 +48,7 @@ class _Timed(Stateless):
             with contextlib.suppress(ChildFailure):  # one that diverges is not timed further; training records it
                 yield from fit
 
-        return Result(mean_seconds(steps(), self.count, self.least, plan.budget.patience), {})
+        return Result(median_seconds(steps(), self.count, self.least, plan.budget.patience), {})
 
 
 def timing_engine(plan: Plan) -> Engine:
@@ -72,7 +72,7 @@ def step_seconds(
     *,
     engine: Engine | None = None,
 ) -> float:
-    """Return the mean seconds of `count` steps of final training, and of as many more as `least` seconds take.
+    """Return the median seconds of `count` steps of final training, and of as many more as `least` seconds take.
 
     Raises:
         ChildFailure: if the network cannot be built or trained.
