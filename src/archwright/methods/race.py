@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 PLANNED = ("epochs", "precision", "optimizer", "augment", "weight_decay")  # of the recipe, for the time there is
 COUNTED = 10  # of them in a counted run
 SMALLER_KNOWN = (0.5, 0.25)  # widths at which the first known network starts, too, where costs are an objective
-# Of what the first known network is predicted to gain still: leads of up to 0.33 of it, of networks that are fast at
-# first, were lost in the end, and one of 0.43 came to nothing (docs/value.md).
+# Of what the first known network is predicted to gain still: of networks that are fast at first, leads of up to 0.36 of
+# it were lost in the end, one of 0.43 came to nothing, and those above a half stayed (docs/value.md).
 DOUBT = 0.4
 STARTING = 1.5  # seconds that building and timing a network takes
 
