@@ -25,7 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from archwright.controllers.reinforce import Reinforce
 from archwright.evaluators.shared_weights import SharedWeights
+from archwright.loop import Trials, run
 from archwright.methods.cost import steps
 from archwright.modalities import modality, read
 from archwright.presets import preset
@@ -52,6 +54,7 @@ from archwright.training.optimizer import Optimizer
 ROUND = 50  # passes of an architecture over a batch
 DRAWN = 8  # architectures, of which the sandwich takes the largest and the smallest
 ADAPTED = 8  # steps
+REWARDED = 20  # trials after each round that teach the policy
 SMALL = {
     "enas-micro": ({"filters": 16, "repeats": 1, "stem_stride": 2, "nodes": 3}, {}),
     "enas-macro": ({"filters": 16, "layers": 6, "stem_stride": 2}, {}),
@@ -63,13 +66,20 @@ class Own(SharedWeights):
     """Shared weights whose architectures of a step, and whose rate, are given.
 
     `draw(space, seed, step)` gives the architectures of a step; `rate(share, complexity)` multiplies the rate, both
-    from 0 to 1; `momenta` are kept apart for so many groups of complexity.
+    from 0 to 1; `momenta` are kept apart for so many groups of complexity. `sampling` is uniform or policy.
     """
 
     def __init__(
-        self, *arguments: Any, draw: Any = None, rate: Any = None, momenta: int = 1, size: Any = None, **rest: Any
+        self,
+        *arguments: Any,
+        draw: Any = None,
+        rate: Any = None,
+        momenta: int = 1,
+        size: Any = None,
+        sampling: Any = "uniform",
+        **rest: Any,
     ) -> None:
-        super().__init__(*arguments, sampling="uniform", **rest)
+        super().__init__(*arguments, sampling=sampling, **rest)
         self._draw, self._own_rate, self._size = draw, rate, size
         self._optimizers = [self._optimizer, *(Optimizer(self.network, self.recipe) for _ in range(momenta - 1))]
 
@@ -145,11 +155,9 @@ class Case:
     """One space with its data, architectures and what is known of them."""
 
     def __init__(self, given: argparse.Namespace) -> None:
-        cls = SPACES[given.space]
-        options = {"vocabulary": given.vocabulary, "limit": given.limit, "image_size": given.image_size}
-        data = read(given.data, seed=0, wanted=cls.data, **options)
-        self.data: Any = modality(replace(data, validation=data.validation[: given.validation]))
-        self.given, self.preset = given, preset("small", cls, self.data)
+        cls, self.given = SPACES[given.space], given
+        self.data: Any = self.read(given.image_size)
+        self.preset = preset("small", cls, self.data)
         fields, final = SMALL[given.space]
         self.space: Any = cls(**{**self.preset.space, **fields})
         self.final: Any = cls.final(self.space, **{**self.preset.final_space, **fields, **final})
@@ -158,6 +166,12 @@ class Case:
         self.path = Path(given.out) / f"{given.space}.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.done = [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+
+    def read(self, image_size: int | None) -> Any:
+        given = self.given
+        options = {"vocabulary": given.vocabulary, "limit": given.limit, "image_size": image_size}
+        data = read(given.data, seed=0, wanted=SPACES[given.space].data, **options)
+        return modality(replace(data, validation=data.validation[: given.validation]))
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
         for record in self.done:
@@ -213,8 +227,18 @@ class Case:
             "seed": seed,
             "device": "cpu",
         }
+        if way == "growing":
+            recipe = replace(recipe, small_from=0.5, small_until=0.9)
+        if way == "policy":
+            settings |= {"trials_per_epoch": REWARDED, "warmup": rounds // 4}
         evaluator = made(recipe=recipe, steps_per_epoch=max(1, ROUND // each), architectures_per_step=each, **settings)
-        for _ in evaluator.prepare(lambda n: [], 0):
+        if way == "policy":
+            controller = Reinforce(self.space, seed=seed, **self.preset.controllers["reinforce"])
+            trials = REWARDED * (rounds - 1 - rounds // 4) + 1  # before the last one the last round is trained
+            training: Iterator[Any] = run(controller, evaluator, budget=Trials(trials))
+        else:
+            training = evaluator.prepare(lambda n: [], 0)
+        for _ in training:
             pass
         return self.scores(evaluator, way)
 
@@ -222,6 +246,12 @@ class Case:
         """Return what makes the evaluator, the architectures of a step, and the length of its training."""
         space, make = self.space, partial(Own, self.space, self.data)
         if way == "uniform":
+            return make, 1, 1
+        if way == "policy":
+            return partial(make, sampling="policy"), 1, 1
+        if way == "half":  # of the side, in training and scoring
+            return partial(Own, space, self.read(self.data.data.task.height // 2)), 1, 1
+        if way == "growing":  # half of the side at first
             return make, 1, 1
         if way == "long":
             return make, 1, 3

@@ -54,6 +54,22 @@ class Tiny(nn.Module):
         return self.second(soft[0] * torch.tanh(hidden) + soft[1] * torch.sigmoid(hidden) + soft[2] * hidden)
 
 
+def test_images_grow_in_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, sizes = replace(RECIPE, small_from=0.5, small_until=0.6), []
+    search = evaluator(recipe=recipe, order=1)
+    forward = search.network.with_auxiliary
+
+    def seen(x: Tensor, *rest: Any) -> Any:
+        sizes.append(x.shape[2])
+        return forward(x, *rest)
+
+    monkeypatch.setattr(search.network, "with_auxiliary", seen)
+    list(run(Gradient(SPACE), search, budget=Trials(9)))
+    both = [recipe.side(8, step / 9) for step in range(9) for _ in ("alphas", "weights")]
+    assert sizes == both[:-1]
+    assert (sizes[0], sizes[-1]) == (4, 8)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("steps", [0, 2])
 def test_second_order_is_the_gradient_through_the_unrolled_step(steps: int, nesterov: bool) -> None:

@@ -129,6 +129,23 @@ def test_the_rate_moves_by_epochs_and_stays_at_its_minimum_after_the_last():
     assert rates[9] == rates[12] == RECIPE.learning_rate_min
 
 
+def test_images_grow_while_weights_are_shared_and_are_whole_where_they_are_scored(monkeypatch):
+    recipe = replace(RECIPE, small_from=0.5, small_until=0.6)
+    shared = evaluator(recipe=recipe)
+    seen, forward = [], shared.network.with_auxiliary
+    monkeypatch.setattr(
+        shared.network, "with_auxiliary", lambda x, *rest: (seen.append(x.shape[2:]), forward(x, *rest))[1]
+    )
+    ask = Asked()
+    list(shared.prepare(ask, 16))  # two epochs more than the recipe's three
+    side = DATA.train.x.shape[2]
+    assert [size[0] for size in seen] == [recipe.side(side, min(1, step / 9)) for step in range(len(seen))]
+    assert seen[0][0] < seen[-1][0] == side
+    seen.clear()
+    shared.evaluate(ask.proposals[0])
+    assert {size[0] for size in seen} == {side}
+
+
 def test_a_step_moves_what_was_sampled_and_leaves_all_other_weights_and_momentum():
     shared = evaluator(recipe=replace(RECIPE, weight_decay=0.1))
     before = shared.state_dict()["network"]

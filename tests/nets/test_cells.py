@@ -185,6 +185,15 @@ def test_the_auxiliary_head_is_for_training_only() -> None:
     assert without.train().with_auxiliary(images())[1] is None
 
 
+def test_the_auxiliary_head_reads_images_that_grow() -> None:
+    task = Task(channels=3, height=32, width=24, classes=5)
+    network = child(small(stem_stride=2), sample(SMALL, 0), task).train()
+    for size in ((8, 8), (16, 12), (20, 24), (32, 24)):
+        _, auxiliary = network.with_auxiliary(torch.randn(4, 3, *size))
+        assert auxiliary is not None
+        assert auxiliary.shape == (4, 5)
+
+
 # Scheduled drop path
 
 

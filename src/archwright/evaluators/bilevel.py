@@ -144,6 +144,7 @@ class Bilevel:
     def _training_loss(self, soft: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the next step of the weights, under the dropout of that step."""
         self.network.train()
+        self._weights.progress = min(1.0, self.step / self.steps)
         with seeded(self._device, Stream.NOISE, self._seed, self.step):
             return self._weights.loss(self.network, self.step, soft)
 
@@ -157,6 +158,7 @@ class Bilevel:
 
         def validation() -> Tensor:
             self.network.train()
+            self._alphas.progress = min(1.0, self.step / self.steps)
             with seeded(self._device, Stream.VALIDATION, self._seed, self.step):
                 loss, found = self._alphas.loss(self.network, self.step, soft)
             others.update(found)

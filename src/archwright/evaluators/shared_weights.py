@@ -158,6 +158,7 @@ class SharedWeights:
         if not self.network.training:
             self.network.train()
         position = self._position
+        self._data.progress = min(1.0, position / (self._steps * self.recipe.epochs))
         with (
             out_of_memory(f"a step of the shared weights with a batch of {self.recipe.batch}"),
             seeded(self._device, Stream.NOISE, self._seed, position),

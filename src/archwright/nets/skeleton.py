@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.checkpoint import checkpoint
 
 from archwright.nets.cell import ENAS, Cell, CellVariant, Shape
@@ -61,13 +62,14 @@ ENAS_SKELETON = SkeletonConfig()
 class AuxiliaryHead(nn.Module):
     """A classifier on a middle cell, for training only.
 
-    (ReLU,) 5x5 mean at stride 3, 1x1 to 128, whole map to 768, linear (ENAS C4). Smaller maps are pooled whole. ENAS's
-    official code never trains this head's weights; we do.
+    (ReLU,) 5x5 mean at stride 3, 1x1 to 128, whole map to 768, linear (ENAS C4). Smaller maps are pooled whole. Of
+    training images that grow, a map is brought to `size` first. ENAS's official code never trains this head's weights;
+    we do.
     """
 
     def __init__(self, channels: int, size: tuple[int, int], classes: int, config: SkeletonConfig) -> None:
         super().__init__()
-        stride = config.auxiliary_stride
+        self._size, stride = size, config.auxiliary_stride
         kernel = (min(5, size[0]), min(5, size[1]))
         map_size = [(s - k) // stride + 1 for s, k in zip(size, kernel, strict=True)]
         around = (0, 0, 0, 0) if config.valid_auxiliary else (0, map_size[1] - 1, 0, map_size[0] - 1)
@@ -85,6 +87,8 @@ class AuxiliaryHead(nn.Module):
 
     def forward(self, x: Images) -> Logits:
         """Return auxiliary logits of a cell's output after ReLU."""
+        if x.shape[2:] != self._size:
+            x = adaptive_avg_pool2d(x, self._size)
         logits: Tensor = self.classify(self.layers(x).mean(dim=(2, 3)))
         return logits
 
