@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from archwright.methods.race import RaceMethod
+from archwright.runs import outcome
 from archwright.runs.heats import Heats
 from archwright.space import Architecture, sample
 from archwright.spaces import Stages
@@ -87,3 +88,13 @@ def test_a_lead_is_compared_with_what_the_favourite_will_still_gain() -> None:
     assert favourite.doubt(0.428, end) > 0.428 - 0.37  # a lead that was lost in the end (docs/value.md)
     assert favourite.doubt(0.428, end) < 0.08
     assert favourite.doubt(0.4, 0.4) == RaceMethod(favourite=False).doubt(0.428, end) == 0.0
+
+
+def test_the_winner_of_the_race_is_said_to_be_delivered_only_where_it_is() -> None:
+    _, gain = winner({FOUND: 0.7, KNOWN: 0.8}, {})
+    modality: Any = None
+    assert gain["won"]
+    assert outcome._gain_in_words(gain, modality, KNOWN.id).startswith("resnet9-gelu won the race: ")
+    words = outcome._gain_in_words(gain, modality, SECOND.id)
+    assert words.startswith("resnet9-gelu was ahead in the last heat")
+    assert f"{SECOND.id}, which is delivered" in words

@@ -270,7 +270,7 @@ def _summary(result: dict[str, Any], modality: Modality) -> list[str]:
     if known := result.get("known"):
         rows.append(("known network", _known_in_words(known, modality, result["run"])))
     if gain := result.get("gain"):
-        rows.append(("known networks", _gain_in_words(gain, modality)))
+        rows.append(("known networks", _gain_in_words(gain, modality, result["architecture"])))
     if orders := result.get("orders"):
         rows.append(("shortlist", f"{first_words(orders)}, of {orders['trained']} trained from scratch"))
     lines = [f"{title:<16} {words}" for title, words in rows] + modality.details(result)
@@ -313,8 +313,14 @@ def _known_in_words(known: dict[str, Any], modality: Modality, run: str) -> str:
     return f"{words}: {name} {sure}; archwright predict or export {run}/known takes it (--deliver best delivers it)"
 
 
-def _gain_in_words(gain: dict[str, Any], modality: Modality) -> str:
-    """Say what a race found beside the best known network that raced."""
+def _gain_in_words(gain: dict[str, Any], modality: Modality, delivered: str) -> str:
+    """Say what a race found beside the best known network that raced.
+
+    Another one than the winner is `delivered` where several are trained to their end, or the winner failed there.
+    """
+    if gain["won"] and Architecture.from_json(gain["architecture"]).id != delivered:
+        ahead = f"{gain['known']} was ahead in the last heat, after equal seconds"
+        return f"{ahead}; {delivered}, which is delivered, is the best in validation of those trained to their end"
     if gain["won"]:
         return f"{gain['known']} won the race: nothing that was found was far enough ahead after equal seconds"
     difference = modality.wording.words_of_difference(gain["difference"], *gain["interval"])
